@@ -1,0 +1,1 @@
+//! Keeps the first rows of each key without a sort.
