@@ -1,1 +1,20 @@
-//! 
+//! Retail jobs: a project of SQL models in dbt's layout, from its files to the tables it publishes.
+//!
+//! `project` reads and renders the files, `graph` orders the models, `select` picks some of them, `sources` makes
+//! the tables they read, `driver` runs them, `store` remembers what happened. What a person reads when something
+//! could not be done is a [`failure::Failure`]; what happens is an [`events::JobEvent`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod driver;
+pub mod events;
+pub mod failure;
+pub mod graph;
+pub mod project;
+pub mod retail;
+pub mod select;
+pub mod sources;
+pub mod sql_errors;
+pub mod store;
+
+pub use failure::{Failure, FailureKind};

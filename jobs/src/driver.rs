@@ -1,0 +1,1 @@
+//! Runs a job: orders, plans, writes and publishes its models.

@@ -1,0 +1,1 @@
+//! The graph of models: order, levels, cycles.

@@ -1,0 +1,1 @@
+//! The retail project that ships with the cluster: its generator, its truth and its verification.
