@@ -1,4 +1,27 @@
-//! The one query session that every process uses, and how its queries run on a cluster.
+//! The one query session that every process uses, and how its queries run.
+//!
+//! A job's driver asks a [`Cluster`] for a session, registers the relations of its run in it, plans SQL
+//! and hands the plan back. Two clusters exist: [`InProcess`] runs the plan with plain DataFusion in this
+//! process and is the reference that tests and benchmarks compare with; the scheduler's runs it on executors.
+//!
+//! ```text
+//! SQL ── session() ──> LogicalPlan ── RetailPlanner ──> ExecutionPlan ── codec ──> executors
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+mod cluster;
+mod codec;
+mod config;
+mod in_process;
 pub mod keep_first;
+mod planner;
+mod session;
+
+pub use cluster::{
+    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind, QueryProgress, QueryRun,
+};
+pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
+pub use config::EngineConfig;
+pub use in_process::InProcess;
+pub use planner::RetailPlanner;
+pub use session::{runtime_env, session, session_config, session_state};

@@ -1,1 +1,18 @@
-//! 
+//! The scheduler: accepts retail jobs, runs their models on executors, commits their tables.
+//!
+//! ```text
+//!  one gRPC port:  retail.v1 Jobs, Query, Cluster · health · reflection · Ballista's SchedulerGrpc · Flight proxy
+//!  admin port:     /healthz /readyz /metrics
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod admin;
+pub mod ballista;
+pub mod codec;
+pub mod config;
+pub mod queue;
+pub mod service;
+mod start;
+
+pub use config::Config;
+pub use start::{Scheduler, start};

@@ -1,0 +1,242 @@
+//! What runs queries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Runs planned queries: on executors, or in this process.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// A fresh session, in which a run registers its relations and plans its SQL.
+    fn session(&self) -> Result<SessionContext, QueryError>;
+
+    /// Runs a plan and returns when its rows can be read.
+    ///
+    /// Cancelling `query.cancel` stops the query where it is. Progress is sent to `query.progress`.
+    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError>;
+
+    /// The executors and their slots.
+    async fn status(&self) -> ClusterStatus;
+
+    /// Returns when at least one executor is there; false after `timeout` without one.
+    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool;
+}
+
+/// One plan to run.
+pub struct Query {
+    /// What people see: a model's name, or "sql".
+    pub label: String,
+    /// The session that planned it.
+    pub session: Arc<SessionContext>,
+    pub plan: LogicalPlan,
+    pub cancel: CancellationToken,
+    /// Gets every change of the query's stages.
+    pub progress: watch::Sender<QueryProgress>,
+}
+
+/// A query whose rows can be read.
+pub struct QueryRun {
+    /// The engine's id of the query, for logs.
+    pub query_id: String,
+    pub rows: SendableRecordBatchStream,
+    /// Stages that ran.
+    pub stages: u32,
+}
+
+/// How far a query is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryProgress {
+    /// The running stage, 1-based; 0 before the first.
+    pub stage: u32,
+    /// Stages known so far; an adaptive plan may find more.
+    pub stages: u32,
+    pub tasks_done: u32,
+    pub tasks: u32,
+    /// Tasks that ran again after a failure or a lost executor.
+    pub tasks_retried: u32,
+    /// Rows and bytes that finished tasks put out.
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// Who runs tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterStatus {
+    pub executors: Vec<ExecutorStatus>,
+}
+
+impl ClusterStatus {
+    /// Tasks that can run at once.
+    pub fn slots(&self) -> u32 {
+        self.executors.iter().map(|e| e.slots).sum()
+    }
+
+    /// Tasks that could start now.
+    pub fn slots_free(&self) -> u32 {
+        self.executors.iter().map(|e| e.slots_free).sum()
+    }
+}
+
+/// One executor as the scheduler sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorStatus {
+    pub id: String,
+    pub host: String,
+    pub flight_port: u16,
+    pub grpc_port: u16,
+    pub slots: u32,
+    pub slots_free: u32,
+    pub state: ExecutorState,
+    /// Microseconds since the epoch; 0 = none yet.
+    pub last_heartbeat_us: i64,
+}
+
+/// Whether an executor takes tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorState {
+    Active,
+    /// Finishes its tasks and leaves.
+    Draining,
+    Lost,
+}
+
+/// Why a query did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct QueryError {
+    pub kind: QueryErrorKind,
+    /// The innermost cause, as a person should read it.
+    pub message: String,
+    /// Stage that failed; 0 = before any.
+    pub stage: u32,
+    #[source]
+    pub source: Option<DataFusionError>,
+}
+
+/// What went wrong, as far as the engine can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryErrorKind {
+    /// The plan is wrong: types, functions, unsupported shapes.
+    Plan,
+    /// A task failed on its data.
+    Execution,
+    /// Disk or object store.
+    Storage,
+    /// Memory did not suffice.
+    Resources,
+    /// Every executor was lost.
+    NoExecutor,
+    Cancelled,
+}
+
+impl QueryError {
+    /// A query that somebody stopped.
+    pub fn cancelled() -> Self {
+        Self { kind: QueryErrorKind::Cancelled, message: "the query was cancelled".to_string(), stage: 0, source: None }
+    }
+
+    /// From an engine's text, when only text came back from an executor.
+    pub fn from_text(text: &str) -> Self {
+        let message = innermost(text);
+        Self { kind: classify(text), message, stage: stage_of(text), source: None }
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        let text = error.to_string();
+        let kind = match error.find_root() {
+            DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
+                QueryErrorKind::Plan
+            }
+            DataFusionError::ResourcesExhausted(_) => QueryErrorKind::Resources,
+            DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => QueryErrorKind::Storage,
+            _ => classify(&text),
+        };
+        Self { kind, message: innermost(&text), stage: stage_of(&text), source: Some(error) }
+    }
+}
+
+fn classify(text: &str) -> QueryErrorKind {
+    const STORAGE: [&str; 8] = [
+        "No space left", "no space left", "ObjectStore", "Object Store", "IO error", "IoError", "Generic S3", "storage full",
+    ];
+    let has = |needles: &[&str]| needles.iter().any(|n| text.contains(n));
+    if has(&["Cancelled", "cancelled"]) {
+        QueryErrorKind::Cancelled
+    } else if has(&["Resources exhausted", "ResourcesExhausted"]) {
+        QueryErrorKind::Resources
+    } else if has(&["no executors", "No executors", "all executors"]) {
+        QueryErrorKind::NoExecutor
+    } else if has(&STORAGE) {
+        QueryErrorKind::Storage
+    } else if has(&["Error planning job", "Error during planning", "This feature is not implemented"]) {
+        QueryErrorKind::Plan
+    } else {
+        QueryErrorKind::Execution
+    }
+}
+
+/// Drops the wrappers that each layer puts before a cause ("Job failed due to stage 1 failed: …").
+fn innermost(text: &str) -> String {
+    const WRAPPERS: [&str; 12] = [
+        "DataFusion error: ", "Execution error: ", "Arrow error: ", "External error: ", "Error during planning: ",
+        "General error: ", "Internal error: ", "ArrowError: ", "DataFusionError(", "Context: ", "IO error: ", "Ballista error: ",
+    ];
+    let mut rest = text.trim();
+    loop {
+        let before = rest;
+        for wrapper in WRAPPERS {
+            rest = rest.strip_prefix(wrapper).unwrap_or(rest).trim_start();
+        }
+        if let Some(at) = rest.find("Task failed due to runtime execution error: ") {
+            rest = &rest[at + "Task failed due to runtime execution error: ".len()..];
+        }
+        if rest.starts_with("Job failed due to stage ")
+            && let Some(at) = rest.find(": ")
+        {
+            rest = &rest[at + 2..];
+        }
+        if rest == before {
+            break;
+        }
+    }
+    let rest = rest.split("\n\nbacktrace:").next().unwrap_or(rest);
+    rest.trim_end_matches(['\n', ' ']).to_string()
+}
+
+fn stage_of(text: &str) -> u32 {
+    let Some(at) = text.find("due to stage ") else { return 0 };
+    let digits: String = text[at + "due to stage ".len()..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_failure_shows_its_cause_and_stage_only() {
+        let error = QueryError::from_text(
+            "Job failed due to stage 2 failed: Task failed due to runtime execution error: \
+             DataFusion error: Arrow error: Divide by zero error\n",
+        );
+        assert_eq!(error.message, "Divide by zero error");
+        assert_eq!(error.stage, 2);
+        assert_eq!(error.kind, QueryErrorKind::Execution);
+    }
+
+    #[test]
+    fn a_full_disk_is_a_storage_error() {
+        let error = QueryError::from_text("IO error: No space left on device (os error 28)");
+        assert_eq!(error.kind, QueryErrorKind::Storage);
+        assert_eq!(error.message, "No space left on device (os error 28)");
+    }
+}

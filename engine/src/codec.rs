@@ -1,0 +1,115 @@
+//! Carries our plan nodes between processes, in front of Ballista's own codecs.
+
+use std::sync::Arc;
+
+use ballista_core::serde::{BallistaLogicalExtensionCodec, BallistaPhysicalExtensionCodec};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Result, TableReference};
+use datafusion::error::DataFusionError;
+use datafusion::execution::{FunctionRegistry, TaskContext};
+use datafusion::logical_expr::{Extension, LogicalPlan};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::logical_plan::LogicalExtensionCodec;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use prost::Message;
+use retail_proto::v1::{PlanNode, plan_node};
+
+use crate::keep_first;
+
+/// Stands before each of our nodes, so that they are never taken for Ballista's.
+const MAGIC: &[u8] = b"RTL1";
+
+/// Encodes the physical nodes of the lakehouse and the engine; everything else is Ballista's.
+#[derive(Debug, Default)]
+pub struct RetailPhysicalCodec {
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+impl PhysicalExtensionCodec for RetailPhysicalCodec {
+    fn try_decode(
+        &self,
+        buf: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        ctx: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(rest) = buf.strip_prefix(MAGIC) else {
+            return self.ballista.try_decode(buf, inputs, ctx, converter);
+        };
+        let node = PlanNode::decode(rest).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        if let Some(plan) = retail_lakehouse::plan_codec::decode(&node, inputs, ctx).map_err(external)? {
+            return Ok(plan);
+        }
+        match (node.node, inputs) {
+            (Some(plan_node::Node::KeepFirst(node)), [input]) => keep_first::decode(&node, Arc::clone(input)),
+            _ => Err(DataFusionError::Plan(
+                "this executor does not know a plan node of the scheduler; run the same version on both".to_string(),
+            )),
+        }
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buf: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        let ours = match keep_first::encode(&node) {
+            Some(n) => Some(PlanNode { node: Some(plan_node::Node::KeepFirst(n)) }),
+            None => retail_lakehouse::plan_codec::encode(&node).map_err(external)?,
+        };
+        let Some(ours) = ours else {
+            return self.ballista.try_encode(node, buf, converter);
+        };
+        buf.extend_from_slice(MAGIC);
+        ours.encode(buf).map_err(|e| DataFusionError::External(Box::new(e)))
+    }
+
+    fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<datafusion::logical_expr::ScalarUDF>> {
+        self.ballista.try_decode_udf(name, buf)
+    }
+
+    fn try_encode_udf(&self, node: &datafusion::logical_expr::ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode_udf(node, buf)
+    }
+}
+
+fn external(error: impl Into<DataFusionError>) -> DataFusionError {
+    error.into()
+}
+
+/// Ballista's logical codec as it is: our jobs plan in the scheduler, where their logical plans stay.
+#[derive(Debug, Default)]
+pub struct RetailLogicalCodec {
+    ballista: BallistaLogicalExtensionCodec,
+}
+
+impl LogicalExtensionCodec for RetailLogicalCodec {
+    fn try_decode(&self, buf: &[u8], inputs: &[LogicalPlan], ctx: &TaskContext) -> Result<Extension> {
+        self.ballista.try_decode(buf, inputs, ctx)
+    }
+
+    fn try_encode(&self, node: &Extension, buf: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode(node, buf)
+    }
+
+    fn try_decode_table_provider(
+        &self,
+        buf: &[u8],
+        name: &TableReference,
+        schema: SchemaRef,
+        ctx: &TaskContext,
+    ) -> Result<Arc<dyn TableProvider>> {
+        self.ballista.try_decode_table_provider(buf, name, schema, ctx)
+    }
+
+    fn try_encode_table_provider(
+        &self,
+        name: &TableReference,
+        node: Arc<dyn TableProvider>,
+        buf: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.ballista.try_encode_table_provider(name, node, buf)
+    }
+}

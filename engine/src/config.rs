@@ -1,0 +1,37 @@
+//! How queries are planned and run.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the query session; the same on the scheduler, the executors and in one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// Partitions of a shuffle; 0 = the cluster's slots.
+    pub target_partitions: usize,
+    /// Rows of a batch between operators.
+    pub batch_size: usize,
+    /// Re-plan after each stage from what was measured.
+    pub adaptive: bool,
+    /// Most partitions that one task runs; 0 = as many as its executor has free slots.
+    pub max_partitions_per_task: usize,
+    /// Hash joins instead of sort-merge joins. A hash join's build side does not spill.
+    pub prefer_hash_join: bool,
+    /// Deduplicate `row_number() … = 1` with a hash table instead of a sort.
+    pub keep_first: bool,
+    /// Build sides smaller than this are sent to every task, in bytes.
+    pub broadcast_bytes: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            target_partitions: 0,
+            batch_size: 8192,
+            adaptive: true,
+            max_partitions_per_task: 0,
+            prefer_hash_join: true,
+            keep_first: true,
+            broadcast_bytes: 16 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Ballista's executor as a library: its parts assembled, so that stopping and metrics are ours.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::RuntimeProducer;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::BallistaCodec;
+use ballista_core::serde::protobuf::executor_status::Status;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams};
+use ballista_executor::execution_engine::DefaultExecutionEngine;
+use ballista_executor::executor::{Executor as TaskRunner, TasksDrainedFuture};
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::executor_server::{self, TERMINATING};
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::health::ExecutorHealth;
+use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPolicy};
+use ballista_executor::shutdown::ShutdownNotifier;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config};
+use retail_lakehouse::{ObjectStores, StorageConfig};
+use retail_proto::MAX_MESSAGE_BYTES;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::metrics::TaskMetrics;
+
+/// Consumers named in an out-of-memory error.
+const NAMED_CONSUMERS: usize = 5;
+/// Sessions whose runtime is kept between tasks.
+const SESSION_RUNTIMES: usize = 16;
+/// Pause between attempts to reach the scheduler.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// How often a waiting executor says what it waits for.
+const WAITING_NOTICE: Duration = Duration::from_secs(5);
+
+/// What an executor needs to know to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Address that the Flight and gRPC ports bind to.
+    pub host: String,
+    /// Name under which the scheduler and other executors reach this one.
+    pub advertise_host: String,
+    /// Arrow Flight: shuffles and results. 0 = any free port.
+    pub flight_port: u16,
+    /// Tasks from the scheduler. 0 = any free port.
+    pub grpc_port: u16,
+    /// The scheduler, as http://host:port.
+    pub scheduler_url: String,
+    /// Tasks at once.
+    pub slots: usize,
+    /// Memory that operators may reserve, over all slots, in bytes.
+    pub memory_bytes: u64,
+    /// Shuffle and spill files; emptied of this executor's files when it stops.
+    pub work_dir: PathBuf,
+    /// Seconds between heartbeats.
+    pub heartbeat_s: u64,
+    pub storage: StorageConfig,
+}
+
+/// A registered executor that runs tasks.
+pub struct Executor {
+    runner: Arc<TaskRunner>,
+    registration: ExecutorRegistration,
+    scheduler: SchedulerGrpcClient<Channel>,
+    shutdown: ShutdownNotifier,
+    stop_requested: mpsc::Receiver<bool>,
+    servers: Vec<JoinHandle<Result<(), ballista_core::error::BallistaError>>>,
+    flight: JoinHandle<Result<(), tonic::transport::Error>>,
+    health: ExecutorHealth,
+    work_dir: PathBuf,
+}
+
+/// Registers with the scheduler and serves tasks; waits for the scheduler as long as it takes.
+///
+/// # Errors
+/// A port or the work folder cannot be used, or the scheduler refuses the registration.
+pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    let work_dir = settings.work_dir.join(&id);
+    std::fs::create_dir_all(&work_dir)
+        .with_context(|| format!("cannot use work folder {}", settings.work_dir.display()))?;
+    let work_path = work_dir.to_str().context("the work folder's path is not UTF-8")?.to_string();
+
+    let flight = bind(&settings.host, settings.flight_port).await?;
+    let flight_port = flight.local_addr()?.port();
+    let grpc_port = match settings.grpc_port {
+        // Ballista binds this port itself, so a free one is looked up and released.
+        0 => bind(&settings.host, 0).await?.local_addr()?.port(),
+        port => port,
+    };
+    let process = Arc::new(ExecutorProcessConfig {
+        executor_id: id.clone(),
+        bind_host: settings.host.clone(),
+        external_host: Some(settings.advertise_host.clone()),
+        port: flight_port,
+        grpc_port,
+        vcores: settings.slots,
+        grpc_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
+        grpc_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
+        executor_heartbeat_interval_seconds: settings.heartbeat_s,
+        work_dir: Some(work_path.clone()),
+        ..Default::default()
+    });
+    let registration = structure_executor_metadata(&process, settings.slots as u32);
+    let runner = Arc::new(task_runner(&settings, registration.clone(), &work_path)?);
+    let scheduler = connect(&settings.scheduler_url).await?;
+    let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
+        BallistaCodec::new(Arc::new(RetailLogicalCodec::default()), Arc::new(RetailPhysicalCodec::default()));
+
+    let shutdown = ShutdownNotifier::new();
+    let health = ExecutorHealth::new();
+    let mut flight_stop = shutdown.subscribe_for_shutdown();
+    let flight = tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(
+                FlightServiceServer::new(BallistaFlightService::new(work_path))
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .serve_with_incoming_shutdown(TcpIncoming::from(flight).with_nodelay(Some(true)), async move {
+                flight_stop.recv().await;
+            }),
+    );
+    let (request_stop, stop_requested) = mpsc::channel(1);
+    let tasks = executor_server::startup(
+        scheduler.clone(),
+        process,
+        Arc::clone(&runner),
+        codec,
+        request_stop,
+        &shutdown,
+        health.clone(),
+    )
+    .await
+    .with_context(|| format!("cannot register with the scheduler at {}", settings.scheduler_url))?;
+    tracing::info!(executor = %id, slots = settings.slots, flight_port, grpc_port, "executor registered");
+    Ok(Executor {
+        runner,
+        registration,
+        scheduler,
+        shutdown,
+        stop_requested,
+        servers: vec![tasks],
+        flight,
+        health,
+        work_dir,
+    })
+}
+
+impl Executor {
+    /// The id under which the scheduler knows this executor.
+    pub fn id(&self) -> &str {
+        &self.registration.id
+    }
+
+    /// Whether the last heartbeat reached the scheduler.
+    pub fn health(&self) -> ExecutorHealth {
+        self.health.clone()
+    }
+
+    /// Returns when the executor cannot go on by itself: its scheduler is gone or told it to stop.
+    pub async fn stopped(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.stop_requested.recv() => "the scheduler is gone, or asked this executor to stop",
+            _ = &mut self.flight => "the Flight server ended",
+        }
+    }
+
+    /// Takes no more tasks, finishes those it runs (at most `grace`), and leaves the cluster.
+    ///
+    /// For a whole process: Ballista keeps the draining state in a static, so other executors of the same
+    /// process would drain too. Executors inside another program are stopped with [`Executor::stop`].
+    pub async fn drain(self, grace: Duration) {
+        TERMINATING.store(true, Ordering::Release);
+        self.stop(grace).await;
+    }
+
+    /// Leaves the cluster after the running tasks have finished, at most `grace` later.
+    pub async fn stop(mut self, grace: Duration) {
+        let id = self.registration.id.clone();
+        let heartbeat = HeartBeatParams {
+            executor_id: id.clone(),
+            metrics: vec![],
+            status: Some(ExecutorStatus { status: Some(Status::Terminating(String::new())) }),
+            metadata: Some(self.registration.clone()),
+        };
+        if let Err(error) = self.scheduler.heart_beat_from_executor(heartbeat).await {
+            tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor drains");
+        }
+        if tokio::time::timeout(grace, TasksDrainedFuture(Arc::clone(&self.runner))).await.is_err() {
+            tracing::warn!(executor = %id, ?grace, "tasks did not finish in time and will run again elsewhere");
+        }
+        let stopped = ExecutorStoppedParams { executor_id: id.clone(), reason: "drained".to_string() };
+        if let Err(error) = self.scheduler.executor_stopped(stopped).await {
+            tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor left");
+        }
+        let _ = self.shutdown.notify_shutdown.send(());
+        for server in self.servers {
+            server.abort();
+        }
+        self.flight.abort();
+        if let Err(error) = std::fs::remove_dir_all(&self.work_dir) {
+            tracing::warn!(dir = %self.work_dir.display(), %error, "shuffle files could not be removed");
+        }
+        tracing::info!(executor = %id, "executor left");
+    }
+}
+
+fn task_runner(settings: &Settings, registration: ExecutorRegistration, work_dir: &str) -> anyhow::Result<TaskRunner> {
+    let stores = ObjectStores::new(settings.storage.clone());
+    let base = runtime_env(&stores, Some(work_dir.as_ref()))?;
+    let producer: RuntimeProducer = Arc::new(move |_| Ok(Arc::clone(&base)));
+    let per_slot = (settings.memory_bytes / settings.slots.max(1) as u64) as usize;
+    if per_slot == 0 {
+        bail!("{} bytes of memory do not suffice for {} slots", settings.memory_bytes, settings.slots);
+    }
+    let policy: MemoryPoolPolicy = Arc::new(move |base, _, slots| {
+        let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
+        let named = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+        RuntimeEnvBuilder::from_runtime_env(&base)
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, named)))
+            .build_arc()
+    });
+    let limited: RuntimeProducer = {
+        let (producer, policy) = (Arc::clone(&producer), Arc::clone(&policy));
+        Arc::new(move |config| policy(producer(config)?, config, 1))
+    };
+    let runtimes = Arc::new(DefaultSessionRuntimeCache::new(producer, policy, SESSION_RUNTIMES));
+    let slots = settings.slots;
+    Ok(TaskRunner::new(
+        registration,
+        work_dir,
+        limited,
+        Arc::new(move || session_config(&EngineConfig::default(), slots)),
+        Arc::new(BallistaFunctionRegistry::default()),
+        Arc::new(TaskMetrics),
+        settings.slots,
+        Arc::new(DefaultExecutionEngine::new()),
+    )
+    .with_session_runtime_cache(Some(runtimes)))
+}
+
+async fn bind(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> {
+    let addr: SocketAddr = format!("{host}:{port}").parse().with_context(|| format!("{host}:{port} is no address"))?;
+    tokio::net::TcpListener::bind(addr).await.with_context(|| format!("cannot bind {addr}"))
+}
+
+/// A channel to the scheduler. The place where TLS and tokens are added.
+async fn connect(url: &str) -> anyhow::Result<SchedulerGrpcClient<Channel>> {
+    let endpoint = Endpoint::from_shared(url.to_string())
+        .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true);
+    let mut noticed = std::time::Instant::now();
+    loop {
+        match endpoint.connect().await {
+            Ok(channel) => {
+                return Ok(SchedulerGrpcClient::new(channel)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES));
+            }
+            Err(error) => {
+                if noticed.elapsed() >= WAITING_NOTICE {
+                    tracing::warn!(scheduler = url, %error, "waiting for the scheduler");
+                    noticed = std::time::Instant::now();
+                }
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
+        }
+    }
+}

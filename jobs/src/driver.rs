@@ -1,1 +1,0 @@
-//! Runs a job: orders, plans, writes and publishes its models.

@@ -1,0 +1,179 @@
+//! One attempt at a job: pin, run the models, publish.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use retail_lakehouse::{LakehouseError, Staged};
+use tokio_util::sync::CancellationToken;
+
+use super::check::{Sources, in_order};
+use super::model::{self, ModelResult};
+use super::relations::Relations;
+use super::{EventSink, JobContext, JobSpec, JobSummary, failures, send};
+use crate::events::{EventKind, PublishedTable};
+use crate::failure::Failure;
+use crate::project::{Model, ModelName};
+
+/// Models that run side by side, at most; more would only share the same slots and memory.
+const MAX_PARALLEL_MODELS: usize = 4;
+
+/// Why an attempt did not publish.
+pub(super) enum AttemptError {
+    /// Somebody else published one of the tables first: another attempt may succeed.
+    Conflict { error: LakehouseError },
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+/// Runs all models on the tables of one point in time and publishes their tables together.
+pub(super) async fn run(
+    spec: &JobSpec,
+    context: &JobContext,
+    sources: &Sources,
+    attempt: u32,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<JobSummary, AttemptError> {
+    let pin = context.lake.pin().await.map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
+    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
+    for (name, table) in sources {
+        relations.put(name.clone(), Arc::clone(table));
+    }
+    let results = run_models(spec, context, &relations, attempt, events, cancel).await?;
+    if cancel.is_cancelled() {
+        return Err(failures::cancelled().into());
+    }
+    publish(spec, context, results, events).await
+}
+
+/// Runs each model as soon as the ones it reads are staged. The first failure stops the others.
+async fn run_models(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    attempt: u32,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<Vec<(String, ModelResult)>, Failure> {
+    let models = in_order(spec);
+    let ours: HashSet<&ModelName> = models.iter().map(|m| &m.name).collect();
+    let mut waiting: Vec<&Model> = models.clone();
+    let mut done: HashMap<&ModelName, ()> = HashMap::new();
+    let mut results = Vec::with_capacity(models.len());
+    let mut running = FuturesUnordered::new();
+    let stop = cancel.child_token();
+    loop {
+        let mut still_waiting = vec![];
+        for model in waiting {
+            let ready = model.depends_on.iter().all(|d| !ours.contains(d) || done.contains_key(d));
+            if ready && running.len() < MAX_PARALLEL_MODELS {
+                let stop = stop.clone();
+                running.push(async move {
+                    (model, model::run(spec, context, relations, model, attempt, events, &stop).await)
+                });
+            } else {
+                still_waiting.push(model);
+            }
+        }
+        waiting = still_waiting;
+        match running.next().await {
+            None => return Ok(results),
+            Some((model, Ok(result))) => {
+                done.insert(&model.name, ());
+                results.push((model.materialized.to_string(), result));
+            }
+            Some((model, Err(failure))) => {
+                stop.cancel();
+                // The others end by themselves: a task that still writes would outlive its job.
+                while let Some((other, _)) = running.next().await {
+                    waiting.push(other);
+                }
+                return Err(with_consequences(spec, model, &waiting, failure, events));
+            }
+        }
+    }
+}
+
+/// Says which model failed, which were not run, and that nothing was published.
+fn with_consequences(
+    spec: &JobSpec,
+    model: &Model,
+    not_run: &[&Model],
+    mut failure: Failure,
+    events: &EventSink,
+) -> Failure {
+    if failure.kind != crate::FailureKind::Cancelled {
+        let event = EventKind::ModelFailed { model: model.table.to_string(), failure: Box::new(failure.clone()) };
+        send(events, event);
+    }
+    for other in not_run {
+        let because = format!("{} failed", model.table);
+        send(events, EventKind::ModelSkipped { model: other.table.to_string(), because });
+    }
+    if !not_run.is_empty() {
+        let names: Vec<_> = not_run.iter().map(|m| m.name.to_string()).collect();
+        let (count, what) = (names.len(), if names.len() == 1 { "model was" } else { "models were" });
+        failure = failure.note(format!("{count} more {what} not finished: {}", shorten(&names)));
+    }
+    tracing::warn!(job = %spec.id, model = %model.table, failure = %failure, "model failed");
+    failure.note("nothing was published; the tables are as they were")
+}
+
+fn shorten(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names.len() {
+        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
+}
+
+async fn publish(
+    spec: &JobSpec,
+    context: &JobContext,
+    results: Vec<(String, ModelResult)>,
+    events: &EventSink,
+) -> Result<JobSummary, AttemptError> {
+    let started = Instant::now();
+    let mut summary = JobSummary::default();
+    let mut staged: Vec<Staged> = vec![];
+    let mut seconds: HashMap<String, (String, u64)> = HashMap::new();
+    for (materialized, result) in results {
+        summary.rows_written += result.rows;
+        summary.bytes_written += result.bytes;
+        if let Some(relation) = result.staged {
+            seconds.insert(relation.name().to_string(), (materialized, result.elapsed_ms));
+            staged.push(relation);
+        }
+    }
+    let published = match context.lake.publish(&spec.id, &staged).await {
+        Ok(published) => published,
+        Err(error @ LakehouseError::PublishConflict { .. }) => return Err(AttemptError::Conflict { error }),
+        Err(error) => return Err(failures::lakehouse("cannot publish", &error).into()),
+    };
+    summary.tables = published
+        .into_iter()
+        .map(|table| {
+            let (materialized, elapsed_ms) = seconds.remove(&table.table.to_string()).unwrap_or_default();
+            PublishedTable {
+                table: table.table.to_string(),
+                materialized,
+                rows: table.rows,
+                rows_before: table.rows_before.map_or(-1, |rows| rows as i64),
+                snapshot_id: table.snapshot_id.unwrap_or_default(),
+                elapsed_ms,
+            }
+        })
+        .collect();
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(job = %spec.id, tables = summary.tables.len(), rows = summary.rows_written, "published");
+    send(events, EventKind::Published { tables: summary.tables.clone(), elapsed_ms });
+    Ok(summary)
+}

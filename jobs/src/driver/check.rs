@@ -1,0 +1,116 @@
+//! Plans every selected model before any runs, so that a bad last model fails the job at its start.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+use retail_lakehouse::TableName;
+
+use super::relations::Relations;
+use super::{JobContext, JobSpec, failures};
+use crate::failure::{Failure, FailureKind};
+use crate::project::{Materialized, Model, ModelName, Source};
+use crate::{sources, sql_errors};
+
+/// The tables of the project's sources that the selected models read, opened once for the whole job.
+pub(super) type Sources = HashMap<TableName, Arc<dyn TableProvider>>;
+
+/// Opens the sources and plans the models in order, each against the schemas of the ones before it.
+///
+/// # Errors
+/// The first source that cannot be read or model that does not plan.
+pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Sources, Failure> {
+    let pin = context.lake.pin().await.map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
+    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
+    let sources = open_sources(spec, context, &relations).await?;
+    for (name, table) in &sources {
+        relations.put(name.clone(), Arc::clone(table));
+    }
+    let selected: HashSet<&ModelName> = spec.selected.iter().collect();
+    for model in in_order(spec) {
+        require_dependencies(spec, &selected, &relations, model)?;
+        let session = relations.session().map_err(|e| sql_errors::plan_failure(model, &e))?;
+        let plan = session.state().create_logical_plan(&model.sql).await;
+        let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        if model.materialized == Materialized::Table {
+            context
+                .lake
+                .begin_write(&model.table, None, &schema, &model.write_options())
+                .map_err(|e| at_model(model, &failures::lakehouse(&format!("cannot plan model {}", model.table), &e)))?;
+        }
+        relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
+    }
+    Ok(sources)
+}
+
+/// The selected models and the ephemeral ones they read, in the order of the graph.
+pub(super) fn in_order(spec: &JobSpec) -> Vec<&Model> {
+    let project = &spec.project;
+    let mut needed: HashSet<&ModelName> = spec.selected.iter().collect();
+    let mut todo: Vec<&ModelName> = spec.selected.iter().collect();
+    while let Some(name) = todo.pop() {
+        let Some(model) = project.model(name) else { continue };
+        for dependency in &model.depends_on {
+            let ephemeral = project.model(dependency).is_some_and(|m| m.materialized == Materialized::Ephemeral);
+            if ephemeral && needed.insert(dependency) {
+                todo.push(dependency);
+            }
+        }
+    }
+    project.models_in_order().into_iter().filter(|m| needed.contains(&m.name)).collect()
+}
+
+async fn open_sources(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+) -> Result<Sources, Failure> {
+    let session = relations.session().map_err(|e| {
+        Failure::new(FailureKind::Internal, "cannot open a session").cause(e.to_string()).caused_by(&e)
+    })?;
+    let mut open = Sources::new();
+    for model in in_order(spec) {
+        for source in sources_of(spec, model) {
+            if source.is_files() && !open.contains_key(&source.table) {
+                let table = sources::provider(source, &session, context.lake.stores()).await?;
+                open.insert(source.table.clone(), table);
+            }
+        }
+    }
+    Ok(open)
+}
+
+/// The sources that a model names.
+pub(super) fn sources_of<'a>(spec: &'a JobSpec, model: &Model) -> Vec<&'a Source> {
+    model.sources.iter().filter_map(|name| spec.project.source(name)).collect()
+}
+
+/// A model that reads an unselected one needs it published before.
+fn require_dependencies(
+    spec: &JobSpec,
+    selected: &HashSet<&ModelName>,
+    relations: &Relations,
+    model: &Model,
+) -> Result<(), Failure> {
+    for name in &model.depends_on {
+        let Some(dependency) = spec.project.model(name) else { continue };
+        let there = selected.contains(name)
+            || dependency.materialized == Materialized::Ephemeral
+            || relations.pin().contains(&dependency.table);
+        if !there {
+            let message = format!("cannot run model {}: it reads {}, which was never built", model.table, dependency.table);
+            return Err(Failure::new(FailureKind::Project, message)
+                .model(model.table.to_string())
+                .at(model.path.clone(), 0, 0)
+                .note(format!("select it too: --select +{}", model.name))
+                .note("nothing was published"));
+        }
+    }
+    Ok(())
+}
+
+fn at_model(model: &Model, failure: &Failure) -> Failure {
+    failure.clone().model(model.table.to_string()).at(model.path.clone(), 0, 0)
+}

@@ -1,0 +1,90 @@
+//! Turns what went wrong below into what a person reads.
+
+use std::time::Duration;
+
+use retail_engine::{QueryError, QueryErrorKind};
+use retail_lakehouse::LakehouseError;
+
+use crate::failure::{Failure, FailureKind};
+use crate::project::{Model, Source};
+use crate::sources;
+
+/// The job was stopped by somebody.
+pub(super) fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the job was cancelled").note("nothing was published")
+}
+
+/// No executor came in time.
+pub(super) fn no_executor(timeout: Option<Duration>) -> Failure {
+    let waited = timeout.map_or_else(String::new, |t| format!(" after {:.0} s", t.as_secs_f64()));
+    Failure::new(FailureKind::NoExecutor, format!("no executor came{waited}"))
+        .note("nothing was run and nothing was published")
+        .note("start one with retail-executor --scheduler URL, or wait longer with --timeout")
+        .retryable(true)
+}
+
+/// A model's query failed while it ran. Bad cells of its sources are looked for and named.
+pub(super) async fn query(model: &Model, read: &[&Source], stores: &retail_lakehouse::ObjectStores, error: QueryError) -> Failure {
+    if error.kind == QueryErrorKind::Cancelled {
+        return cancelled();
+    }
+    if error.kind == QueryErrorKind::Plan
+        && let Some(source) = &error.source
+    {
+        return crate::sql_errors::plan_failure(model, source);
+    }
+    if error.kind == QueryErrorKind::Execution
+        && let Some(failure) = sources::diagnose(read, stores, &error.message).await
+    {
+        return failure.model(model.table.to_string());
+    }
+    let (kind, way_out) = match error.kind {
+        QueryErrorKind::Storage => (FailureKind::Storage, storage_way_out(&error.message)),
+        QueryErrorKind::Resources => {
+            (FailureKind::Execution, "give executors more memory (resources.memory_bytes) or fewer slots")
+        }
+        QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and run the job again"),
+        _ => (FailureKind::Execution, "look at the model's SQL and the rows it reads"),
+    };
+    let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor);
+    let mut failure = Failure::new(kind, format!("cannot run model {}", model.table))
+        .model(model.table.to_string())
+        .at(model.path.clone(), 0, 0)
+        .cause(error.message.clone())
+        .note(way_out)
+        .caused_by(&error)
+        .retryable(retryable);
+    failure.stage = error.stage;
+    failure
+}
+
+fn storage_way_out(message: &str) -> &'static str {
+    let message = message.to_lowercase();
+    if message.contains("no space left") || message.contains("storage full") {
+        "free space on the disk that is full, then run the job again"
+    } else {
+        "check that the store can be reached and written, then run the job again"
+    }
+}
+
+/// The catalog or a store refused something.
+pub(super) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
+    let kind = match error {
+        LakehouseError::PublishConflict { .. } | LakehouseError::PublishUnknown { .. } => FailureKind::Publish,
+        LakehouseError::InvalidPartition { .. } | LakehouseError::UnsupportedType { .. } | LakehouseError::InvalidName { .. } => {
+            FailureKind::Project
+        }
+        _ => FailureKind::Storage,
+    };
+    let mut chain: Vec<String> = vec![];
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        chain.push(cause.to_string());
+        next = cause.source();
+    }
+    let cause = match chain.last() {
+        Some(root) => format!("{error}: {root}"),
+        None => error.to_string(),
+    };
+    Failure::new(kind, doing.to_string()).cause(cause).caused_by(error).retryable(error.retryable())
+}

@@ -1,0 +1,155 @@
+//! Runs a job: pins what it reads, runs its models in order, and publishes all of their tables at once.
+//!
+//! ```text
+//!  check   plan every model against the schemas of the ones before it: a bad last model fails the job here
+//!    │
+//!  attempt ── pin ── run models, independent ones side by side ── publish ──┬── published
+//!    ▲                write files on executors, stage metadata              │
+//!    └──────────────── another run published one of the tables first ───────┘
+//! ```
+//!
+//! Nothing is visible to readers before publish, and everything is after it. A run that fails leaves data
+//! files that no table refers to; their names start with the write ids that its failure names.
+
+mod attempt;
+mod check;
+mod failures;
+mod model;
+pub mod relations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retail_engine::Cluster;
+use retail_lakehouse::{Lakehouse, LakehouseError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::{EventKind, PlannedModel, PublishedTable};
+use crate::failure::{Failure, FailureKind};
+use crate::project::{ModelName, Project};
+
+/// Where a job's facts go, in order.
+pub type EventSink = mpsc::UnboundedSender<EventKind>;
+
+/// Attempts before a job gives up on tables that others keep changing.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct JobSpec {
+    /// The job's id, which is also the publish id of its snapshots.
+    pub id: String,
+    pub project: Arc<Project>,
+    /// The models to run, in the order of the graph.
+    pub selected: Vec<ModelName>,
+    /// Fail when no executor is there after this long; none waits without end.
+    pub executor_timeout: Option<Duration>,
+}
+
+/// What to run it with.
+#[derive(Clone)]
+pub struct JobContext {
+    pub lake: Lakehouse,
+    pub cluster: Arc<dyn Cluster>,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobSummary {
+    pub tables: Vec<PublishedTable>,
+    pub rows_written: u64,
+    pub bytes_written: u64,
+    pub attempts: u32,
+}
+
+/// Runs a job to its end. Events say what happens meanwhile; the last one, `Finished`, is the caller's.
+///
+/// # Errors
+/// A [`Failure`] that names the model, file and line where it can; nothing was published then.
+pub async fn run_job(
+    spec: &JobSpec,
+    context: &JobContext,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<JobSummary, Failure> {
+    let status = context.cluster.status().await;
+    send(
+        events,
+        EventKind::Planned {
+            project: spec.project.name.clone(),
+            models: planned(spec),
+            executors: status.executors.len() as u32,
+            slots: status.slots(),
+        },
+    );
+    let sources = check::check(spec, context).await?;
+    wait_for_executor(spec, context, events, cancel).await?;
+    let mut attempt = 1;
+    loop {
+        send(events, EventKind::AttemptStarted { attempt, reason: String::new() });
+        match attempt::run(spec, context, &sources, attempt, events, cancel).await {
+            Err(attempt::AttemptError::Conflict { error }) if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() => {
+                let reason = format!("{error}; running again on the tables as they are now");
+                tracing::warn!(job = %spec.id, attempt, reason, "publish conflict");
+                send(events, EventKind::Waiting { reason });
+                attempt += 1;
+            }
+            Err(attempt::AttemptError::Conflict { error }) => return Err(gave_up(&error, attempt)),
+            Err(attempt::AttemptError::Failed(failure)) => return Err(*failure),
+            Ok(mut summary) => {
+                summary.attempts = attempt;
+                return Ok(summary);
+            }
+        }
+    }
+}
+
+fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
+    let models = spec.selected.iter().filter_map(|name| spec.project.model(name));
+    models
+        .map(|model| PlannedModel {
+            model: model.table.to_string(),
+            materialized: model.materialized.to_string(),
+            path: model.path.clone(),
+            depends_on: model
+                .depends_on
+                .iter()
+                .filter_map(|name| spec.project.model(name))
+                .map(|model| model.table.to_string())
+                .collect(),
+        })
+        .collect()
+}
+
+async fn wait_for_executor(
+    spec: &JobSpec,
+    context: &JobContext,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    if context.cluster.status().await.slots() > 0 {
+        return Ok(());
+    }
+    let reason = "no executor has a free slot (0 of 0); start one with retail-executor".to_string();
+    send(events, EventKind::Waiting { reason });
+    tokio::select! {
+        () = cancel.cancelled() => Err(failures::cancelled()),
+        came = context.cluster.wait_for_executor(spec.executor_timeout) => {
+            if came { Ok(()) } else { Err(failures::no_executor(spec.executor_timeout)) }
+        }
+    }
+}
+
+fn gave_up(error: &LakehouseError, attempts: u32) -> Failure {
+    Failure::new(FailureKind::Publish, format!("cannot publish: {error}"))
+        .note(format!("other runs published first in {attempts} attempts; nothing of this run was published"))
+        .note("run one job at a time over the same tables, or run this one again")
+        .caused_by(error)
+        .retryable(true)
+}
+
+/// Nobody listening is no reason to stop a job.
+fn send(events: &EventSink, event: EventKind) {
+    let _ = events.send(event);
+}

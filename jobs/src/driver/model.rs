@@ -1,0 +1,206 @@
+//! Runs one model: its SQL on the cluster, its rows into data files, its files into staged metadata.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::error::DataFusionError;
+use futures::TryStreamExt;
+use retail_engine::{Query, QueryError, QueryProgress};
+use retail_lakehouse::{Relation, Staged, WriteMode, data_files, write_plan};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::relations::Relations;
+use super::{EventSink, JobContext, JobSpec, check, failures, send};
+use crate::events::{EventKind, StageProgress};
+use crate::failure::Failure;
+use crate::project::{Materialized, Model};
+use crate::sql_errors;
+
+/// What one model produced.
+#[derive(Debug)]
+pub(super) struct ModelResult {
+    /// None for an ephemeral model.
+    pub staged: Option<Staged>,
+    pub rows: u64,
+    pub bytes: u64,
+    pub files: u32,
+    pub stages: u32,
+    pub elapsed_ms: u64,
+    /// Every name of a data file of this model starts with it; empty where none was written.
+    pub write_id: String,
+}
+
+/// Runs a model and puts its result where the models after it read it.
+///
+/// # Errors
+/// What failed, with the model's file and, for SQL, its line and column.
+pub(super) async fn run(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    model: &Model,
+    attempt: u32,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<ModelResult, Failure> {
+    let started = Instant::now();
+    send(events, EventKind::ModelStarted { model: model.table.to_string(), attempt });
+    let mut result = match model.materialized {
+        Materialized::Ephemeral => ephemeral(relations, model).await?,
+        Materialized::View => view(context, relations, model).await?,
+        Materialized::Table => table(spec, context, relations, model, events, cancel).await?,
+    };
+    result.elapsed_ms = started.elapsed().as_millis() as u64;
+    send(
+        events,
+        EventKind::ModelStaged {
+            model: model.table.to_string(),
+            rows: result.rows,
+            bytes: result.bytes,
+            files: result.files,
+            stages: result.stages,
+            elapsed_ms: result.elapsed_ms,
+            note: String::new(),
+        },
+    );
+    Ok(result)
+}
+
+fn nothing_written(staged: Option<Staged>) -> ModelResult {
+    ModelResult { staged, rows: 0, bytes: 0, files: 0, stages: 0, elapsed_ms: 0, write_id: String::new() }
+}
+
+async fn ephemeral(relations: &Arc<Relations>, model: &Model) -> Result<ModelResult, Failure> {
+    let table = relations.view(&model.sql).await.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    relations.put(model.table.clone(), table);
+    Ok(nothing_written(None))
+}
+
+async fn view(context: &JobContext, relations: &Arc<Relations>, model: &Model) -> Result<ModelResult, Failure> {
+    let table = relations.view(&model.sql).await.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let base = match load(context, relations, model).await? {
+        Some(Relation::View(view)) => Some(view),
+        Some(Relation::Table(_)) => return Err(changed_kind(model, "a table")),
+        None => None,
+    };
+    let staged = context
+        .lake
+        .stage_view(&model.table, base.as_ref(), &table.schema(), &model.sql)
+        .await
+        .map_err(|e| failures::lakehouse(&format!("cannot stage view {}", model.table), &e))?;
+    relations.put(model.table.clone(), table);
+    Ok(nothing_written(Some(Staged::View(staged))))
+}
+
+async fn table(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    model: &Model,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<ModelResult, Failure> {
+    let cannot = |doing: &str| format!("cannot {doing} table {}", model.table);
+    let base = match load(context, relations, model).await? {
+        Some(Relation::Table(table)) => Some(table),
+        Some(Relation::View(_)) => return Err(changed_kind(model, "a view")),
+        None => None,
+    };
+    let session = relations.session().map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let plan = session.state().create_logical_plan(&model.sql).await;
+    let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let schema = Arc::new(plan.schema().as_arrow().clone());
+    let target = context
+        .lake
+        .begin_write(&model.table, base.as_ref(), &schema, &model.write_options())
+        .map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
+    let plan = write_plan(&target, plan).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
+
+    let progress = watch::Sender::new(QueryProgress::default());
+    let forward = tokio::spawn(forward(progress.subscribe(), model.table.to_string(), events.clone()));
+    let query = Query {
+        label: format!("{} {}", spec.id, model.table),
+        session: Arc::new(session),
+        plan,
+        cancel: cancel.clone(),
+        progress,
+    };
+    let outcome = run_query(context, query).await;
+    forward.abort();
+    let (written, stages) = match outcome {
+        Ok(done) => done,
+        Err(error) => {
+            let read = check::sources_of(spec, model);
+            let failure = failures::query(model, &read, context.lake.stores(), error).await;
+            return Err(failure.note(format!("files that were written and no table refers to: {}", target.orphans())));
+        }
+    };
+    let files = data_files(&target, &written).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
+    let rows = files.iter().map(|f| f.record_count()).sum();
+    let bytes = files.iter().map(|f| f.file_size_in_bytes()).sum();
+    let count = files.len() as u32;
+    let summary = [
+        ("retail.publish-id".to_string(), spec.id.clone()),
+        ("retail.model".to_string(), model.table.to_string()),
+        ("retail.project".to_string(), spec.project.name.clone()),
+    ];
+    let staged = context
+        .lake
+        .stage(&target, WriteMode::Overwrite, files, summary.into())
+        .await
+        .map_err(|e| failures::lakehouse(&cannot("stage"), &e))?;
+    let provider = staged.table().provider(&context.lake).await;
+    relations.put(model.table.clone(), provider.map_err(|e| failures::lakehouse(&cannot("read back"), &e))?);
+    Ok(ModelResult {
+        staged: Some(Staged::Table(staged)),
+        rows,
+        bytes,
+        files: count,
+        stages,
+        elapsed_ms: 0,
+        write_id: target.orphans(),
+    })
+}
+
+async fn run_query(
+    context: &JobContext,
+    query: Query,
+) -> Result<(Vec<datafusion::arrow::record_batch::RecordBatch>, u32), QueryError> {
+    let run = context.cluster.execute(query).await?;
+    let rows: Vec<_> = run.rows.try_collect().await.map_err(|e: DataFusionError| QueryError::from(e))?;
+    Ok((rows, run.stages))
+}
+
+async fn load(context: &JobContext, relations: &Relations, model: &Model) -> Result<Option<Relation>, Failure> {
+    let loaded = context.lake.load(relations.pin(), &model.table).await;
+    loaded.map_err(|e| failures::lakehouse(&format!("cannot read table {}", model.table), &e))
+}
+
+fn changed_kind(model: &Model, was: &str) -> Failure {
+    let message = format!("cannot build {} as a {}: it is {was}", model.table, model.materialized);
+    Failure::new(crate::FailureKind::Project, message)
+        .model(model.table.to_string())
+        .at(model.path.clone(), 0, 0)
+        .note("drop it first, or give the model another name")
+}
+
+/// Sends a query's progress as the model's.
+async fn forward(mut progress: watch::Receiver<QueryProgress>, model: String, events: EventSink) {
+    while progress.changed().await.is_ok() {
+        let now = progress.borrow_and_update().clone();
+        send(
+            &events,
+            EventKind::StageProgress(StageProgress {
+                model: model.clone(),
+                stage: now.stage,
+                stages: now.stages,
+                tasks_done: now.tasks_done,
+                tasks: now.tasks,
+                tasks_retried: now.tasks_retried,
+                rows: now.rows,
+                bytes: now.bytes,
+            }),
+        );
+    }
+}

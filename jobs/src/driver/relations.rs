@@ -1,0 +1,149 @@
+//! The tables that a run's SQL can name: staged by this run, published before it, or sources.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::SessionContext;
+use parking_lot::RwLock;
+use retail_engine::Cluster;
+use retail_lakehouse::{Lakehouse, Pin, Relation, TableName};
+
+use crate::failure::Failure;
+
+/// The catalog name under which a run's relations are registered; the session's default.
+const CATALOG: &str = "retail";
+
+/// One point in time of the lakehouse, with a run's own tables and sources over it.
+///
+/// Names resolve to what the run staged first, then to its sources, then to what was published at the pin.
+/// Tables are loaded when a query names them.
+pub struct Relations {
+    lake: Lakehouse,
+    pin: Pin,
+    cluster: Arc<dyn Cluster>,
+    own: RwLock<HashMap<TableName, Arc<dyn TableProvider>>>,
+    me: Weak<Relations>,
+}
+
+impl Relations {
+    /// Relations over a pin.
+    pub fn new(lake: Lakehouse, pin: Pin, cluster: Arc<dyn Cluster>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self { lake, pin, cluster, own: RwLock::default(), me: me.clone() })
+    }
+
+    /// The lakehouse at the run's point in time.
+    pub fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
+    /// Puts a staged table, a planned schema or a source over whatever was published.
+    pub fn put(&self, name: TableName, table: Arc<dyn TableProvider>) {
+        self.own.write().insert(name, table);
+    }
+
+    /// A session whose SQL sees these relations.
+    ///
+    /// # Errors
+    /// The session cannot be built.
+    pub fn session(self: &Arc<Self>) -> Result<SessionContext> {
+        let session = self.cluster.session().map_err(|e| DataFusionError::External(Box::new(e)))?;
+        session.register_catalog(CATALOG, Arc::new(LakeCatalog(Arc::clone(self))));
+        Ok(session)
+    }
+
+    /// A view: its SQL, planned against these relations.
+    ///
+    /// # Errors
+    /// The SQL does not plan.
+    pub async fn view(self: &Arc<Self>, sql: &str) -> Result<Arc<dyn TableProvider>> {
+        let session = self.session()?;
+        let plan = session.state().create_logical_plan(sql).await?;
+        Ok(Arc::new(ViewTable::new(plan, Some(sql.to_string()))))
+    }
+
+    async fn resolve(&self, name: &TableName) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(own) = self.own.read().get(name) {
+            return Ok(Some(Arc::clone(own)));
+        }
+        match self.lake.load(&self.pin, name).await? {
+            None => Ok(None),
+            Some(Relation::Table(table)) => Ok(Some(table.provider(&self.lake).await?)),
+            Some(Relation::View(view)) => match self.me.upgrade() {
+                Some(me) => Ok(Some(Box::pin(me.view(view.sql())).await?)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn names(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let own = self.own.read();
+        for name in own.keys().cloned().chain(self.pin.names().cloned()) {
+            names.entry(name.namespace).or_default().insert(name.name);
+        }
+        names
+    }
+}
+
+impl std::fmt::Debug for Relations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relations").field("own", &self.own.read().len()).finish_non_exhaustive()
+    }
+}
+
+/// A session over the published tables as they are now, for queries outside jobs.
+///
+/// # Errors
+/// The catalog cannot be read.
+pub async fn catalog_session(cluster: Arc<dyn Cluster>, lake: &Lakehouse) -> std::result::Result<SessionContext, Failure> {
+    let pin = lake.pin().await.map_err(|e| super::failures::lakehouse("cannot read the catalog", &e))?;
+    let relations = Relations::new(lake.clone(), pin, cluster);
+    relations.session().map_err(|e| {
+        Failure::new(crate::FailureKind::Internal, "cannot open a session").cause(e.to_string()).caused_by(&e)
+    })
+}
+
+#[derive(Debug)]
+struct LakeCatalog(Arc<Relations>);
+
+impl CatalogProvider for LakeCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.0.names().into_keys().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        Some(Arc::new(Namespace { relations: Arc::clone(&self.0), name: name.to_string() }))
+    }
+}
+
+#[derive(Debug)]
+struct Namespace {
+    relations: Arc<Relations>,
+    name: String,
+}
+
+impl Namespace {
+    fn table_name(&self, name: &str) -> TableName {
+        TableName { namespace: self.name.clone(), name: name.to_string() }
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Namespace {
+    fn table_names(&self) -> Vec<String> {
+        self.relations.names().remove(&self.name).into_iter().flatten().collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.relations.resolve(&self.table_name(name)).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.relations.names().get(&self.name).is_some_and(|tables| tables.contains(name))
+    }
+}
+

@@ -1,0 +1,50 @@
+//! Reads a finished query's rows from the executors that hold them.
+
+use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::PartitionLocation;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use retail_proto::MAX_MESSAGE_BYTES;
+
+/// Attempts of one fetch, and the pause between them.
+const RETRIES: u8 = 3;
+const RETRY_PAUSE_MS: u64 = 500;
+
+/// The rows at `locations`, in their order; at most one partition is open at a time.
+///
+/// `schema` stands for results without partitions; otherwise the executors' schema is the truth, which
+/// differs from the plan's in nullability.
+///
+/// # Errors
+/// An executor that holds a partition cannot be reached.
+pub async fn rows(schema: SchemaRef, locations: Vec<PartitionLocation>) -> Result<SendableRecordBatchStream> {
+    let mut locations = locations.into_iter();
+    let Some(first) = locations.next() else {
+        let empty = futures::stream::empty();
+        return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, empty)));
+    };
+    let first = partition(first).await?;
+    let schema = first.schema();
+    let rest = futures::stream::iter(locations).then(partition).try_flatten();
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, first.chain(rest))))
+}
+
+async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+    let layout = location.layout();
+    let file_id = location.file_id;
+    let missing = |what: &str| DataFusionError::Internal(format!("a result partition came without its {what}"));
+    let executor = location.executor_meta.ok_or_else(|| missing("executor"))?;
+    let partition = location.partition_id.ok_or_else(|| missing("id"))?;
+    let (host, port) = (executor.host.as_str(), executor.port as u16);
+    let mut client =
+        BallistaClient::try_new(host, port, MAX_MESSAGE_BYTES, false, None, RETRIES, RETRY_PAUSE_MS, 0, 0)
+            .await
+            .map_err(|e| DataFusionError::Execution(format!("executor {} at {host}:{port} is gone: {e}", executor.id)))?;
+    client
+        .fetch_partition(&executor.id, &partition.into(), file_id, layout, true)
+        .await
+        .map_err(|e| DataFusionError::Execution(format!("cannot read rows from executor {}: {e}", executor.id)))
+}

@@ -1,0 +1,107 @@
+//! Ballista's scheduler as a library: assembled here, and nowhere else, so that TLS and tokens have one place.
+
+mod cluster;
+mod fetch;
+mod progress;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::flight_proxy_service::BallistaFlightProxyService;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config, session_state};
+use retail_lakehouse::ObjectStores;
+use retail_proto::MAX_MESSAGE_BYTES;
+use tonic::service::RoutesBuilder;
+
+pub use cluster::ClusterOnExecutors;
+
+/// Ballista's scheduler for plans in datafusion-proto's encoding.
+pub type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// What the assembly needs to know.
+#[derive(Debug, Clone)]
+pub struct Assembly {
+    /// Where the gRPC port is bound.
+    pub addr: SocketAddr,
+    /// The name under which executors reach this scheduler.
+    pub advertise_host: String,
+    /// An executor without a heartbeat for this long is lost, in seconds.
+    pub executor_timeout_s: u64,
+    /// How often that is checked, in seconds.
+    pub expiry_check_s: u64,
+    /// How long a stopping executor may finish its tasks, in seconds.
+    pub drain_grace_s: u64,
+    /// How long jobs wait for an executor after the last one is lost, in seconds.
+    pub no_executor_grace_s: u64,
+    /// How often a task may fail before its job does.
+    pub task_max_failures: usize,
+    pub engine: EngineConfig,
+}
+
+/// Starts Ballista's scheduler; its gRPC services are mounted by [`mount`].
+///
+/// # Errors
+/// The runtime cannot be built.
+pub async fn start(assembly: &Assembly, stores: &ObjectStores) -> anyhow::Result<(Server, Arc<ClusterOnExecutors>)> {
+    let runtime = runtime_env(stores, None)?;
+    let engine = assembly.engine.clone();
+    let keep_first = engine.keep_first;
+    let session_runtime = Arc::clone(&runtime);
+    let config = SchedulerConfig {
+        external_host: assembly.advertise_host.clone(),
+        bind_host: assembly.addr.ip().to_string(),
+        bind_port: assembly.addr.port(),
+        // A draining executor still takes tasks in pull mode.
+        scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        task_distribution: TaskDistributionPolicy::RoundRobin,
+        finished_job_data_clean_up_interval_seconds: 300,
+        finished_job_state_clean_up_interval_seconds: 300,
+        executor_termination_grace_period: assembly.drain_grace_s,
+        grpc_server_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
+        grpc_server_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
+        grpc_client_max_message_size: MAX_MESSAGE_BYTES as u32,
+        executor_timeout_seconds: assembly.executor_timeout_s,
+        expire_dead_executor_interval_seconds: assembly.expiry_check_s,
+        no_executors_grace_period_seconds: assembly.no_executor_grace_s,
+        enable_embedded_flight_proxy: true,
+        task_max_failures: assembly.task_max_failures,
+        override_logical_codec: Some(Arc::new(RetailLogicalCodec::default())),
+        override_physical_codec: Some(Arc::new(RetailPhysicalCodec::default())),
+        override_config_producer: Some(Arc::new(move || session_config(&engine, 1))),
+        override_session_builder: Some(Arc::new(move |config| {
+            Ok(session_state(config, Arc::clone(&session_runtime), keep_first))
+        })),
+        ..Default::default()
+    };
+    config.validate().context("cannot start the scheduler")?;
+    let cluster = BallistaCluster::new_from_config(&config).await.context("cannot start the scheduler")?;
+    let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
+        .await
+        .context("cannot start the scheduler")?;
+    let cluster = Arc::new(ClusterOnExecutors::new(server.clone(), assembly.engine.clone(), runtime));
+    Ok((server, cluster))
+}
+
+/// Adds Ballista's services, for executors and result fetches, to the scheduler's port.
+pub fn mount(routes: &mut RoutesBuilder, server: &Server) {
+    routes.add_service(
+        SchedulerGrpcServer::new(server.clone())
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    );
+    let proxy = BallistaFlightProxyService::new(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES, false, None);
+    routes.add_service(
+        FlightServiceServer::new(proxy)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES),
+    );
+}
