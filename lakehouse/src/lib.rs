@@ -1,1 +1,50 @@
-//! 
+//! Iceberg tables on object stores: read, written and published atomically by an SQL catalog.
+//!
+//! A run pins every table once ([`Lakehouse::pin`]), reads them ([`Lakehouse::load`]), writes data files from
+//! anywhere ([`Lakehouse::begin_write`], [`write_plan`]), stages new table metadata that nobody else sees
+//! ([`Lakehouse::stage`]) and makes all of its tables visible in one transaction ([`Lakehouse::publish`]).
+//!
+//! ```text
+//!   pin ──▶ load ──▶ begin_write ──▶ write_plan … data_files ──▶ stage ──▶ publish
+//!  catalog  metadata  ids, location     executors write          metadata   one SQL
+//!  rows     files     of the table      Parquet                  files      transaction
+//! ```
+//!
+//! This is the only crate that names `iceberg`. No arrow type crosses between that crate and ours.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+mod catalog;
+mod commit;
+mod config;
+mod error;
+mod fault;
+mod name;
+mod partition;
+mod publish;
+mod scan;
+mod schema;
+mod stage;
+mod storage;
+mod stores;
+mod table;
+mod view;
+mod write;
+
+pub mod plan_codec;
+
+pub use catalog::{Lakehouse, Pin};
+pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
+pub use error::{LakehouseError, Result};
+pub use fault::fault_point;
+pub use name::TableName;
+pub use publish::PublishedTable;
+pub use scan::*;
+pub use stage::{Staged, StagedTable, StagedView, WriteMode};
+pub use stores::ObjectStores;
+pub use table::{LakeTable, Relation, SnapshotInfo};
+pub use view::LakeView;
+pub use write::*;
+
+/// A description of one data file of a table, as the writers return it and [`Lakehouse::stage`] takes it.
+pub use iceberg::spec::DataFile;

@@ -1,0 +1,234 @@
+//! The catalog's database: SQLite or PostgreSQL behind one pool, its errors in our words.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, Transaction};
+
+use super::uri::{Database, passwords, redact_uri};
+use crate::error::{LakehouseError, Result};
+
+/// How long writers wait for each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// What SQLite waits inside one statement for another process's write transaction.
+    pub(crate) busy_timeout_ms: u64,
+    /// How often a publish is begun before it gives up.
+    pub(crate) attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            busy_timeout_ms: 10_000,
+            attempts: 3,
+        }
+    }
+}
+
+/// A pool of connections to the catalog's database.
+#[derive(Debug)]
+pub(crate) struct Db {
+    pub(crate) pool: AnyPool,
+    pub(crate) patience: Patience,
+    /// For messages; without the password.
+    pub(crate) uri: String,
+    passwords: Vec<String>,
+    /// The SQLite file as it was opened; none for PostgreSQL.
+    file: Option<OpenedFile>,
+}
+
+#[derive(Debug)]
+struct OpenedFile {
+    path: PathBuf,
+    /// Device and inode: a file deleted and made anew under the same path is another catalog.
+    identity: (u64, u64),
+}
+
+impl Db {
+    /// Connects, creating an SQLite file and its folder if they do not exist. Only here: later connections
+    /// never create, so that a deleted catalog is an error and not an empty one.
+    pub(crate) async fn open(uri: &str, patience: Patience) -> Result<Self> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let shown = redact_uri(uri);
+        let (url, file) = match Database::parse(uri)? {
+            Database::Postgres { url } => (url.to_string(), None),
+            Database::Sqlite { file } => {
+                create_sqlite(&file, &shown, patience).await?;
+                let identity = identity(&file).map_err(|e| unavailable(&shown, e))?;
+                let url = sqlite_url(&file, "rw");
+                (
+                    url,
+                    Some(OpenedFile {
+                        path: file,
+                        identity,
+                    }),
+                )
+            }
+        };
+        let is_sqlite = file.is_some();
+        let options = AnyPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(30));
+        let pool = options
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_sqlite {
+                        let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
+                        sqlx::query(&wait).execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await;
+        let passwords = passwords(uri);
+        let pool = pool.map_err(|e| unavailable(&shown, scrub(&e.to_string(), &passwords)))?;
+        Ok(Self {
+            pool,
+            patience,
+            uri: shown,
+            passwords,
+            file,
+        })
+    }
+
+    /// Fails when the SQLite file is not the one that was opened: connections to a deleted file keep working
+    /// on a file that nobody else will ever see.
+    pub(crate) fn check_present(&self) -> Result<()> {
+        let Some(opened) = &self.file else {
+            return Ok(());
+        };
+        let reason = match identity(&opened.path) {
+            Ok(now) if now == opened.identity => return Ok(()),
+            Ok(_) => "its file was replaced by another one while it was open".to_owned(),
+            Err(e) => format!("its file cannot be found any more ({e})"),
+        };
+        Err(LakehouseError::CatalogGone {
+            uri: self.uri.clone(),
+            reason,
+        })
+    }
+
+    /// Begins a transaction that will write. SQLite takes its write lock at once, so that two writers never
+    /// read the same state and then both try to change it.
+    pub(crate) async fn begin(
+        &self,
+    ) -> std::result::Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.file {
+            Some(_) => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            None => self.pool.begin().await,
+        }
+    }
+
+    /// A statement's error in our words.
+    pub(crate) fn failed(&self, doing: &'static str, error: &sqlx::Error) -> LakehouseError {
+        let reason = scrub(&error.to_string(), &self.passwords);
+        let uri = self.uri.clone();
+        match kind(error) {
+            Failure::Connection => LakehouseError::CatalogUnavailable { uri, reason },
+            Failure::Moved => LakehouseError::CatalogGone { uri, reason },
+            Failure::Contention => LakehouseError::CatalogQuery {
+                uri,
+                doing,
+                reason,
+                transient: true,
+            },
+            Failure::Other => LakehouseError::CatalogQuery {
+                uri,
+                doing,
+                reason,
+                transient: false,
+            },
+        }
+    }
+}
+
+/// What a database error means to a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Another writer was in the way; the transaction did not happen and may be tried again.
+    Contention,
+    /// The connection is broken or was never made.
+    Connection,
+    /// SQLite found that its file was moved or deleted.
+    Moved,
+    Other,
+}
+
+pub(crate) fn kind(error: &sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Database(database) => match database.code().as_deref() {
+            // SQLite's extended result codes: busy and locked in their variants.
+            Some("5" | "6" | "261" | "262" | "517" | "773") => Failure::Contention,
+            Some("1032") => Failure::Moved,
+            // PostgreSQL: serialization failure, deadlock, lock not available.
+            Some("40001" | "40P01" | "55P03") => Failure::Contention,
+            // Connection exceptions, and a server that is shutting down or starting.
+            Some(code) if code.starts_with("08") || code.starts_with("57P") => Failure::Connection,
+            _ => Failure::Other,
+        },
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Failure::Connection,
+        _ => Failure::Other,
+    }
+}
+
+/// Makes the file and switches it to write-ahead logging, so that readers never wait for a writer.
+async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(|e| unavailable(shown, e))?;
+    }
+    let connect = async {
+        use sqlx::Connection;
+        let mut connection = sqlx::AnyConnection::connect(&sqlite_url(file, "rwc")).await?;
+        let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
+        sqlx::query(&wait).execute(&mut connection).await?;
+        sqlx::query("PRAGMA journal_mode = WAL")
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    };
+    connect.await.map_err(|e| unavailable(shown, e))
+}
+
+fn sqlite_url(file: &Path, mode: &str) -> String {
+    // Reserved characters of a URL may occur in a folder's name.
+    let path = file.to_string_lossy();
+    let mut encoded = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '%' => encoded.push_str("%25"),
+            '?' => encoded.push_str("%3F"),
+            '#' => encoded.push_str("%23"),
+            c => encoded.push(c),
+        }
+    }
+    format!("sqlite://{encoded}?mode={mode}")
+}
+
+fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = fs::metadata(file)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+fn unavailable(uri: &str, reason: impl ToString) -> LakehouseError {
+    LakehouseError::CatalogUnavailable {
+        uri: uri.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn scrub(text: &str, passwords: &[String]) -> String {
+    passwords.iter().fold(text.to_owned(), |text, password| {
+        text.replace(password, "***")
+    })
+}

@@ -1,0 +1,186 @@
+//! What can go wrong between a catalog, an object store and a table's files.
+
+use crate::TableName;
+
+/// Result of everything in this crate.
+pub type Result<T, E = LakehouseError> = std::result::Result<T, E>;
+
+/// Why a lakehouse operation could not be done. Texts never contain a password or a secret key.
+#[derive(Debug, thiserror::Error)]
+pub enum LakehouseError {
+    /// A table name or namespace that cannot be one.
+    #[error("invalid table name {text:?}: {reason}")]
+    InvalidName { text: String, reason: String },
+
+    /// A URI that names no place this crate can read or write.
+    #[error("invalid location {uri}: {reason}")]
+    InvalidUri { uri: String, reason: String },
+
+    /// A configuration that cannot work, found before anything is opened.
+    #[error("invalid lakehouse configuration, key {key}: {reason}")]
+    InvalidConfig { key: &'static str, reason: String },
+
+    /// A column whose type Iceberg format version 2 cannot hold.
+    #[error(
+        "column {column} of table {table} has type {data_type}, which an iceberg table cannot hold: {hint}"
+    )]
+    UnsupportedType {
+        table: TableName,
+        column: String,
+        data_type: String,
+        hint: String,
+    },
+
+    /// A partition field that does not parse or does not fit the table's columns.
+    #[error("cannot partition table {table} by {field}: {reason}")]
+    InvalidPartition {
+        table: TableName,
+        field: String,
+        reason: String,
+    },
+
+    /// Something another engine wrote that we refuse to read wrongly.
+    #[error("cannot read table {table}: {feature} is not supported")]
+    UnsupportedTable { table: TableName, feature: String },
+
+    /// The catalog's database cannot be reached at all.
+    #[error("cannot reach the catalog {uri}: {reason}")]
+    CatalogUnavailable { uri: String, reason: String },
+
+    /// The catalog's database file was there when it was opened and is not now (or is another one).
+    #[error(
+        "the catalog {uri} is gone: {reason}; nothing was published; restore the file, or restart to begin an empty catalog"
+    )]
+    CatalogGone { uri: String, reason: String },
+
+    /// Another process holds the catalog's write lock for longer than we wait.
+    #[error(
+        "the catalog {uri} is locked: {attempts} attempts in {waited_ms} ms; nothing was published; \
+         another process holds a write transaction open on it: end that process or its transaction, then run again"
+    )]
+    CatalogLocked {
+        uri: String,
+        attempts: u32,
+        waited_ms: u64,
+    },
+
+    /// A statement on the catalog failed.
+    #[error("cannot {doing} in the catalog {uri}: {reason}")]
+    CatalogQuery {
+        uri: String,
+        doing: &'static str,
+        reason: String,
+        transient: bool,
+    },
+
+    /// Somebody else changed a table between pin and publish. Nothing of the publish took effect.
+    #[error(
+        "table {table} changed while this run was writing it: expected {}, found {}; nothing was published",
+        describe(expected),
+        describe(found)
+    )]
+    PublishConflict {
+        table: TableName,
+        /// Metadata location the run started from; none when it found no table.
+        expected: Option<String>,
+        /// Metadata location the catalog holds now; none when there is no table.
+        found: Option<String>,
+    },
+
+    /// A name holds a table where a view was to be published, or the other way round.
+    #[error(
+        "cannot publish {wanted} {table}: a {found} of that name exists; nothing was published; drop it first"
+    )]
+    WrongKind {
+        table: TableName,
+        wanted: String,
+        found: String,
+    },
+
+    /// One publish was given two new versions of one table.
+    #[error("table {table} is staged twice in one publish; nothing was published")]
+    StagedTwice { table: TableName },
+
+    /// The connection broke in the commit and the catalog shows neither all nor nothing, or cannot be read.
+    #[error(
+        "cannot tell whether publish {publish_id} took effect: {reason}; staged files are kept"
+    )]
+    PublishUnknown { publish_id: String, reason: String },
+
+    /// A file could not be read, written or listed.
+    #[error("cannot {doing} {uri}")]
+    Storage {
+        uri: String,
+        doing: &'static str,
+        #[source]
+        source: object_store::Error,
+    },
+
+    /// Table metadata, a manifest or a manifest list could not be read, built or written.
+    #[error("cannot {doing} of table {table}")]
+    Metadata {
+        table: TableName,
+        doing: &'static str,
+        #[source]
+        source: Box<iceberg::Error>,
+    },
+
+    /// Rows could not be written to data files, or not described as such.
+    #[error("cannot write data files of table {table}: {reason}")]
+    DataFiles { table: TableName, reason: String },
+
+    /// A plan node of this crate could not be encoded or decoded.
+    #[error("cannot {doing} a plan node: {reason}")]
+    PlanCodec { doing: &'static str, reason: String },
+
+    /// DataFusion refused a plan or failed to run one.
+    #[error("cannot {doing}")]
+    Engine {
+        doing: &'static str,
+        #[source]
+        source: Box<datafusion::error::DataFusionError>,
+    },
+}
+
+impl LakehouseError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    ///
+    /// A [`LakehouseError::PublishConflict`] is not: the run must first rebase or recompute.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::CatalogUnavailable { .. } | Self::CatalogLocked { .. } => true,
+            Self::CatalogQuery { transient, .. } => *transient,
+            Self::Storage { source, .. } => transient_storage(source),
+            Self::Metadata { source, .. } => source.retryable(),
+            _ => false,
+        }
+    }
+
+    /// `map_err` of a metadata operation on `table`.
+    pub(crate) fn metadata(
+        table: &TableName,
+        doing: &'static str,
+    ) -> impl FnOnce(iceberg::Error) -> Self {
+        let table = table.clone();
+        move |source| Self::Metadata {
+            table,
+            doing,
+            source: Box::new(source),
+        }
+    }
+}
+
+impl From<LakehouseError> for datafusion::error::DataFusionError {
+    fn from(error: LakehouseError) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+/// Whether a store's error is of the kind that passes: anything that is not an answer about the object itself.
+pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+}
+
+fn describe(location: &Option<String>) -> &str {
+    location.as_deref().unwrap_or("no such table")
+}

@@ -1,0 +1,1 @@
+//! Partition fields: their text, their transforms and their values.

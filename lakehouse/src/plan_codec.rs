@@ -1,0 +1,1 @@
+//! Plan nodes of this crate on the wire.

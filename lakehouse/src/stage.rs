@@ -1,0 +1,191 @@
+//! Staging: new metadata files at their final places, which nobody reads until a publish points at them.
+
+use std::collections::HashMap;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use iceberg::spec::DataFile;
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::catalog::{Entry, Kind, Lakehouse};
+use crate::config::WriteOptions;
+use crate::error::Result;
+use crate::name::TableName;
+use crate::table::{LakeTable, Relation};
+use crate::view::LakeView;
+use crate::write::WriteTarget;
+use crate::{commit, view};
+
+/// What happens to the rows a table has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// They stay.
+    Append,
+    /// All of them go.
+    Overwrite,
+    /// Those in partitions that the new files touch go. In a table without partitions that is all of them.
+    OverwritePartitions,
+}
+
+/// A new version of a table, written and not yet visible.
+#[derive(Debug, Clone)]
+pub struct StagedTable {
+    table: LakeTable,
+    base: Option<LakeTable>,
+}
+
+/// A new version of a view, written and not yet visible.
+#[derive(Debug, Clone)]
+pub struct StagedView {
+    view: LakeView,
+    base_location: Option<String>,
+}
+
+/// One of the things a publish makes visible.
+#[derive(Debug, Clone)]
+pub enum Staged {
+    Table(StagedTable),
+    View(StagedView),
+}
+
+impl StagedTable {
+    /// The table as later models of the run read it.
+    pub fn table(&self) -> &LakeTable {
+        &self.table
+    }
+
+    /// Rows before; none for a new table.
+    pub(crate) fn rows_before(&self) -> Option<u64> {
+        self.base.as_ref().map(LakeTable::row_count)
+    }
+}
+
+impl StagedView {
+    /// The view as later models of the run read it.
+    pub fn view(&self) -> &LakeView {
+        &self.view
+    }
+}
+
+impl Staged {
+    pub fn name(&self) -> &TableName {
+        match self {
+            Self::Table(staged) => staged.table.name(),
+            Self::View(staged) => staged.view.name(),
+        }
+    }
+
+    /// The metadata location this was made from; none for something new.
+    pub(crate) fn base_location(&self) -> Option<&str> {
+        match self {
+            Self::Table(staged) => staged.base.as_ref().map(LakeTable::metadata_location),
+            Self::View(staged) => staged.base_location.as_deref(),
+        }
+    }
+
+    /// The catalog's row once this is published.
+    pub(crate) fn entry(&self) -> Entry {
+        let (location, kind) = match self {
+            Self::Table(staged) => (staged.table.metadata_location(), Kind::Table),
+            Self::View(staged) => (staged.view.metadata_location(), Kind::View),
+        };
+        Entry {
+            metadata_location: location.to_owned(),
+            kind,
+        }
+    }
+}
+
+impl From<StagedTable> for Staged {
+    fn from(staged: StagedTable) -> Self {
+        Self::Table(staged)
+    }
+}
+
+impl From<StagedView> for Staged {
+    fn from(staged: StagedView) -> Self {
+        Self::View(staged)
+    }
+}
+
+impl Lakehouse {
+    /// Where and as what rows of a table with `columns` are to be written. Writes nothing.
+    ///
+    /// Columns keep the field ids they have in `base`; see [`Lakehouse::stage`] for what becomes of the others.
+    pub fn begin_write(
+        &self,
+        name: &TableName,
+        base: Option<&LakeTable>,
+        columns: &SchemaRef,
+        options: &WriteOptions,
+    ) -> Result<WriteTarget> {
+        let (uuid, location) = match base {
+            Some(table) => (table.metadata().uuid(), table.location().to_owned()),
+            None => {
+                name.check_creatable()?;
+                let uuid = Uuid::now_v7();
+                (uuid, self.new_location(name))
+            }
+        };
+        WriteTarget::new(name, base, uuid, location, columns, options)
+    }
+
+    /// Writes the manifests, the manifest list and the metadata of the table with one more snapshot.
+    ///
+    /// Columns and partition fields that differ from the base's become a new schema and a new partition spec of
+    /// the table. The snapshot is made even when it adds and removes nothing: it says that the run was here.
+    /// Put the publish's id into `summary` as `retail.publish-id`, and whatever else belongs to this commit.
+    pub async fn stage(
+        &self,
+        target: &WriteTarget,
+        mode: WriteMode,
+        files: Vec<DataFile>,
+        summary: HashMap<String, String>,
+    ) -> Result<StagedTable> {
+        let table = commit::stage(self, target, mode, files, summary).await?;
+        self.remember(Relation::Table(table.clone()));
+        debug!(table = %table.name(), snapshot = table.snapshot_id(), location = table.metadata_location(), "table staged");
+        Ok(StagedTable {
+            table,
+            base: target.base().cloned(),
+        })
+    }
+
+    /// Writes the metadata of a view: its query and the columns it has.
+    pub async fn stage_view(
+        &self,
+        name: &TableName,
+        base: Option<&LakeView>,
+        schema: &SchemaRef,
+        sql: &str,
+    ) -> Result<StagedView> {
+        name.check_creatable()?;
+        let location = self.new_location(name);
+        let schema = crate::schema::new_schema(name, schema)?;
+        let view = view::write(name, base, &location, schema, sql, self.file_io()).await?;
+        self.remember(Relation::View(view.clone()));
+        debug!(view = %name, location = view.metadata_location(), "view staged");
+        Ok(StagedView {
+            view,
+            base_location: base.map(|base| base.metadata_location().to_owned()),
+        })
+    }
+
+    /// The folder of a new table or view: `{warehouse}/{namespace}/{name}-{8 random hexadecimal digits}`.
+    ///
+    /// Always with the suffix: a table that was dropped and made anew, or made by two runs at once, never shares
+    /// a folder with its namesake, so that whoever removes one's files cannot touch the other's.
+    fn new_location(&self, name: &TableName) -> String {
+        let suffix = Uuid::new_v4().simple().to_string();
+        format!(
+            "{}/{}/{}-{}",
+            self.config().warehouse,
+            name.namespace,
+            name.name,
+            &suffix[..8]
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
