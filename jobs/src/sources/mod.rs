@@ -1,1 +1,1 @@
-//! The tables of a project that are files.
+//! The tables of a project that are files: found, typed and read by stock DataFusion scans.

@@ -1,0 +1,339 @@
+//! What a project is made of: models, sources, columns, tests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use retail_lakehouse::TableName;
+use serde::{Deserialize, Serialize};
+
+use super::source_map::SourceMap;
+
+/// A model's name: the file's, unique in the project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelName(String);
+
+impl ModelName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ModelName {
+    fn from(name: &str) -> Self {
+        Self(name.to_string())
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A source table as models name it: `source('raw', 'orders')`, shown as `raw.orders`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourceRef {
+    pub source_name: String,
+    pub name: String,
+}
+
+impl fmt::Display for SourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.source_name, self.name)
+    }
+}
+
+/// A line of a file of the project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub file: String,
+    /// 1-based.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// What becomes of a model's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Materialized {
+    /// Written as an Iceberg table.
+    Table,
+    /// Kept as an Iceberg view; dbt's default.
+    View,
+    /// Only there while a run lasts, as a view of its session.
+    Ephemeral,
+}
+
+impl Materialized {
+    /// The word in `config(materialized = …)`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::View => "view",
+            Self::Ephemeral => "ephemeral",
+        }
+    }
+}
+
+impl fmt::Display for Materialized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A project, read, rendered and checked for everything that needs no data.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub name: String,
+    /// By path. Switched-off models are not among them.
+    pub models: Vec<Model>,
+    /// `analyses/*.sql`: queries that are run by name and never written.
+    pub analyses: Vec<Model>,
+    pub sources: Vec<Source>,
+    /// The text of every file, by path, for snippets.
+    pub files: BTreeMap<String, String>,
+    /// The variables of the run over those of the project.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    /// What was understood only in part, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Project {
+    /// The model or analysis of this name.
+    pub fn model(&self, name: &ModelName) -> Option<&Model> {
+        self.models.iter().chain(&self.analyses).find(|m| m.name == *name)
+    }
+
+    /// Models and analyses, each after those it refers to.
+    pub fn models_in_order(&self) -> Vec<&Model> {
+        // `load` has refused cycles; a project put together otherwise keeps its own order.
+        match crate::graph::order(self) {
+            Ok(names) => names.iter().filter_map(|name| self.model(name)).collect(),
+            Err(_) => self.models.iter().chain(&self.analyses).collect(),
+        }
+    }
+
+    /// The source that a model names.
+    pub fn source(&self, source: &SourceRef) -> Option<&Source> {
+        self.sources.iter().find(|s| s.source_name == source.source_name && s.name == source.name)
+    }
+}
+
+/// One SQL file.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub name: ModelName,
+    /// Where its rows go.
+    pub table: TableName,
+    /// Relative to the project, with `/`.
+    pub path: String,
+    pub raw_sql: String,
+    /// Rendered: refs and sources are `"namespace"."name"`.
+    pub sql: String,
+    pub materialized: Materialized,
+    pub is_analysis: bool,
+    /// Models it refers to, in the order of their first mention.
+    pub depends_on: Vec<ModelName>,
+    pub sources: Vec<SourceRef>,
+    pub tags: Vec<String>,
+    pub description: String,
+    pub config: ModelConfig,
+    /// As the YAML beside it declares them.
+    pub columns: Vec<Column>,
+    /// Of the model and of its columns.
+    pub tests: Vec<DataTest>,
+    /// Where the YAML describes it.
+    pub described_at: Option<Place>,
+    pub(super) map: SourceMap,
+}
+
+impl Model {
+    /// The template's 1-based line and column for a 1-based place in the rendered SQL.
+    ///
+    /// `token` is the text that stands there (an identifier), empty if unknown; it finds the place inside a tag and
+    /// where a template cannot be followed.
+    pub fn locate(&self, rendered_line: u32, rendered_column: u32, token: &str) -> (u32, u32) {
+        let spot = self.spot(rendered_line, rendered_column, token);
+        (spot.line, spot.column)
+    }
+
+    /// How its table is written.
+    pub fn write_options(&self) -> retail_lakehouse::WriteOptions {
+        retail_lakehouse::WriteOptions {
+            partition_by: self.config.partition_by.clone(),
+            ..retail_lakehouse::WriteOptions::default()
+        }
+    }
+
+    /// Like [`Self::locate`], with the number of characters to underline.
+    pub fn spot(&self, rendered_line: u32, rendered_column: u32, token: &str) -> super::Spot {
+        self.map.locate(&self.raw_sql, &self.sql, rendered_line, rendered_column, token)
+    }
+}
+
+/// Settings of a model beyond its materialisation and tags.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Iceberg partition fields: `order_date`, `day(ts)`, `bucket(16, id)`.
+    pub partition_by: Vec<String>,
+    pub meta: serde_json::Map<String, serde_json::Value>,
+    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML.
+    pub contract_enforced: bool,
+}
+
+/// A column as YAML declares it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub description: String,
+    /// As written, without the `?` of an optional column.
+    pub data_type: Option<String>,
+    /// Files may lack it (`meta: {optional: true}`, or a `?` after the type): it reads as null.
+    pub optional: bool,
+    /// Of its `data_type`, or of its name.
+    pub at: Place,
+}
+
+/// A test of a model, kept as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataTest {
+    /// `None` for a test of the whole model.
+    pub column: Option<String>,
+    pub kind: TestKind,
+    pub severity: Severity,
+    /// Only rows for which this SQL condition holds are tested.
+    pub filter: Option<String>,
+    pub at: Place,
+}
+
+/// The tests we know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestKind {
+    NotNull,
+    Unique,
+    /// `quote` false: the values are numbers or booleans.
+    AcceptedValues { values: Vec<String>, quote: bool },
+    Relationships { to: RelationshipTarget, field: String },
+}
+
+impl TestKind {
+    /// The name in YAML.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotNull => "not_null",
+            Self::Unique => "unique",
+            Self::AcceptedValues { .. } => "accepted_values",
+            Self::Relationships { .. } => "relationships",
+        }
+    }
+}
+
+/// What a relationship points to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelationshipTarget {
+    Model(ModelName),
+    Source(SourceRef),
+}
+
+/// Whether a failing test stops the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    #[default]
+    Error,
+    Warn,
+}
+
+/// A table that models read and nobody here writes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    pub source_name: String,
+    pub name: String,
+    /// How the rendered SQL names it: `schema.identifier`.
+    pub table: TableName,
+    pub description: String,
+    pub location: SourceLocation,
+    pub columns: Vec<Column>,
+    /// Columns of the files that are not declared are left out (`meta: {strict_columns: true}`).
+    pub strict_columns: bool,
+    pub defined_at: Place,
+}
+
+impl Source {
+    /// Whether its rows are in files (else in an Iceberg table).
+    pub fn is_files(&self) -> bool {
+        matches!(self.location, SourceLocation::Files { .. })
+    }
+
+    /// As models name it.
+    pub fn source_ref(&self) -> SourceRef {
+        SourceRef { source_name: self.source_name.clone(), name: self.name.clone() }
+    }
+}
+
+/// Where a source's rows are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceLocation {
+    /// Files that match a pattern: an absolute path or `s3://bucket/…`, with `*`, `**`, `?` and `[…]` in any segment.
+    Files { pattern: String, format: FileFormat, options: FileOptions },
+    /// An Iceberg table of the catalog.
+    Iceberg { table: TableName },
+}
+
+/// What is in a source's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    Parquet,
+    Csv,
+    /// One object per line.
+    Json,
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parquet => "Parquet",
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+        })
+    }
+}
+
+/// How the files are packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// How to read CSV (and packed JSON) files. An empty field is null, for text too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileOptions {
+    /// One ASCII character.
+    pub delimiter: u8,
+    /// The first line names the columns. Without it the YAML's order counts.
+    pub header: bool,
+    pub quote: u8,
+    pub compression: Compression,
+    /// Texts that mean null, beside the empty one.
+    pub null_values: Vec<String>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self { delimiter: b',', header: true, quote: b'"', compression: Compression::None, null_values: vec![] }
+    }
+}

@@ -1,0 +1,216 @@
+//! From a place in rendered SQL back to the template it came from.
+//!
+//! The template is rendered twice: as it is, and with invisible marks at each line and around each tag. If both give
+//! the same text but for blanks and marks, every character of the SQL knows its place in the template, loops and
+//! conditions included. If not (a template that measures its own text), places are found by looking for the text.
+
+/// Marks are written as `OPEN index CLOSE`; both are private-use characters that no SQL has.
+const OPEN: char = '\u{F8F0}';
+const CLOSE: char = '\u{F8F1}';
+
+/// A template with marks in it, and where each mark stands in the template.
+#[derive(Debug)]
+pub struct Marked {
+    pub template: String,
+    marks: Vec<Mark>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Byte offset in the template.
+    offset: usize,
+    /// Text that follows is the template's own, character by character; else it is what an expression gave.
+    literal: bool,
+}
+
+/// Puts marks into a template; `None` if it already holds the characters marks are made of.
+pub fn mark(template: &str) -> Option<Marked> {
+    if template.contains([OPEN, CLOSE]) {
+        return None;
+    }
+    let mut out = String::with_capacity(template.len() * 2);
+    let mut marks = vec![];
+    let mut put = |out: &mut String, offset: usize, literal: bool| {
+        out.push(OPEN);
+        out.push_str(&marks.len().to_string());
+        out.push(CLOSE);
+        marks.push(Mark { offset, literal });
+    };
+    let mut at = 0;
+    put(&mut out, 0, true);
+    while at < template.len() {
+        let rest = &template[at..];
+        if rest.starts_with("{{") || rest.starts_with("{%") || rest.starts_with("{#") {
+            let length = tag_length(rest);
+            if !rest.starts_with("{#") {
+                put(&mut out, at, false);
+            }
+            out.push_str(&rest[..length]);
+            at += length;
+            put(&mut out, at, true);
+            continue;
+        }
+        let Some(c) = rest.chars().next() else { break };
+        out.push(c);
+        at += c.len_utf8();
+        if c == '\n' {
+            put(&mut out, at, true);
+        }
+    }
+    Some(Marked { template: out, marks })
+}
+
+/// The length in bytes of the tag that `rest` starts with, quotes respected.
+pub fn tag_length(rest: &str) -> usize {
+    let close = match &rest[..2] {
+        "{{" => "}}",
+        "{%" => "%}",
+        _ => return rest.find("#}").map_or(rest.len(), |end| end + 2),
+    };
+    let mut quote = None;
+    let mut skip = false;
+    for (i, c) in rest.char_indices().skip(2) {
+        if skip {
+            skip = false;
+            continue;
+        }
+        match quote {
+            Some(_) if c == '\\' => skip = true,
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if rest[i..].starts_with(close) => return i + 2,
+            None => {}
+        }
+    }
+    rest.len()
+}
+
+/// Where each stretch of rendered SQL comes from.
+#[derive(Debug, Clone, Default)]
+pub struct SourceMap {
+    /// In the order of `rendered`; empty if the template could not be followed.
+    breaks: Vec<Break>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Break {
+    rendered: usize,
+    offset: usize,
+    literal: bool,
+}
+
+/// A place in a template: 1-based line and column, and how many characters to underline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    pub line: u32,
+    pub column: u32,
+    pub span: u32,
+}
+
+impl SourceMap {
+    /// Compares what the template and the marked template gave.
+    pub fn new(rendered: &str, marked: &Marked, marked_rendered: &str) -> Self {
+        let Some(places) = follow(marked, marked_rendered) else { return Self::default() };
+        let mut places = places.into_iter();
+        let mut breaks: Vec<Break> = vec![];
+        for (at, c) in rendered.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+            let Some((_, offset, literal)) = places.next().filter(|(d, ..)| *d == c) else { return Self::default() };
+            let goes_on = breaks.last().is_some_and(|b| {
+                b.literal == literal
+                    && if literal { at - b.rendered == offset.wrapping_sub(b.offset) } else { b.offset == offset }
+            });
+            if !goes_on {
+                breaks.push(Break { rendered: at, offset, literal });
+            }
+        }
+        if places.next().is_some() { Self::default() } else { Self { breaks } }
+    }
+
+    /// The template's place for a 1-based place in the rendered SQL. `token` is the text that stands there.
+    pub fn locate(&self, template: &str, rendered: &str, line: u32, column: u32, token: &str) -> Spot {
+        let span = token.chars().count().max(1) as u32;
+        let Some(at) = offset_of(rendered, line, column) else {
+            return by_text(template, rendered, line, token, span);
+        };
+        let next = self.breaks.partition_point(|b| b.rendered <= at);
+        let Some(found) = next.checked_sub(1).and_then(|i| self.breaks.get(i)) else {
+            return by_text(template, rendered, line, token, span);
+        };
+        if found.literal {
+            // Blanks at the end of a stretch may be gone from the template's line; never run past its end.
+            let offset = floor_char(template, (found.offset + at - found.rendered).min(template.len()));
+            return spot(template, offset, span);
+        }
+        let rest = &template[found.offset..];
+        let length = tag_length(rest);
+        if !token.is_empty()
+            && let Some(inside) = rest[..length].find(token)
+        {
+            return spot(template, found.offset + inside, span);
+        }
+        let on_line = rest[..length].lines().next().unwrap_or_default();
+        spot(template, found.offset, on_line.chars().count().max(1) as u32)
+    }
+}
+
+/// The characters of marked output that are not blanks, each with its offset in the template.
+fn follow(marked: &Marked, output: &str) -> Option<Vec<(char, usize, bool)>> {
+    let mut places = vec![];
+    let mut current = Mark { offset: 0, literal: true };
+    let mut chars = output.chars();
+    while let Some(c) = chars.next() {
+        if c == OPEN {
+            let digits: String = chars.by_ref().take_while(|c| *c != CLOSE).collect();
+            current = *marked.marks.get(digits.parse::<usize>().ok()?)?;
+            continue;
+        }
+        if !c.is_whitespace() {
+            places.push((c, current.offset, current.literal));
+        }
+        if current.literal {
+            current.offset += c.len_utf8();
+        }
+    }
+    Some(places)
+}
+
+fn offset_of(text: &str, line: u32, column: u32) -> Option<usize> {
+    let mut start = 0;
+    for (n, content) in text.split_inclusive('\n').enumerate() {
+        if n + 1 == line as usize {
+            let inside = content.char_indices().nth((column as usize).saturating_sub(1)).map_or(content.len(), |(i, _)| i);
+            return Some(start + inside);
+        }
+        start += content.len();
+    }
+    None
+}
+
+/// The 1-based line and column of a byte offset.
+pub fn spot(text: &str, offset: usize, span: u32) -> Spot {
+    let before = &text[..floor_char(text, offset.min(text.len()))];
+    let line = before.matches('\n').count() as u32 + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u32 + 1;
+    Spot { line, column, span }
+}
+
+fn floor_char(text: &str, mut offset: usize) -> usize {
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// Without a map: the line that reads the same, else the first that holds the token, else the line of that number.
+fn by_text(template: &str, rendered: &str, line: u32, token: &str, span: u32) -> Spot {
+    let wanted = rendered.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
+    let same = template.lines().position(|l| !wanted.is_empty() && l.trim() == wanted);
+    let holds = || template.lines().position(|l| !token.is_empty() && l.contains(token));
+    let last = template.lines().count().max(1);
+    let found = same.or_else(holds).unwrap_or((line as usize).clamp(1, last) - 1);
+    let text = template.lines().nth(found).unwrap_or_default();
+    let inside = if token.is_empty() { None } else { text.find(token) };
+    let column = inside.map_or(text.len() - text.trim_start().len(), |i| text[..i].chars().count());
+    Spot { line: found as u32 + 1, column: column as u32 + 1, span }
+}
