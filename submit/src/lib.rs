@@ -1,1 +1,51 @@
-//! 
+//! The client of a retail cluster: submits jobs, watches them, queries what they published.
+//!
+//! `cli` is the command line, `commands` does what it says, `client` is the connection, `codec` turns wire messages
+//! into `facts` and events, `render` and `progress` turn those into text, purely. `local` starts a cluster inside
+//! this process; the client's code is the same.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod codec;
+pub mod commands;
+pub mod error;
+pub mod exit;
+pub mod facts;
+pub mod human;
+pub mod interrupt;
+pub mod local;
+pub mod progress;
+pub mod project;
+pub mod render;
+pub mod rows;
+pub mod session;
+pub mod term;
+pub mod vars;
+
+use cli::Cli;
+use exit::ExitCode;
+use interrupt::Interrupt;
+use session::App;
+use term::Console;
+
+/// Runs one command line to its end; errors are printed here and nowhere else.
+pub async fn run(cli: Cli) -> ExitCode {
+    let global = cli.global;
+    let console = Console::detect(global.json, global.no_color, global.quiet, global.verbose);
+    let app = App { console, global, interrupt: Interrupt::listen() };
+    match commands::dispatch(&app, cli.command).await {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            let console = &app.console;
+            if console.json {
+                console.warn(&render::error::json(&error).to_string());
+            } else {
+                render::error::lines(&error, console.err, console.verbose > 0).iter().for_each(|line| console.warn(line));
+            }
+            error.exit_code()
+        }
+    }
+}

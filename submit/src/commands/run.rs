@@ -1,0 +1,90 @@
+//! `run` and `watch`: hand in a job, follow it to its end.
+
+use retail_proto::v1;
+use serde_json::json;
+
+use crate::cli::RunArgs;
+use crate::error::SubmitError;
+use crate::progress::follow::{Watched, follow, settle};
+use crate::progress::screen::Screen;
+use crate::progress::view::{Outcome, View};
+use crate::project::{Packed, submitted_by};
+use crate::render::failure::{self, Places};
+use crate::session::{App, Session};
+
+/// `retail-submit run`.
+pub async fn run(app: &App, args: &RunArgs) -> Result<(), SubmitError> {
+    let packed = Packed::read(&args.project)?;
+    let session = Session::open(app, &args.local, true).await?;
+    let result = run_on(app, &session, &packed, args).await;
+    session.close().await;
+    result
+}
+
+async fn run_on(app: &App, session: &Session, packed: &Packed, args: &RunArgs) -> Result<(), SubmitError> {
+    let request = v1::SubmitRequest {
+        files: packed.wire_files(),
+        project_dir: packed.dir.clone(),
+        select: args.select.clone(),
+        exclude: args.exclude.clone(),
+        vars_json: packed.vars_json(),
+        submitted_by: submitted_by(),
+        executor_timeout_ms: args.timeout.unwrap_or(0),
+    };
+    if args.detach {
+        let job_id = session.client.submit(request).await?;
+        app.console.note(&format!("watch it: {}", session.advise(&format!("watch {job_id}"))));
+        return match app.console.json {
+            true => app.console.print_json(&json!({"job_id": job_id})),
+            false => app.console.print(&job_id),
+        };
+    }
+    submit_and_follow(app, session, request).await.map(|_| ())
+}
+
+/// Hands in a job and follows it; fails unless it succeeds.
+pub async fn submit_and_follow(app: &App, session: &Session, request: v1::SubmitRequest) -> Result<Outcome, SubmitError> {
+    let project_dir = Some(request.project_dir.clone());
+    let job_id = session.client.submit(request).await?;
+    follow_to_end(app, session, &job_id, project_dir).await
+}
+
+/// `retail-submit watch JOB`.
+pub async fn watch(app: &App, job_id: &str) -> Result<(), SubmitError> {
+    let session = Session::remote(app).await?;
+    follow_to_end(app, &session, job_id, None).await.map(|_| ())
+}
+
+async fn follow_to_end(
+    app: &App,
+    session: &Session,
+    job_id: &str,
+    project_dir: Option<String>,
+) -> Result<Outcome, SubmitError> {
+    let console = &app.console;
+    let mut view = View::new(job_id, console.err, console.width, &session.advise("sql"));
+    let screen = Screen::new(console);
+    let mut interrupt = app.interrupt.clone();
+    match follow(&session.client, job_id, &mut view, &screen, &mut interrupt).await? {
+        Watched::Ended(outcome) => {
+            let places = Places::of_project(project_dir.clone());
+            settle(job_id, outcome, project_dir, |earlier| {
+                if !console.json {
+                    failure::lines(earlier, &places, console.err, console.verbose > 0).iter().for_each(|line| console.warn(line));
+                }
+            })
+        }
+        Watched::Left if session.is_local() => {
+            // Its cluster ends with this process: stop it in order rather than tear it.
+            let stopped = session.client.cancel(job_id).await.is_ok();
+            let what = if stopped { "was cancelled" } else { "ends with this process" };
+            Err(SubmitError::Interrupted { notes: vec![format!("job {job_id} {what}; nothing was published (exit 130)")] })
+        }
+        Watched::Left => Err(SubmitError::Interrupted {
+            notes: vec![
+                format!("job {job_id} goes on; watch it again: {}", session.advise(&format!("watch {job_id}"))),
+                format!("stop it: {} (exit 130)", session.advise(&format!("cancel {job_id}"))),
+            ],
+        }),
+    }
+}

@@ -1,0 +1,328 @@
+//! Events of one job to lines, purely. The moving part of a terminal is drawn from the same state by [`super::live`].
+
+use std::collections::HashMap;
+
+use retail_jobs::events::{EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress};
+use retail_jobs::failure::{Failure, FailureKind};
+
+use crate::human;
+use crate::term::Paint;
+
+/// Who has to see a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only under `-v`.
+    Detail,
+    /// Progress: stderr, unless `-q`.
+    Fact,
+    /// The result: stdout.
+    Result,
+}
+
+/// One line that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub level: Level,
+    pub text: String,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub state: JobState,
+    /// Failures of models first, then the job's own, each once.
+    pub failures: Vec<Failure>,
+    pub tables: Vec<PublishedTable>,
+    pub elapsed_ms: u64,
+}
+
+/// Where a model of the job is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    Waiting,
+    Running { since_us: i64, progress: StageProgress, stage_since_us: i64, rows_at_stage_start: u64, rows_per_second: f64 },
+    Done,
+    Failed,
+    Skipped,
+}
+
+/// A model of the job.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub planned: PlannedModel,
+    pub phase: Phase,
+}
+
+/// The state of one watched job.
+#[derive(Debug)]
+pub struct View {
+    pub(super) job_id: String,
+    pub(super) paint: Paint,
+    pub(super) width: usize,
+    /// How a person calls this program for the same cluster: `retail-submit sql --local --dir x`.
+    sql_command: String,
+    pub(super) rows: Vec<Row>,
+    index: HashMap<String, usize>,
+    pub(super) name_width: usize,
+    /// Why nothing happens, and since when.
+    pub(super) waiting: Option<(String, i64)>,
+    failures: Vec<Failure>,
+    published: Option<(Vec<PublishedTable>, i64)>,
+    outcome: Option<Outcome>,
+}
+
+impl View {
+    /// A view that has seen nothing yet; `sql_command` is what its last line advises, up to the statement.
+    pub fn new(job_id: &str, paint: Paint, width: usize, sql_command: &str) -> Self {
+        Self {
+            job_id: job_id.into(),
+            paint,
+            width,
+            sql_command: sql_command.into(),
+            rows: vec![],
+            index: HashMap::new(),
+            name_width: 28,
+            waiting: None,
+            failures: vec![],
+            published: None,
+            outcome: None,
+        }
+    }
+
+    /// How the job ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Takes in one event, at `now_us` on this machine's clock; returns the lines that stay.
+    pub fn on(&mut self, event: &JobEvent, now_us: i64) -> Vec<Line> {
+        let waited = self.waiting.take();
+        match &event.kind {
+            EventKind::Queued { project, position } => {
+                let text = format!("job {}  {project}  queued, {} before it", self.job_id, position.saturating_sub(1));
+                vec![line(if *position > 1 { Level::Fact } else { Level::Detail }, text)]
+            }
+            EventKind::Planned { project, models, executors, slots } => self.planned(project, models, *executors, *slots),
+            EventKind::Waiting { reason } => {
+                let repeated = waited.as_ref().is_some_and(|(old, _)| old == reason);
+                self.waiting = Some((reason.clone(), waited.filter(|_| repeated).map_or(now_us, |(_, since)| since)));
+                if repeated { vec![] } else { vec![line(Level::Fact, format!("{} {reason}", self.paint.yellow("waiting:")))] }
+            }
+            EventKind::AttemptStarted { attempt, reason } => {
+                // What earlier attempts failed of is history: this one may succeed.
+                self.failures.clear();
+                self.rows.iter_mut().for_each(|row| row.phase = Phase::Waiting);
+                match attempt {
+                    0 | 1 => vec![],
+                    _ => vec![line(Level::Fact, format!("  {} attempt {attempt}: {reason}", self.paint.yellow("↻")))],
+                }
+            }
+            EventKind::ModelStarted { model, .. } => {
+                let progress = StageProgress { model: model.clone(), ..Default::default() };
+                self.set(model, Phase::Running {
+                    since_us: now_us,
+                    progress,
+                    stage_since_us: event.time_us,
+                    rows_at_stage_start: 0,
+                    rows_per_second: 0.0,
+                });
+                vec![line(Level::Detail, format!("  {} {}  started", self.paint.dim("·"), self.name(model)))]
+            }
+            EventKind::StageProgress(progress) => {
+                self.progressed(progress, event.time_us, now_us);
+                vec![]
+            }
+            EventKind::ModelStaged { model, rows, bytes, stages, elapsed_ms, note, .. } => {
+                let text = self.staged(model, *rows, *bytes, *stages, *elapsed_ms, note);
+                self.set(model, Phase::Done);
+                text.into_iter().map(|text| line(Level::Fact, text)).collect()
+            }
+            EventKind::ModelFailed { model, failure } => {
+                self.set(model, Phase::Failed);
+                self.add_failure(failure);
+                vec![line(Level::Fact, format!("  {} {}  failed", self.paint.red("✗"), self.name(model)))]
+            }
+            EventKind::ModelSkipped { model, because } => {
+                self.set(model, Phase::Skipped);
+                vec![line(Level::Fact, format!("  {} {}  skipped: {because}", self.paint.dim("-"), self.name(model)))]
+            }
+            EventKind::Published { tables, .. } => {
+                self.published = Some((tables.clone(), event.time_us));
+                vec![]
+            }
+            EventKind::ExecutorLost { executor_id, reason } => {
+                vec![line(Level::Fact, format!("  {} executor {executor_id} lost: {reason}", self.paint.yellow("!")))]
+            }
+            EventKind::Finished { state, failure, elapsed_ms } => self.finished(*state, failure.as_deref(), *elapsed_ms),
+        }
+    }
+
+    fn planned(&mut self, project: &str, models: &[PlannedModel], executors: u32, slots: u32) -> Vec<Line> {
+        self.index = models.iter().enumerate().map(|(i, model)| (model.model.clone(), i)).collect();
+        self.rows = models.iter().map(|planned| Row { planned: planned.clone(), phase: Phase::Waiting }).collect();
+        let longest = models.iter().map(|model| model.model.chars().count()).max().unwrap_or(0);
+        self.name_width = longest.clamp(20, 34);
+        let text = format!(
+            "job {}  {project}  {}  {} ({})",
+            self.job_id,
+            human::plural(models.len() as u64, "model"),
+            human::plural(u64::from(executors), "executor"),
+            human::plural(u64::from(slots), "slot"),
+        );
+        vec![line(Level::Fact, self.paint.bold(&text))]
+    }
+
+    /// The model's name, padded to the column.
+    pub(super) fn name(&self, model: &str) -> String {
+        let width = self.name_width;
+        format!("{model:<width$}")
+    }
+
+    fn set(&mut self, model: &str, phase: Phase) {
+        if let Some(i) = self.index.get(model) {
+            self.rows[*i].phase = phase;
+        }
+    }
+
+    fn progressed(&mut self, seen: &StageProgress, time_us: i64, now_us: i64) {
+        let Some(row) = self.index.get(&seen.model).map(|i| &mut self.rows[*i]) else { return };
+        let Phase::Running { progress, stage_since_us, rows_at_stage_start, rows_per_second, .. } = &mut row.phase else {
+            row.phase = Phase::Running {
+                since_us: now_us,
+                progress: seen.clone(),
+                stage_since_us: time_us,
+                rows_at_stage_start: seen.rows,
+                rows_per_second: 0.0,
+            };
+            return;
+        };
+        if seen.stage != progress.stage || seen.rows < *rows_at_stage_start {
+            (*stage_since_us, *rows_at_stage_start, *rows_per_second) = (time_us, seen.rows, 0.0);
+        }
+        let seconds = (time_us - *stage_since_us) as f64 / 1e6;
+        if seconds >= 0.2 {
+            *rows_per_second = (seen.rows - *rows_at_stage_start) as f64 / seconds;
+        }
+        *progress = seen.clone();
+    }
+
+    /// `  ✓ staging.stg_orders  1,000,000 rows   118 MB    1.2 s   2 stages   9,412 duplicates dropped`
+    fn staged(&self, model: &str, rows: u64, bytes: u64, stages: u32, elapsed_ms: u64, note: &str) -> Vec<String> {
+        let view = self.index.get(model).is_some_and(|i| self.rows[*i].planned.materialized == "view");
+        let what = if view {
+            format!("{:>14}   {:>7}", "view", "")
+        } else {
+            format!("{:>14}   {:>7}", human::plural(rows, "row"), human::size(bytes))
+        };
+        let mut text =
+            format!("  {} {}  {what}   {:>6}", self.paint.green("✓"), self.name(model), human::duration(elapsed_ms));
+        if stages > 0 {
+            text.push_str(&format!("   {}", human::plural(u64::from(stages), "stage")));
+        }
+        let mut out = vec![text];
+        if !note.is_empty() {
+            // The mark's escape codes take no columns.
+            let used = self.name_width + 39 + if stages > 0 { 11 } else { 0 };
+            if used + 3 + note.chars().count() <= self.width.max(100) {
+                out[0].push_str(&format!("   {note}"));
+            } else {
+                out.push(format!("      {note}"));
+            }
+        }
+        out.iter().map(|line| line.trim_end().to_string()).collect()
+    }
+
+    /// The job's own failure usually is a model's with more notes: the later one replaces the earlier.
+    fn add_failure(&mut self, failure: &Failure) {
+        match self.failures.iter_mut().find(|old| old.message == failure.message) {
+            Some(old) => *old = failure.clone(),
+            None => self.failures.push(failure.clone()),
+        }
+    }
+
+    fn finished(&mut self, state: JobState, failure: Option<&Failure>, elapsed_ms: u64) -> Vec<Line> {
+        let (tables, published_us) = self.published.take().unwrap_or_default();
+        if let Some(failure) = failure {
+            self.add_failure(failure);
+        }
+        if self.failures.is_empty() {
+            let job = &self.job_id;
+            self.failures.extend(match state {
+                JobState::Failed => Some(Failure::new(FailureKind::Internal, format!("job {job} failed"))),
+                JobState::Cancelled => Some(
+                    Failure::new(FailureKind::Cancelled, format!("job {job} was cancelled")).note("nothing was published"),
+                ),
+                JobState::Interrupted => Some(
+                    Failure::new(FailureKind::Internal, "the scheduler went away while the job ran")
+                        .note("nothing was published; run it again")
+                        .retryable(true),
+                ),
+                _ => None,
+            });
+        }
+        let lines = if state == JobState::Succeeded { self.success(&tables, published_us, elapsed_ms) } else { vec![] };
+        self.outcome = Some(Outcome { state, failures: std::mem::take(&mut self.failures), tables, elapsed_ms });
+        lines
+    }
+
+    fn success(&self, tables: &[PublishedTable], published_us: i64, elapsed_ms: u64) -> Vec<Line> {
+        let took = human::duration(elapsed_ms);
+        if tables.is_empty() {
+            return vec![line(Level::Result, format!("nothing to publish · {took}"))];
+        }
+        let head = format!(
+            "published {} at once · snapshot set {} · {took}",
+            human::plural(tables.len() as u64, "table"),
+            human::instant(published_us)
+        );
+        let mut out = vec![line(Level::Result, self.paint.green(&head))];
+        out.extend(what_changed(tables, self.width).into_iter().map(|text| line(Level::Result, text)));
+        let planned_last = self.rows.iter().rev().map(|row| row.planned.model.as_str());
+        let last = planned_last.into_iter().find(|model| tables.iter().any(|table| table.table == *model));
+        if let Some(table) = last.or(tables.last().map(|table| table.table.as_str())) {
+            let advice = format!("  look: {} \"select * from {table} limit 10\"", self.sql_command);
+            out.push(line(Level::Result, self.paint.dim(&advice)));
+        }
+        out
+    }
+}
+
+fn line(level: Level, text: String) -> Line {
+    Line { level, text }
+}
+
+/// Most tables named in the summary.
+const NAMED: usize = 3;
+
+/// `  what changed: fact_order_items +1,204,331 rows, 21 new tables, 3 with as many rows as before`
+pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
+    let tables: Vec<&PublishedTable> = tables.iter().filter(|table| table.materialized != "view").collect();
+    let (new, old): (Vec<&PublishedTable>, Vec<_>) = tables.into_iter().partition(|table| table.rows_before < 0);
+    let delta = |table: &PublishedTable| i64::try_from(table.rows).unwrap_or(i64::MAX) - table.rows_before;
+    let mut changed: Vec<_> = old.iter().filter(|table| delta(table) != 0).collect();
+    changed.sort_by_key(|table| (std::cmp::Reverse(delta(table).unsigned_abs()), table.table.clone()));
+    let short = |table: &PublishedTable| table.table.rsplit('.').next().unwrap_or_default().to_string();
+    let mut parts: Vec<String> = changed
+        .iter()
+        .take(NAMED)
+        .map(|table| format!("{} {} rows", short(table), human::change(delta(table))))
+        .collect();
+    if changed.len() > NAMED {
+        parts.push(format!("{} more", changed.len() - NAMED));
+    }
+    if !new.is_empty() {
+        let rows: u64 = new.iter().map(|table| table.rows).sum();
+        parts.push(format!("{} with {}", human::plural(new.len() as u64, "new table"), human::plural(rows, "row")));
+    }
+    let same = old.len() - changed.len();
+    if same > 0 {
+        parts.push(format!("{} with as many rows as before", human::plural(same as u64, "table")));
+    }
+    if parts.is_empty() {
+        return vec![];
+    }
+    human::wrap(&format!("  what changed: {}", parts.join(", ")), width, "    ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Facts to text, purely: what is printed is decided here and written elsewhere.
+
+pub mod error;
+pub mod failure;
+pub mod lists;
+pub mod plan;
+pub mod table;

@@ -1,0 +1,94 @@
+//! What a command talks to: a scheduler somewhere, or one started inside this process. The client is the same.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::{DEFAULT_SCHEDULER, Global, LocalArgs};
+use crate::client::Client;
+use crate::error::SubmitError;
+use crate::interrupt::Interrupt;
+use crate::local::{Layout, LocalCluster};
+use crate::term::Console;
+
+/// What every command has.
+pub struct App {
+    pub console: Console,
+    pub global: Global,
+    pub interrupt: Interrupt,
+}
+
+/// Longest wait for in-process executors to register.
+const REGISTER: Duration = Duration::from_secs(20);
+
+/// A connected client and, with `--local`, the cluster it talks to.
+pub struct Session {
+    pub client: Client,
+    local: Option<(LocalCluster, Layout)>,
+    /// Flags that make the advised commands reach the same cluster; starts with a space unless empty.
+    flags: String,
+}
+
+impl Session {
+    /// Connects to `--scheduler`.
+    pub async fn remote(app: &App) -> Result<Self, SubmitError> {
+        let url = &app.global.scheduler;
+        let client = Client::connect(url).await?;
+        let known = url == DEFAULT_SCHEDULER || std::env::var("RETAIL_SCHEDULER").is_ok_and(|set| set == *url);
+        Ok(Self { client, local: None, flags: if known { String::new() } else { format!(" --scheduler {url}") } })
+    }
+
+    /// Starts a cluster on `layout` and waits until its executors are registered.
+    pub async fn local(layout: Layout, executors: u16, shown_dir: &str) -> Result<Self, SubmitError> {
+        let cluster = LocalCluster::start(&layout, executors).await?;
+        let client = Client::connect(cluster.url()).await?;
+        let flags = match shown_dir {
+            crate::cli::DEFAULT_DIR => " --local".into(),
+            dir => format!(" --local --dir {dir}"),
+        };
+        let session = Self { client, local: Some((cluster, layout)), flags };
+        session.await_executors(usize::from(executors)).await?;
+        Ok(session)
+    }
+
+    /// Local or remote, as the flags say; `executors` false spares starting them where only the catalog is read.
+    pub async fn open(app: &App, args: &LocalArgs, executors: bool) -> Result<Self, SubmitError> {
+        if args.local {
+            let executors = if executors { args.executors } else { 0 };
+            Self::local(Layout::new(&args.dir)?, executors, &args.dir.display().to_string()).await
+        } else {
+            Self::remote(app).await
+        }
+    }
+
+    async fn await_executors(&self, wanted: usize) -> Result<(), SubmitError> {
+        let start = Instant::now();
+        while wanted > 0 {
+            let there = self.client.status().await?.executors.len();
+            if there >= wanted {
+                break;
+            }
+            if start.elapsed() > REGISTER {
+                let chain = vec![format!("{there} of {wanted} executors registered within {} s", REGISTER.as_secs())];
+                return Err(SubmitError::LocalStart { chain, notes: vec!["-vv shows the log of this process".into()] });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the cluster ends with this process.
+    pub fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// `retail-submit COMMAND` with the flags that reach this cluster.
+    pub fn advise(&self, command: &str) -> String {
+        format!("retail-submit {command}{}", self.flags)
+    }
+
+    /// Ends what was started.
+    pub async fn close(self) {
+        if let Some((cluster, _)) = self.local {
+            cluster.shutdown().await;
+        }
+    }
+}

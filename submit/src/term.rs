@@ -1,0 +1,138 @@
+//! Where output goes and how it looks there: colour, width, and the two streams.
+
+use std::io::{IsTerminal, Write};
+
+use crate::error::SubmitError;
+
+/// Paints text for a terminal, or leaves it alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// No escape codes at all.
+    pub const OFF: Self = Self { on: false };
+    /// Escape codes.
+    pub const ON: Self = Self { on: true };
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+    }
+    pub fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+    pub fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+    pub fn red(self, text: &str) -> String {
+        self.wrap("1;31", text)
+    }
+    pub fn green(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+    pub fn yellow(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+    /// Places and gutters.
+    pub fn blue(self, text: &str) -> String {
+        self.wrap("1;34", text)
+    }
+    pub fn cyan(self, text: &str) -> String {
+        self.wrap("36", text)
+    }
+}
+
+/// Columns assumed where the terminal does not say, or there is none.
+pub const DEFAULT_WIDTH: usize = 80;
+
+/// The two output streams and what each can show. Results go to stdout, progress and errors to stderr.
+#[derive(Debug, Clone)]
+pub struct Console {
+    pub out: Paint,
+    pub err: Paint,
+    /// Columns of the terminal; 80 when not known.
+    pub width: usize,
+    pub out_is_terminal: bool,
+    pub err_is_terminal: bool,
+    /// Machine-readable output only.
+    pub json: bool,
+    /// No progress, only results and errors.
+    pub quiet: bool,
+    /// Chains of causes and more detail.
+    pub verbose: u8,
+}
+
+impl Console {
+    /// Looks at the process's streams and environment (`NO_COLOR`, `TERM`).
+    pub fn detect(json: bool, no_color: bool, quiet: bool, verbose: u8) -> Self {
+        let plain = no_color
+            || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let out_is_terminal = std::io::stdout().is_terminal();
+        let err_is_terminal = std::io::stderr().is_terminal();
+        let paint = |terminal: bool| if terminal && !plain { Paint::ON } else { Paint::OFF };
+        let width = terminal_width(out_is_terminal || err_is_terminal);
+        Self {
+            out: paint(out_is_terminal),
+            err: paint(err_is_terminal),
+            width,
+            out_is_terminal,
+            err_is_terminal,
+            json,
+            quiet,
+            verbose,
+        }
+    }
+
+    /// Whether a moving display may be drawn on stderr.
+    pub fn animates(&self) -> bool {
+        self.err_is_terminal && !self.json && !self.quiet && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// One line of the result.
+    pub fn print(&self, line: &str) -> Result<(), SubmitError> {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(SubmitError::stdout)
+    }
+
+    /// Lines of the result.
+    pub fn print_all<S: AsRef<str>>(&self, lines: impl IntoIterator<Item = S>) -> Result<(), SubmitError> {
+        let mut stdout = std::io::stdout().lock();
+        for line in lines {
+            writeln!(stdout, "{}", line.as_ref()).map_err(SubmitError::stdout)?;
+        }
+        stdout.flush().map_err(SubmitError::stdout)
+    }
+
+    /// A value as one line of JSON, the result of a command under `--json`.
+    pub fn print_json<T: serde::Serialize>(&self, value: &T) -> Result<(), SubmitError> {
+        let text = serde_json::to_string(value).map_err(|error| SubmitError::stdout(error.into()))?;
+        self.print(&text)
+    }
+
+    /// What is being done: stderr, silent under `--quiet` and `--json`.
+    pub fn note(&self, line: &str) {
+        if !self.quiet && !self.json {
+            self.warn(line);
+        }
+    }
+
+    /// What a person must see: stderr, always. A closed stderr loses it, and nothing can be done about that.
+    pub fn warn(&self, line: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+}
+
+fn terminal_width(terminal: bool) -> usize {
+    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n >= 20) {
+        return columns;
+    }
+    if !terminal {
+        return DEFAULT_WIDTH;
+    }
+    match terminal_size::terminal_size_of(std::io::stderr()).or_else(terminal_size::terminal_size) {
+        Some((terminal_size::Width(columns), _)) if columns > 0 => usize::from(columns),
+        _ => DEFAULT_WIDTH,
+    }
+}
