@@ -1,1 +1,40 @@
-//! 
+//! What every process has around its work: settings, logs, metrics and an admin port.
+//!
+//! `settings` reads configuration in layers, `log` says what happens, `metrics` lists every metric we count, and
+//! `admin` serves health, readiness and metrics over HTTP.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod admin;
+pub mod log;
+pub mod metrics;
+pub mod settings;
+
+pub use admin::{AdminServer, Readiness, serve_admin, serve_admin_with};
+pub use log::{LogConfig, LogFormat, init};
+pub use metrics::metrics;
+pub use settings::{SettingError, Settings};
+
+/// What could not be set up around a process's work.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The log level does not parse.
+    #[error(
+        "log.level is not a filter: {reason}; expected a level such as info, or info,retail_jobs=debug"
+    )]
+    LogLevel { reason: String },
+    /// The admin port cannot be used.
+    #[error("cannot bind the admin port {addr}")]
+    Bind {
+        addr: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl TelemetryError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Bind { .. })
+    }
+}
