@@ -3,10 +3,18 @@
 use crate::support::repository;
 
 /// Documents whose links and code references are checked.
-const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tests/README.md", "bench/README.md"];
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "tests/README.md",
+    "bench/README.md",
+];
 
 /// Endings of files that ARCHITECTURE.md may refer to.
-const ENDINGS: &[&str] = &[".rs", ".proto", ".py", ".sh", ".toml", ".sql", ".yml", ".md"];
+const ENDINGS: &[&str] = &[
+    ".rs", ".proto", ".py", ".sh", ".toml", ".sql", ".yml", ".md",
+];
 
 #[test]
 fn every_path_and_item_that_architecture_names_exists() {
@@ -18,7 +26,9 @@ fn every_path_and_item_that_architecture_names_exists() {
             Some((path, item)) => (path, item.split("::").last()),
             None => (code, None),
         };
-        if !ENDINGS.iter().any(|ending| path.ends_with(ending)) || path.contains(['*', ' ', '<', '{', ':']) {
+        if !ENDINGS.iter().any(|ending| path.ends_with(ending))
+            || path.contains(['*', ' ', '<', '{', ':'])
+        {
             continue;
         }
         checked += 1;
@@ -27,12 +37,19 @@ fn every_path_and_item_that_architecture_names_exists() {
             continue;
         };
         let item = item.map(|item| item.trim_end_matches("()"));
-        if item.is_some_and(|item| !source.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == item)) {
+        if item.is_some_and(|item| {
+            !source
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| word == item)
+        }) {
             missing.push(code.to_owned());
         }
     }
     assert_eq!(missing, Vec::<String>::new());
-    assert!(checked > 10, "only {checked} references found: is ARCHITECTURE.md still written as file::item?");
+    assert!(
+        checked > 10,
+        "only {checked} references found: is ARCHITECTURE.md still written as file::item?"
+    );
 }
 
 #[test]
@@ -42,7 +59,11 @@ fn links_between_documents_lead_somewhere() {
         let text = repository::read(document);
         let folder = repository::root().join(document);
         let folder = folder.parent().expect("a document lies in a folder");
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let file = target.split('#').next().unwrap_or(target);
             if !file.is_empty() && !file.contains("://") && !folder.join(file).exists() {
                 broken.push(format!("{document}: {target}"));

@@ -13,9 +13,23 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lakehouse", &["proto"]),
     ("engine", &["lakehouse", "proto"]),
     ("jobs", &["engine", "lakehouse", "proto"]),
-    ("scheduler", &["jobs", "engine", "lakehouse", "telemetry", "proto"]),
+    (
+        "scheduler",
+        &["jobs", "engine", "lakehouse", "telemetry", "proto"],
+    ),
     ("executor", &["engine", "lakehouse", "telemetry", "proto"]),
-    ("submit", &["jobs", "scheduler", "executor", "engine", "lakehouse", "telemetry", "proto"]),
+    (
+        "submit",
+        &[
+            "jobs",
+            "scheduler",
+            "executor",
+            "engine",
+            "lakehouse",
+            "telemetry",
+            "proto",
+        ],
+    ),
 ];
 
 /// Dependencies that only some crates may name, so that their types stay behind those crates' own.
@@ -38,8 +52,14 @@ fn crates_import_only_what_the_table_allows() {
             assert_eq!(name, "tests", "crate {name} is missing in the table");
             continue;
         };
-        let imported = dependencies.iter().filter_map(|dependency| dependency.strip_prefix("retail-"));
-        wrong.extend(imported.filter(|i| !allowed.contains(i)).map(|i| format!("{name} imports {i}")));
+        let imported = dependencies
+            .iter()
+            .filter_map(|dependency| dependency.strip_prefix("retail-"));
+        wrong.extend(
+            imported
+                .filter(|i| !allowed.contains(i))
+                .map(|i| format!("{name} imports {i}")),
+        );
     }
     assert_eq!(wrong, Vec::<String>::new());
 }
@@ -47,7 +67,10 @@ fn crates_import_only_what_the_table_allows() {
 #[test]
 fn nothing_imports_the_tests() {
     for (name, dependencies) in crates() {
-        assert!(!dependencies.contains(&"retail-tests".to_owned()), "{name} imports the tests");
+        assert!(
+            !dependencies.contains(&"retail-tests".to_owned()),
+            "{name} imports the tests"
+        );
     }
 }
 
@@ -69,33 +92,65 @@ fn every_version_is_stated_once_in_the_workspace() {
     let manifest = repository::read("Cargo.toml");
     for (name, _) in crates() {
         let own = repository::read(format!("{name}/Cargo.toml"));
-        let versions = own.lines().filter(|line| line.contains(" = \"") && line.contains(|c: char| c.is_ascii_digit()));
-        let stray: Vec<_> = versions.filter(|line| !line.starts_with("name") && !line.starts_with("path")).collect();
-        assert_eq!(stray, Vec::<&str>::new(), "{name}/Cargo.toml states versions of its own");
-        assert!(manifest.contains(&format!("\"{name}\"")), "{name} is not a member of the workspace");
+        let versions = own
+            .lines()
+            .filter(|line| line.contains(" = \"") && line.contains(|c: char| c.is_ascii_digit()));
+        let stray: Vec<_> = versions
+            .filter(|line| !line.starts_with("name") && !line.starts_with("path"))
+            .collect();
+        assert_eq!(
+            stray,
+            Vec::<&str>::new(),
+            "{name}/Cargo.toml states versions of its own"
+        );
+        assert!(
+            manifest.contains(&format!("\"{name}\"")),
+            "{name} is not a member of the workspace"
+        );
     }
 }
 
 /// Every crate of the workspace, by its folder, with the names of its dependencies of any kind.
 fn crates() -> Vec<(String, Vec<String>)> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(repository::root())
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let names = |list: &Value| list.as_array().unwrap().iter().map(|d| text(&d["name"])).collect();
+    let names = |list: &Value| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|d| text(&d["name"]))
+            .collect()
+    };
     let packages = metadata["packages"].as_array().unwrap().iter();
     packages
         .map(|package| {
             let name = text(&package["name"]);
-            let folder = name.strip_prefix("retail-").unwrap_or_else(|| panic!("package {name} is not called retail-…"));
+            let folder = name
+                .strip_prefix("retail-")
+                .unwrap_or_else(|| panic!("package {name} is not called retail-…"));
             (folder.to_owned(), names(&package["dependencies"]))
         })
         .collect()
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().expect("cargo's metadata names things by text").to_owned()
+    value
+        .as_str()
+        .expect("cargo's metadata names things by text")
+        .to_owned()
 }

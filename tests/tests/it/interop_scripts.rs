@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, ListArray, RecordBatch,
-    StringViewArray, StructArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, ListArray,
+    RecordBatch, StringViewArray, StructArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -14,21 +14,47 @@ use crate::support::needs;
 
 #[test]
 fn python_and_rust_agree_on_checksums() {
-    let Some(python) = needs::python() else { return };
+    let Some(python) = needs::python() else {
+        return;
+    };
     let sizes = StructArray::from(vec![(
         Arc::new(Field::new("w", DataType::Int32, true)),
         Arc::new(Int32Array::from(vec![Some(7), None, Some(9)])) as ArrayRef,
     )]);
-    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
-    let decimals = Decimal128Array::from(vec![Some(110), Some(-5), None]).with_precision_and_scale(12, 2).unwrap();
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([
+        Some(vec![Some(1), None]),
+        None,
+        Some(vec![]),
+    ]);
+    let decimals = Decimal128Array::from(vec![Some(110), Some(-5), None])
+        .with_precision_and_scale(12, 2)
+        .unwrap();
     let columns: [(&str, ArrayRef); 8] = [
         ("id", Arc::new(Int32Array::from(vec![1, -2, 3]))),
-        ("name", Arc::new(StringViewArray::from(vec![Some("a"), None, Some("ü|,")]))),
+        (
+            "name",
+            Arc::new(StringViewArray::from(vec![Some("a"), None, Some("ü|,")])),
+        ),
         ("price", Arc::new(decimals)),
-        ("ratio", Arc::new(Float64Array::from(vec![0.1 + 0.2, 1e300, -2.5e-7]))),
-        ("day", Arc::new(Date32Array::from(vec![Some(19_782), None, Some(-1)]))),
-        ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, -1, 1_700_000_000_123_456]).with_timezone("UTC"))),
-        ("current", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+        (
+            "ratio",
+            Arc::new(Float64Array::from(vec![0.1 + 0.2, 1e300, -2.5e-7])),
+        ),
+        (
+            "day",
+            Arc::new(Date32Array::from(vec![Some(19_782), None, Some(-1)])),
+        ),
+        (
+            "at",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![0, -1, 1_700_000_000_123_456])
+                    .with_timezone("UTC"),
+            ),
+        ),
+        (
+            "current",
+            Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+        ),
         ("sizes", Arc::new(sizes)),
     ];
     let mut columns = columns.to_vec();
@@ -37,7 +63,8 @@ fn python_and_rust_agree_on_checksums() {
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rows.parquet");
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), batch.schema(), None).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 

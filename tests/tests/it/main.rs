@@ -5,5 +5,12 @@
 mod support;
 
 mod architecture;
+mod bad_input;
+mod cluster_matches_single_process;
 mod crate_edges;
+mod days_in_any_order;
+mod executor_loss;
 mod interop_scripts;
+mod other_engines;
+mod postgres_and_s3;
+mod publish_faults;

@@ -3,7 +3,8 @@
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, cast::AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
 };
 use sha2::{Digest, Sha256};
 
@@ -19,8 +20,13 @@ impl Summary {
     /// From the JSON that a script printed.
     pub fn from_json(value: &serde_json::Value) -> Self {
         Self {
-            rows: value["rows"].as_u64().unwrap_or_else(|| panic!("no row count in {value}")),
-            checksum: value["checksum"].as_str().unwrap_or_else(|| panic!("no checksum in {value}")).to_owned(),
+            rows: value["rows"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("no row count in {value}")),
+            checksum: value["checksum"]
+                .as_str()
+                .unwrap_or_else(|| panic!("no checksum in {value}"))
+                .to_owned(),
         }
     }
 }
@@ -31,13 +37,20 @@ pub fn summary(batches: &[RecordBatch]) -> Summary {
     for batch in batches {
         let columns: Vec<Vec<String>> = batch.columns().iter().map(texts).collect();
         for row in 0..batch.num_rows() {
-            let text = columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join("\u{1f}");
+            let text = columns
+                .iter()
+                .map(|column| column[row].as_str())
+                .collect::<Vec<_>>()
+                .join("\u{1f}");
             let digest = Sha256::digest(text.as_bytes());
             sum = sum.wrapping_add(u64::from_be_bytes(digest[..8].try_into().unwrap()));
         }
         rows += batch.num_rows() as u64;
     }
-    Summary { rows, checksum: format!("{sum:016x}") }
+    Summary {
+        rows,
+        checksum: format!("{sum:016x}"),
+    }
 }
 
 fn texts(column: &ArrayRef) -> Vec<String> {
@@ -48,12 +61,17 @@ fn texts(column: &ArrayRef) -> Vec<String> {
 /// The column in the one type that stands for its kind.
 fn normal(column: &ArrayRef) -> ArrayRef {
     let kind = match column.data_type() {
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
-            DataType::Int64
-        }
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32 => DataType::Int64,
         DataType::Float16 | DataType::Float32 => DataType::Float64,
         DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::Binary
+        }
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         _ => return column.clone(),
     };
@@ -72,14 +90,26 @@ fn text(values: &ArrayRef, row: usize) -> String {
         DataType::Float64 => float(values.as_primitive::<Float64Type>().value(row)),
         DataType::Decimal128(..) => values.as_primitive::<Decimal128Type>().value_as_string(row),
         DataType::Date32 => values.as_primitive::<Date32Type>().value(row).to_string(),
-        DataType::Timestamp(..) => values.as_primitive::<TimestampMicrosecondType>().value(row).to_string(),
-        DataType::Binary => values.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect(),
+        DataType::Timestamp(..) => values
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .to_string(),
+        DataType::Binary => values
+            .as_binary::<i32>()
+            .value(row)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         DataType::List(_) => {
             let items = values.as_list::<i32>().value(row);
             format!("[{}]", texts(&items).join(","))
         }
         DataType::Struct(_) => {
-            let fields = values.as_struct().columns().iter().map(|column| text(&normal(column), row));
+            let fields = values
+                .as_struct()
+                .columns()
+                .iter()
+                .map(|column| text(&normal(column), row));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         other => panic!("no text for a value of type {other}"),
@@ -110,7 +140,13 @@ mod tests {
             RecordBatch::try_from_iter([("id", ids), ("name", names)]).unwrap()
         };
         let one = summary(&[batch(vec![Some(1), None], vec!["a", "b"])]);
-        assert_eq!(one, summary(&[batch(vec![None], vec!["b"]), batch(vec![Some(1)], vec!["a"])]));
+        assert_eq!(
+            one,
+            summary(&[
+                batch(vec![None], vec!["b"]),
+                batch(vec![Some(1)], vec!["a"])
+            ])
+        );
         assert_ne!(one, summary(&[batch(vec![Some(1), None], vec!["b", "a"])]));
     }
 

@@ -1,7 +1,11 @@
 //! What the scenarios are written with: processes, addresses, data, and sums of what a lake holds.
 
 pub mod checksum;
+pub mod cluster;
+pub mod lake;
 pub mod needs;
 pub mod program;
 pub mod repository;
+pub mod shop;
+pub mod submit;
 pub mod wait;

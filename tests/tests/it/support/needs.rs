@@ -18,7 +18,10 @@ impl Postgres {
     pub async fn database(&self) -> String {
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
-        sqlx::query(&format!("create database {name}")).execute(&pool).await.unwrap();
+        sqlx::query(&format!("create database {name}"))
+            .execute(&pool)
+            .await
+            .unwrap();
         pool.close().await;
         let (server, _) = self.url.rsplit_once('/').expect("a URL names its database");
         format!("{server}/{name}")
@@ -56,14 +59,24 @@ impl Python {
             .args(arguments)
             .output()
             .expect("the test environment's Python starts");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{script} {arguments:?} failed ({}):\n{stdout}{stderr}", output.status);
-        serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{script} printed no JSON ({e}):\n{stdout}{stderr}"))
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "{script} {arguments:?} failed ({}):\n{stdout}{stderr}",
+            output.status
+        );
+        serde_json::from_str(&stdout)
+            .unwrap_or_else(|e| panic!("{script} printed no JSON ({e}):\n{stdout}{stderr}"))
     }
 }
 
 pub fn postgres() -> Option<Postgres> {
-    Some(Postgres { url: variable("RETAIL_TEST_POSTGRES_URL", "PostgreSQL")? })
+    Some(Postgres {
+        url: variable("RETAIL_TEST_POSTGRES_URL", "PostgreSQL")?,
+    })
 }
 
 pub fn s3() -> Option<S3> {
@@ -76,7 +89,9 @@ pub fn s3() -> Option<S3> {
 }
 
 pub fn python() -> Option<Python> {
-    Some(Python { program: variable("RETAIL_TEST_PYTHON", "Python environment")?.into() })
+    Some(Python {
+        program: variable("RETAIL_TEST_PYTHON", "Python environment")?.into(),
+    })
 }
 
 fn variable(name: &str, what: &str) -> Option<String> {
@@ -92,7 +107,11 @@ pub fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("skipped: {test}: {why}");
     if let Some(list) = std::env::var_os("RETAIL_TEST_SKIPS") {
-        let mut list = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+        let mut list = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(list)
+            .unwrap();
         writeln!(list, "{test}: {why}").unwrap();
     }
 }

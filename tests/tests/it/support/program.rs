@@ -16,9 +16,19 @@ pub struct Program {
 
 impl Program {
     /// Starts `program` with its output in `dir/<name>.log`.
-    pub fn start(program: &str, name: &str, dir: &Path, arguments: &[String], environment: &[(String, String)]) -> Self {
+    pub fn start(
+        program: &str,
+        name: &str,
+        dir: &Path,
+        arguments: &[String],
+        environment: &[(String, String)],
+    ) -> Self {
         let log = dir.join(format!("{name}.log"));
-        let out = File::options().create(true).append(true).open(&log).unwrap();
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(repository::program(program))
             .args(arguments)
             .envs(environment.iter().map(|(k, v)| (k, v)))
@@ -28,7 +38,11 @@ impl Program {
             .stderr(out)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {program}: {e}"));
-        Self { name: name.to_owned(), child, log }
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -76,8 +90,14 @@ impl Program {
 
     /// Stops it where it is (SIGSTOP), as a machine that hangs; `signal("CONT")` lets it go on.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([format!("-{signal}"), self.pid().to_string()]).status();
-        assert!(sent.is_ok_and(|s| s.success()), "cannot send {signal} to {}", self.name);
+        let sent = Command::new("kill")
+            .args([format!("-{signal}"), self.pid().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|s| s.success()),
+            "cannot send {signal} to {}",
+            self.name
+        );
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// The folder with the workspace's Cargo.toml.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests crate lies in the workspace")
 }
 
 /// The text of one of its files.
@@ -16,7 +18,10 @@ pub fn read(path: impl AsRef<Path>) -> String {
 /// One of the workspace's programs, built by `./test` (or `cargo build --workspace --bins`) before the tests.
 pub fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its executable");
-    let target = here.parent().and_then(Path::parent).expect("tests lie in target/debug/deps");
+    let target = here
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/debug/deps");
     let program = target.join(name);
     assert!(
         program.exists(),

@@ -1,0 +1,488 @@
+//! Each thing that people get wrong, or that goes wrong under them, and the message that they read. After each, the
+//! tables are as before.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::Connection;
+
+use crate::support::cluster::{Cluster, Setup};
+use crate::support::lake::LakeAt;
+use crate::support::needs;
+use crate::support::program::Program;
+use crate::support::shop::{self, Shop};
+use crate::support::submit::{Answer, Submit};
+use crate::support::wait;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A cluster with one published run of the shop.
+struct Published {
+    cluster: Cluster,
+    orders: PathBuf,
+    shop: Shop,
+}
+
+impl Published {
+    async fn start(setup: Setup) -> Self {
+        let cluster = Cluster::start(setup).await;
+        let orders = cluster.dir().join("orders.csv");
+        shop::orders(&orders, 200);
+        let shop = Shop::over(&orders);
+        let project = shop.write(cluster.dir());
+        cluster.submit().project(&project, &[]).succeeded();
+        Self {
+            cluster,
+            orders,
+            shop,
+        }
+    }
+
+    /// Runs a changed project, which must fail with this, and leave the tables as they were.
+    async fn refuses(&self, shop: Shop, more: &[&str], code: i32, texts: &[&str]) -> Answer {
+        let before = self.cluster.lake.publish_ids().await;
+        let project = shop.write(self.cluster.dir());
+        let answer = self
+            .cluster
+            .submit()
+            .project(&project, more)
+            .failed(code, texts);
+        assert_eq!(self.cluster.lake.publish_ids().await, before);
+        self.shop.write(self.cluster.dir());
+        answer
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_project_is_refused_with_file_line_and_what_to_do() {
+    let shop = Published::start(Setup::default()).await;
+    let good = || shop.shop.clone();
+
+    // An unknown model, with the nearest name.
+    shop.refuses(
+        good(),
+        &["--select", "totls"],
+        1,
+        &["totls", "did you mean totals"],
+    )
+    .await;
+
+    // A cycle, with its path.
+    let cycle = good().with(
+        "models/marts/totals.sql",
+        "SELECT 1 AS a, customer, total\nFROM {{ ref('best') }}\n",
+    );
+    shop.refuses(cycle, &[], 1, &["cycle", "totals", "best"])
+        .await;
+
+    // A ref to nothing.
+    let undefined = good().with(
+        "models/marts/totals.sql",
+        "SELECT *\nFROM {{ ref('stg_ordrs') }}\n",
+    );
+    shop.refuses(
+        undefined,
+        &[],
+        1,
+        &[
+            "models/marts/totals.sql:2",
+            "stg_ordrs",
+            "did you mean stg_orders",
+        ],
+    )
+    .await;
+
+    // SQL that does not parse, with a caret.
+    let broken = good().with(
+        "models/marts/totals.sql",
+        "SELECT customer,\n  sum(amount FROM {{ ref('stg_orders') }}\n",
+    );
+    shop.refuses(broken, &[], 1, &["models/marts/totals.sql:2:", "^"])
+        .await;
+
+    // A column that is not there, with the nearest one.
+    let column = good().with(
+        "models/marts/totals.sql",
+        "SELECT custmer\nFROM {{ ref('stg_orders') }}\n",
+    );
+    shop.refuses(
+        column,
+        &[],
+        1,
+        &[
+            "models/marts/totals.sql:1:8",
+            "custmer",
+            "did you mean",
+            "customer",
+            "^^^",
+        ],
+    )
+    .await;
+
+    // A construct that is not supported.
+    let jinja = good().with(
+        "models/marts/totals.sql",
+        "SELECT 1 AS a\n{{ no_such_macro() }}\n",
+    );
+    shop.refuses(
+        jinja,
+        &[],
+        1,
+        &["models/marts/totals.sql:2", "no_such_macro"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_source_is_refused_with_file_row_and_column() {
+    let shop = Published::start(Setup::default()).await;
+    let good = std::fs::read_to_string(&shop.orders).unwrap();
+
+    // A file that is not there.
+    let missing = Shop::over(&shop.cluster.dir().join("nowhere.csv"));
+    shop.refuses(
+        missing,
+        &[],
+        1,
+        &["raw.orders", "nowhere.csv", "nothing was published"],
+    )
+    .await;
+
+    // A value of the wrong type: the header is line 1.
+    std::fs::write(
+        &shop.orders,
+        good.replacen("\n5,c5,5.05,", "\n5,c5,five,", 1),
+    )
+    .unwrap();
+    shop.refuses(
+        shop.shop.clone(),
+        &[],
+        1,
+        &["raw.orders", "orders.csv:7", "amount", "five"],
+    )
+    .await;
+
+    // A date that is none.
+    std::fs::write(
+        &shop.orders,
+        good.replacen(",2024-01-01\n", ",2024-13-01\n", 1),
+    )
+    .unwrap();
+    shop.refuses(
+        shop.shop.clone(),
+        &[],
+        1,
+        &["orders.csv:2", "order_date", "2024-13-01"],
+    )
+    .await;
+
+    // A column that is not there.
+    std::fs::write(
+        &shop.orders,
+        good.replacen("customer,amount", "client,amount", 1),
+    )
+    .unwrap();
+    shop.refuses(
+        shop.shop.clone(),
+        &[],
+        1,
+        &["raw.orders", "customer", "orders.csv"],
+    )
+    .await;
+
+    std::fs::write(&shop.orders, good).unwrap();
+    shop.cluster
+        .submit()
+        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_bucket_is_named() {
+    let Some(s3) = needs::s3() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let lake = LakeAt {
+        s3: Some(s3),
+        ..LakeAt::local(dir.path())
+    };
+    let cluster = Cluster::start(Setup {
+        lake: Some(lake),
+        ..Setup::default()
+    })
+    .await;
+    let project = Shop::over("s3://no-such-bucket/in/*.csv".as_ref()).write(cluster.dir());
+    cluster.submit().project(&project, &[]).failed(
+        1,
+        &["raw.orders", "s3://no-such-bucket", "nothing was published"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_executors_waits_and_says_so() {
+    let mut cluster = Cluster::start(Setup {
+        executors: 0,
+        ..Setup::default()
+    })
+    .await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 20);
+    let project = Shop::over(&orders).write(cluster.dir());
+    cluster
+        .submit()
+        .project(&project, &["--timeout", "1s"])
+        .failed(1, &["no executor", "retail-executor"]);
+
+    let job = cluster.submit().detached(&project, &[]);
+    cluster.add_executor().await;
+    cluster.submit().watch(&job).succeeded();
+    assert_eq!(
+        cluster.lake.summaries().await["staging.stg_orders"].rows,
+        20
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_cannot_be_reached_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let orders = dir.path().join("orders.csv");
+    shop::orders(&orders, 1);
+    let project = Shop::over(&orders).write(dir.path());
+    let url = format!("http://127.0.0.1:{}", wait::free_port());
+    let nobody = Submit::new(&url, dir.path());
+    nobody
+        .project(&project, &[])
+        .failed(69, &["no scheduler at", &url, "--local"]);
+    nobody.run(["jobs"]).failed(69, &["no scheduler at", &url]);
+    nobody.run(["rn"]).failed(2, &["run"]);
+    nobody
+        .run(["run", "--project", "nowhere"])
+        .failed(64, &["nowhere"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_configuration_ends_a_process_before_it_binds_a_port() {
+    let dir = tempfile::tempdir().unwrap();
+    for program in ["retail-scheduler", "retail-executor"] {
+        let file = dir.path().join("bad.toml");
+        std::fs::write(&file, "[server]\nprot = 1\n").unwrap();
+        let arguments = ["--config".to_owned(), file.display().to_string()];
+        let mut process = Program::start(program, program, dir.path(), &arguments, &[]);
+        let status = process.wait(LIMIT).await;
+        assert_eq!(status.code(), Some(64), "{}", process.log());
+        assert!(process.log().contains("prot"), "{}", process.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_larger_than_a_message_is_refused_before_it_is_sent() {
+    let cluster = Cluster::start(Setup {
+        executors: 0,
+        ..Setup::default()
+    })
+    .await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 1);
+    let comment = format!("-- {}\n", "x".repeat(1 << 20));
+    let project = Shop::over(&orders)
+        .with("models/marts/huge.sql", &comment.repeat(70))
+        .write(cluster.dir());
+    cluster
+        .submit()
+        .project(&project, &[])
+        .failed(64, &["64", "MB"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_the_job_and_leaves_the_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_small) = SmallDisk::mount(&dir.path().join("warehouse")) else {
+        return;
+    };
+    let shop = Published::start(Setup {
+        lake: Some(LakeAt::local(dir.path())),
+        ..Setup::default()
+    })
+    .await;
+    shop::orders(&shop.orders, 400_000);
+    shop.refuses(
+        shop.shop.clone(),
+        &[],
+        1,
+        &["space", "staging.stg_orders", "nothing was published"],
+    )
+    .await;
+    shop::orders(&shop.orders, 200);
+    let rows = shop.cluster.lake.summaries().await;
+    assert_eq!(rows["staging.stg_orders"].rows, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_catalog_fails_the_publish_and_names_the_catalog() {
+    let shop = Published::start(Setup::default()).await;
+    let before = shop.cluster.lake.publish_ids().await;
+    let job = shop.submit_stopped().await;
+    let file = shop.cluster.dir().join("catalog.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut other = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    shop.let_go();
+    let answer = shop.cluster.submit().watch(&job);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    answer.failed(1, &["locked", "catalog.db", "nothing was published"]);
+    assert_eq!(shop.cluster.lake.publish_ids().await, before);
+    shop.cluster
+        .submit()
+        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_vanishes_before_the_publish_is_named() {
+    let shop = Published::start(Setup::default()).await;
+    let before = shop.cluster.lake.publish_ids().await;
+    let job = shop.submit_stopped().await;
+    let (file, aside) = (
+        shop.cluster.dir().join("catalog.db"),
+        shop.cluster.dir().join("aside.db"),
+    );
+    std::fs::rename(&file, &aside).unwrap();
+    shop.let_go();
+    shop.cluster
+        .submit()
+        .watch(&job)
+        .failed(1, &["catalog", "gone", "nothing was published"]);
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(shop.cluster.lake.publish_ids().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_of_the_same_tables_at_once_end_in_one_of_them_whole() {
+    let shop = Published::start(Setup::default()).await;
+    let project = shop.shop.write(shop.cluster.dir());
+    let submit = shop.cluster.submit();
+    let jobs = [
+        submit.detached(&project, &[]),
+        submit.detached(&project, &[]),
+        submit.detached(&project, &[]),
+    ];
+    let answers = jobs.each_ref().map(|job| submit.watch(job));
+    assert!(answers.iter().any(|answer| answer.code == 0));
+    for answer in answers.into_iter().filter(|answer| answer.code != 0) {
+        answer.failed(1, &["published", "nothing of this run was published"]);
+    }
+    let runs = shop.cluster.lake.publish_ids().await;
+    let [first, rest @ ..] = &runs.values().collect::<Vec<_>>()[..] else {
+        panic!("no tables")
+    };
+    assert!(rest.iter().all(|run| run == first), "{runs:?}");
+    assert!(jobs.contains(first));
+    assert_eq!(
+        shop.cluster.lake.summaries().await["staging.stg_orders"].rows,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_changes_under_a_run_makes_it_run_again() {
+    let Some(python) = needs::python() else {
+        return;
+    };
+    let shop = Published::start(Setup::default()).await;
+    let job = shop.submit_stopped().await;
+    let options = shop.cluster.lake.options();
+    let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
+    arguments.extend(["--table", "marts.totals", "--rows", "2"]);
+    python.run("append.py", &arguments);
+    shop.let_go();
+    let answer = shop.cluster.submit().watch(&job).succeeded();
+    assert_eq!(
+        shop.cluster.submit().job(&job)["attempts"],
+        2,
+        "{}{}",
+        answer.stdout,
+        answer.stderr
+    );
+    let rows = shop.cluster.lake.summaries().await;
+    assert_eq!(rows["marts.totals"].rows, 17);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_publishes_nothing() {
+    let shop = Published::start(Setup::default()).await;
+    let before = shop.cluster.lake.publish_ids().await;
+    let job = shop.submit_stopped().await;
+    shop.cluster.submit().run(["cancel", &job]).succeeded();
+    shop.let_go();
+    wait::until("the job to be cancelled", LIMIT, async || {
+        (shop.cluster.submit().job(&job)["state"] == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(shop.cluster.lake.publish_ids().await, before);
+    shop.cluster
+        .submit()
+        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .succeeded();
+}
+
+impl Published {
+    /// Submits the shop while its executors stand still, and returns when a model is running: it has pinned its
+    /// tables and cannot publish before [`Published::let_go`].
+    async fn submit_stopped(&self) -> String {
+        for executor in &self.cluster.executors {
+            executor.signal("STOP");
+        }
+        let job = self
+            .cluster
+            .submit()
+            .detached(&self.shop.write(self.cluster.dir()), &[]);
+        wait::until("a model to run", LIMIT, async || {
+            let job = self.cluster.submit().job(&job);
+            let models = job["models"].as_array()?;
+            models.iter().any(|m| m["state"] == "running").then_some(())
+        })
+        .await;
+        job
+    }
+
+    fn let_go(&self) {
+        for executor in &self.cluster.executors {
+            executor.signal("CONT");
+        }
+    }
+}
+
+/// A file system of two megabytes; needs the right to mount.
+struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(folder: &std::path::Path) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(folder)
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self {
+                folder: folder.to_owned(),
+            });
+        }
+        needs::skipped("a small file system cannot be mounted (needs root)");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.folder)
+            .status();
+    }
+}

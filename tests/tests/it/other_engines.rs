@@ -1,0 +1,89 @@
+//! PyIceberg and DuckDB see every table with the rows that we see, and we see what PyIceberg appends.
+
+use crate::support::checksum::Summary;
+use crate::support::cluster::{Cluster, Setup};
+use crate::support::lake::LakeAt;
+use crate::support::needs::{self, Python};
+use crate::support::shop::{self, Shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyiceberg_and_duckdb_read_every_table_of_the_retail_project() {
+    let Some(python) = needs::python() else {
+        return;
+    };
+    let cluster = Cluster::start(Setup {
+        executors: 2,
+        ..Setup::default()
+    })
+    .await;
+    let input = format!(
+        "input={}",
+        shop::marketplace(cluster.dir(), 1_000, 2).display()
+    );
+    cluster
+        .submit()
+        .project(&shop::retail_project(), &["--vars", &input])
+        .succeeded();
+    others_see_the_same(&python, &cluster.lake).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_pyiceberg_appends_are_read_and_replaced() {
+    let Some(python) = needs::python() else {
+        return;
+    };
+    let cluster = Cluster::start(Setup::default()).await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 100);
+    let project = Shop::over(&orders).write(cluster.dir());
+    cluster.submit().project(&project, &[]).succeeded();
+    let before = cluster.lake.summaries().await;
+
+    let options = cluster.lake.options();
+    let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
+    arguments.extend(["--table", "staging.stg_orders", "--rows", "7"]);
+    let appended = python.run("append.py", &arguments);
+    let after = cluster.lake.summaries().await;
+    assert_eq!(after["staging.stg_orders"].rows, 107);
+    assert_eq!(after["staging.stg_orders"], Summary::from_json(&appended));
+    assert_eq!(after["marts.totals"], before["marts.totals"]);
+
+    let sql = "select count(*) as n from staging.stg_orders";
+    let answer = cluster
+        .submit()
+        .run(["sql", sql, "--format", "csv"])
+        .succeeded();
+    assert_eq!(answer.stdout, "n\n107\n");
+    others_see_the_same(&python, &cluster.lake).await;
+
+    cluster.submit().project(&project, &[]).succeeded();
+    assert_eq!(cluster.lake.summaries().await, before);
+}
+
+/// Compares what PyIceberg, DuckDB and we see in every table.
+pub async fn others_see_the_same(python: &Python, lake: &LakeAt) {
+    let ours = lake.summaries().await;
+    let options = lake.options();
+    let theirs = python.run(
+        "read_all.py",
+        &options.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    let theirs = theirs.as_object().unwrap();
+    assert_eq!(
+        theirs.keys().collect::<Vec<_>>(),
+        ours.keys().collect::<Vec<_>>()
+    );
+    assert!(!ours.is_empty());
+    for (table, ours) in &ours {
+        assert_eq!(
+            &Summary::from_json(&theirs[table]["pyiceberg"]),
+            ours,
+            "{table} in PyIceberg"
+        );
+        assert_eq!(
+            &Summary::from_json(&theirs[table]["duckdb"]),
+            ours,
+            "{table} in DuckDB"
+        );
+    }
+}

@@ -1,0 +1,263 @@
+//! A scheduler and executors as processes of their own.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use retail_proto::v1;
+use retail_proto::v1::cluster_client::ClusterClient;
+use retail_proto::v1::jobs_client::JobsClient;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+use super::lake::LakeAt;
+use super::program::Program;
+use super::submit::Submit;
+use super::wait;
+
+/// How long a debug build may take to be ready on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a cluster is to be like.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub executors: usize,
+    /// Of each executor.
+    pub slots: usize,
+    /// `None`: SQLite and a folder in the cluster's own.
+    pub lake: Option<LakeAt>,
+    pub adaptive: bool,
+    pub max_partitions_per_task: usize,
+    /// Seconds without a heartbeat after which an executor is lost.
+    pub executor_timeout_s: u64,
+    /// Name of the fault point at which the scheduler aborts.
+    pub fault: Option<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            executors: 1,
+            slots: 2,
+            lake: None,
+            adaptive: true,
+            max_partitions_per_task: 0,
+            executor_timeout_s: 30,
+            fault: None,
+        }
+    }
+}
+
+/// A running cluster. Dropping it kills its processes and removes its folder.
+pub struct Cluster {
+    pub scheduler: Program,
+    pub executors: Vec<Program>,
+    pub lake: LakeAt,
+    pub url: String,
+    setup: Setup,
+    grpc_port: u16,
+    admin_port: u16,
+    started: usize,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// Starts the processes and waits until each is ready and every executor is registered.
+    pub async fn start(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = setup
+            .lake
+            .clone()
+            .unwrap_or_else(|| LakeAt::local(dir.path()));
+        let (grpc_port, admin_port) = (wait::free_port(), wait::free_port());
+        write_config(dir.path(), &setup, &lake, grpc_port, admin_port);
+        let scheduler = start_scheduler(dir.path(), &setup);
+        let url = format!("http://127.0.0.1:{grpc_port}");
+        let mut cluster = Self {
+            scheduler,
+            executors: vec![],
+            lake,
+            url,
+            setup,
+            grpc_port,
+            admin_port,
+            started: 0,
+            dir,
+        };
+        cluster.scheduler.ready(admin_port, START_LIMIT).await;
+        for _ in 0..cluster.setup.executors {
+            cluster.add_executor().await;
+        }
+        cluster.wait_for_executors(cluster.setup.executors).await;
+        cluster
+    }
+
+    /// The folder of configuration and logs; the tables of a local lake lie in it too.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn submit(&self) -> Submit {
+        Submit::new(&self.url, self.dir())
+    }
+
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    /// Starts one executor more and waits until it is ready.
+    pub async fn add_executor(&mut self) {
+        self.started += 1;
+        let name = format!("executor-{}", self.started);
+        let admin_port = wait::free_port();
+        let config = executor_config(
+            self.dir(),
+            &name,
+            &self.url,
+            admin_port,
+            &self.setup,
+            &self.lake,
+        );
+        let arguments = ["--config".to_owned(), config.display().to_string()];
+        let mut executor = Program::start("retail-executor", &name, self.dir(), &arguments, &[]);
+        executor.ready(admin_port, START_LIMIT).await;
+        self.executors.push(executor);
+    }
+
+    /// Starts the scheduler again after it ended, on the same ports, without its fault.
+    pub async fn restart_scheduler(&mut self) {
+        self.setup.fault = None;
+        self.scheduler.kill();
+        self.scheduler = start_scheduler(self.dir.path(), &self.setup);
+        self.scheduler.ready(self.admin_port, START_LIMIT).await;
+        self.wait_for_executors(self.executors.len()).await;
+    }
+
+    pub async fn wait_for_executors(&self, count: usize) {
+        wait::until(
+            &format!("{count} executors to be registered"),
+            START_LIMIT,
+            async || {
+                let status = self.status().await?;
+                (status
+                    .executors
+                    .iter()
+                    .filter(|e| e.state == "active")
+                    .count()
+                    == count)
+                    .then_some(())
+            },
+        )
+        .await;
+    }
+
+    /// The executors and what they are doing; none while the scheduler cannot be reached.
+    pub async fn status(&self) -> Option<v1::ClusterStatus> {
+        let mut client = ClusterClient::connect(self.url.clone()).await.ok()?;
+        Some(
+            client
+                .get_status(v1::GetStatusRequest {})
+                .await
+                .ok()?
+                .into_inner(),
+        )
+    }
+
+    /// The jobs service itself, for what the client does not show.
+    pub async fn jobs(&self) -> JobsClient<Channel> {
+        JobsClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    /// Where the scheduler listens.
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc_port
+    }
+}
+
+fn start_scheduler(dir: &Path, setup: &Setup) -> Program {
+    let config = dir.join("scheduler.toml");
+    let fault = setup
+        .fault
+        .map(|name| ("RETAIL_FAULT".to_owned(), name.to_owned()));
+    let arguments = ["--config".to_owned(), config.display().to_string()];
+    Program::start(
+        "retail-scheduler",
+        "scheduler",
+        dir,
+        &arguments,
+        fault.as_slice(),
+    )
+}
+
+fn write_config(dir: &Path, setup: &Setup, lake: &LakeAt, grpc_port: u16, admin_port: u16) {
+    let mut text = format!(
+        "[server]
+host = \"127.0.0.1\"
+advertise_host = \"127.0.0.1\"
+port = {grpc_port}
+admin_port = {admin_port}
+
+[catalog]
+uri = \"{}\"
+warehouse = \"{}\"
+
+[cluster]
+executor_timeout_s = {}
+expiry_check_s = 1
+
+[engine]
+adaptive = {}
+max_partitions_per_task = {}
+",
+        lake.catalog,
+        lake.warehouse,
+        setup.executor_timeout_s,
+        setup.adaptive,
+        setup.max_partitions_per_task,
+    );
+    text += &storage(lake);
+    std::fs::write(dir.join("scheduler.toml"), text).unwrap();
+}
+
+fn executor_config(
+    dir: &Path,
+    name: &str,
+    url: &str,
+    admin_port: u16,
+    setup: &Setup,
+    lake: &LakeAt,
+) -> PathBuf {
+    let file = dir.join(format!("{name}.toml"));
+    let mut text = format!(
+        "[scheduler]
+url = \"{url}\"
+
+[server]
+flight_port = 0
+grpc_port = 0
+admin_addr = \"127.0.0.1:{admin_port}\"
+
+[resources]
+slots = {}
+work_dir = \"{}\"
+",
+        setup.slots,
+        dir.join(format!("work-{name}")).display(),
+    );
+    text += &storage(lake);
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+fn storage(lake: &LakeAt) -> String {
+    let mut text = String::new();
+    if let Some(s3) = &lake.s3 {
+        write!(
+            text,
+            "\n[storage.s3]\nendpoint = \"{}\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\nallow_http = true\n",
+            s3.endpoint, s3.key, s3.secret
+        )
+        .unwrap();
+    }
+    text
+}
