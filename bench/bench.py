@@ -107,55 +107,85 @@ def variables(data):
 
 
 def cluster(options, data, folder):
-    folder.mkdir(parents=True)
+    """One scheduler and executors, all processes; the small figures of a cluster, then the pipeline."""
     figures = {}
     with contextlib.ExitStack() as running:
-        grpc, admin = free_port(), free_port()
-        (folder / "scheduler.toml").write_text(
-            f"""[catalog]
-uri = "sqlite://{folder}/catalog.db"
-warehouse = "file://{folder}/warehouse"
-[server]
-grpc_port = {grpc}
-admin_port = {admin}
-"""
-        )
-        url = f"http://127.0.0.1:{grpc}"
-        scheduler = start(running, options, folder, "retail-scheduler", "--config", folder / "scheduler.toml")
-        ready(scheduler, admin)
-        executors = []
-        for number in range(options.executors):
-            port = free_port()
-            (folder / f"executor-{number}.toml").write_text(
-                f"""[executor]
-scheduler = "{url}"
-slots = {options.slots}
-memory_mb = {options.memory_mb}
-work_dir = "{folder}/work-{number}"
-[server]
-flight_port = 0
-grpc_port = 0
-admin_port = {port}
-"""
-            )
-            executor = start(running, options, folder, "retail-executor", "--config", folder / f"executor-{number}.toml")
-            ready(executor, port)
-            executors.append(executor)
+        url, scheduler = start_scheduler(running, options, folder)
+        executors = [start_executor(running, options, folder, url, number) for number in range(options.executors)]
         time.sleep(1)  # what a start used is given back
         figures["idle scheduler, MB"] = round(measure.rss_mb(scheduler.pid), 1)
         figures["idle executor, MB"] = round(max(measure.rss_mb(e.pid) for e in executors), 1)
         empty = empty_project(folder / "empty")
-        times = [job_times(options, url, run(options, url, empty, "{}")) for _ in range(EMPTY_JOB_RUNS)]
-        figures["empty job, ms"] = round(sorted(t["job_ms"] for t in times)[EMPTY_JOB_RUNS // 2], 1)
-        figures["submit to first task, ms"] = round(sorted(t["first_task_ms"] for t in times)[EMPTY_JOB_RUNS // 2], 1)
+        times = [job_times(run(options, url, empty, "{}")) for _ in range(EMPTY_JOB_RUNS)]
+        figures["empty job, ms"] = median(t["job_ms"] for t in times)
+        figures["submit to first task, ms"] = median(t["first_task_ms"] for t in times if "first_task_ms" in t)
+        system = pipeline(options, url, data, [scheduler, *executors])
+    figures["peak memory of all processes, MB"] = system["peak_mb"]
+    return system, figures
 
-        processes = [scheduler, *executors]
-        with measure.Sampler([p.pid for p in processes]) as sampler:
-            job = run(options, url, PROJECT, variables(data), sampler)
-        usage = sampler.usage()
-        figures["peak memory of all processes, MB"] = round(usage.peak_mb)
-        described = json.loads(submit(options, "job", job, "--scheduler", url, "--json"))
-        return {**usage.as_dict(), "models": windows(sampler, described["models"])}, figures
+
+def in_process(options, data, folder):
+    """The scheduler alone, running plans in its own process: the same code without a cluster."""
+    with contextlib.ExitStack() as running:
+        url, scheduler = start_scheduler(running, options, folder, in_process_slots=options.threads)
+        return pipeline(options, url, data, [scheduler])
+
+
+def pipeline(options, url, data, processes):
+    """Runs the retail project once; what was used, as a whole and by model."""
+    with measure.Sampler([p.pid for p in processes]) as sampler:
+        events = run(options, url, PROJECT, variables(data), sampler)
+    described = json.loads(submit(options, "job", events[0]["job_id"], "--scheduler", url, "--json"))
+    return {**sampler.usage().as_dict(), "models": windows(sampler, described["models"])}
+
+
+def start_scheduler(running, options, folder, in_process_slots=0):
+    folder.mkdir(parents=True)
+    port, admin_port = free_port(), free_port()
+    config = folder / "scheduler.toml"
+    config.write_text(
+        f"""[server]
+host = "127.0.0.1"
+advertise_host = "127.0.0.1"
+port = {port}
+admin_port = {admin_port}
+
+[catalog]
+uri = "sqlite://{folder}/catalog.db"
+warehouse = "file://{folder}/warehouse"
+
+[cluster]
+in_process_slots = {in_process_slots}
+"""
+    )
+    scheduler = start(running, options, folder, "retail-scheduler", "--config", config)
+    ready(scheduler, admin_port)
+    return f"http://127.0.0.1:{port}", scheduler
+
+
+def start_executor(running, options, folder, url, number):
+    admin_port = free_port()
+    config = folder / f"executor-{number}.toml"
+    config.write_text(
+        f"""[scheduler]
+url = "{url}"
+
+[server]
+host = "127.0.0.1"
+advertise_host = "127.0.0.1"
+flight_port = 0
+grpc_port = 0
+admin_port = {admin_port}
+
+[resources]
+slots = {options.slots}
+memory_bytes = {options.memory_mb * 1_000_000}
+work_dir = "{folder}/work-{number}"
+"""
+    )
+    executor = start(running, options, folder, "retail-executor", "--config", config)
+    ready(executor, admin_port)
+    return executor
 
 
 def start(running, options, folder, program, *arguments):
@@ -207,9 +237,9 @@ def submit(options, *arguments, sampler=None):
 
 
 def run(options, url, project, variables, sampler=None):
-    """Runs a project and returns the job's id."""
+    """Runs a project and returns its job's events."""
     out = submit(options, "run", "--scheduler", url, "--project", project, "--vars", variables, "--json", sampler=sampler)
-    return json.loads(out.splitlines()[-1])["job_id"]
+    return [event for event in map(json.loads, out.splitlines()) if "kind" in event]
 
 
 def empty_project(folder):
@@ -220,12 +250,20 @@ def empty_project(folder):
     return folder
 
 
-def job_times(options, url, job):
+def job_times(events):
     """From submission to the job's end, and to its first task, in milliseconds."""
-    events = [json.loads(line) for line in submit(options, "watch", job, "--scheduler", url, "--json").splitlines()]
+    times = {}
     begin = events[0]["time_us"]
-    first = next(e["time_us"] for e in events if e["event"] in ("stage_progress", "model_staged"))
-    return {"job_ms": (events[-1]["time_us"] - begin) / 1000, "first_task_ms": (first - begin) / 1000}
+    for event in events:
+        if event["kind"]["event"] == "stage_progress" and event["kind"].get("tasks", 0) > 0:
+            times.setdefault("first_task_ms", (event["time_us"] - begin) / 1000)
+    times["job_ms"] = (events[-1]["time_us"] - begin) / 1000
+    return times
+
+
+def median(values):
+    values = sorted(values)
+    return round(values[len(values) // 2], 1) if values else None
 
 
 def windows(sampler, models):
@@ -245,12 +283,6 @@ def duckdb(options, data, folder):
     """bench/duckdb_project.py runs the project's models one after the other and prints their times."""
     folder.mkdir(parents=True)
     command = [sys.executable, "-B", ROOT / "bench" / "duckdb_project.py", "--project", PROJECT, "--vars", variables(data), "--out", folder, "--threads", options.threads, "--json"]
-    return alone(list(map(str, command)))
-
-
-def in_process(options, data, folder):
-    folder.mkdir(parents=True)
-    command = [options.programs / "retail-submit", "run", "--local", "--single-process", "--dir", folder, "--project", PROJECT, "--vars", variables(data), "--json"]
     return alone(list(map(str, command)))
 
 
