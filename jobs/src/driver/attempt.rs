@@ -167,7 +167,7 @@ async fn publish(
                 materialized,
                 rows: table.rows,
                 rows_before: table.rows_before.map_or(-1, |rows| rows as i64),
-                snapshot_id: table.snapshot_id.unwrap_or_default(),
+                snapshot_id: table.snapshot_id,
                 elapsed_ms,
             }
         })

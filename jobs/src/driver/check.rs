@@ -98,7 +98,7 @@ fn require_dependencies(
         let Some(dependency) = spec.project.model(name) else { continue };
         let there = selected.contains(name)
             || dependency.materialized == Materialized::Ephemeral
-            || relations.pin().contains(&dependency.table);
+            || relations.pin().metadata_location(&dependency.table).is_some();
         if !there {
             let message = format!("cannot run model {}: it reads {}, which was never built", model.table, dependency.table);
             return Err(Failure::new(FailureKind::Project, message)
