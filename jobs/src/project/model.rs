@@ -330,10 +330,19 @@ pub struct FileOptions {
     pub compression: Compression,
     /// Texts that mean null, beside the empty one.
     pub null_values: Vec<String>,
+    /// Quoted values may hold line ends; such files are not split between tasks.
+    pub newlines_in_values: bool,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { delimiter: b',', header: true, quote: b'"', compression: Compression::None, null_values: vec![] }
+        Self {
+            delimiter: b',',
+            header: true,
+            quote: b'"',
+            compression: Compression::None,
+            null_values: vec![],
+            newlines_in_values: false,
+        }
     }
 }

@@ -74,8 +74,8 @@ impl Renderer {
                 let (file, called) = (path.clone(), name.clone());
                 renderer.env.add_function(name, move |state: &State, args: Rest<Value>| -> Result<Value, Error> {
                     let template = state.env().get_template(&file)?;
-                    let module = template.eval_to_state(())?;
-                    module.call_macro(&called, &args.0).map(Value::from)
+                    let module = template.render_captured(())?;
+                    module.state().call_macro(&called, &args.0).map(Value::from)
                 });
             }
         }

@@ -20,8 +20,10 @@ const IGNORED: [&str; 12] = [
 ];
 
 /// Keys that may stand in `meta`, `config`, `config.meta` or directly.
-const SETTINGS: [&str; 8] =
-    ["external_location", "format", "delimiter", "header", "compression", "null_values", "quote", "strict_columns"];
+const SETTINGS: [&str; 9] = [
+    "external_location", "format", "delimiter", "header", "compression", "null_values", "quote", "strict_columns",
+    "newlines_in_values",
+];
 
 /// Reads one entry of `sources:`, all of its tables.
 ///
@@ -180,6 +182,9 @@ fn read_options(settings: &BTreeMap<String, Node<'_>>, options: &mut FileOptions
     }
     if let Some(node) = settings.get("header") {
         options.header = node.boolean()?;
+    }
+    if let Some(node) = settings.get("newlines_in_values") {
+        options.newlines_in_values = node.boolean()?;
     }
     if let Some(node) = settings.get("null_values") {
         options.null_values = node.texts()?.into_iter().filter(|v| !v.is_empty()).collect();

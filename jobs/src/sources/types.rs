@@ -1,0 +1,184 @@
+//! SQL types of YAML (`data_type: DECIMAL(12,2)`) as Arrow types, and how a person calls them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::dialect::DuckDbDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// UTC as Iceberg and our files name it.
+pub const UTC: &str = "+00:00";
+
+/// Parses a type. Timestamps count microseconds; with a time zone they are UTC. The error is the cause.
+///
+/// `views` chooses Arrow's string views over plain strings, as the session does for its own.
+pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
+    let unknown = |_| format!("{text} is no SQL type");
+    let mut parser = Parser::new(&DuckDbDialect {}).try_with_sql(text).map_err(unknown)?;
+    let sql = parser.parse_data_type().map_err(unknown)?;
+    if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
+        return Err(format!("{text} is no SQL type"));
+    }
+    arrow(&sql, views).ok_or_else(|| {
+        let near = crate::project::did_you_mean(&text.to_uppercase(), KNOWN);
+        format!("type {text} is not supported{near}")
+    })
+}
+
+const KNOWN: [&str; 14] = [
+    "VARCHAR", "TEXT", "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE", "DECIMAL", "DATE", "TIME",
+    "TIMESTAMP", "TIMESTAMPTZ", "BYTEA",
+];
+
+fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
+    Some(match sql {
+        Sql::Boolean | Sql::Bool => DataType::Boolean,
+        Sql::TinyInt(_) => DataType::Int8,
+        Sql::SmallInt(_) | Sql::Int2(_) => DataType::Int16,
+        Sql::Int(_) | Sql::Integer(_) | Sql::Int4(_) | Sql::Int32 => DataType::Int32,
+        Sql::BigInt(_) | Sql::Int8(_) | Sql::Int64 => DataType::Int64,
+        Sql::Real | Sql::Float4 => DataType::Float32,
+        Sql::Float(_) | Sql::Double(_) | Sql::DoublePrecision | Sql::Float8 | Sql::Float64 => DataType::Float64,
+        Sql::Decimal(size) | Sql::Numeric(size) | Sql::Dec(size) => decimal(size)?,
+        Sql::Date => DataType::Date32,
+        Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Time64(TimeUnit::Microsecond),
+        Sql::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
+        }
+        Sql::Timestamp(..) | Sql::Datetime(_) | Sql::TimestampNtz(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        Sql::Varchar(_) | Sql::Text | Sql::String(_) | Sql::Char(_) | Sql::Character(_) | Sql::CharacterVarying(_)
+        | Sql::CharVarying(_) | Sql::Nvarchar(_) | Sql::Uuid | Sql::JSON => string(views),
+        Sql::Bytea | Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) => match views {
+            true => DataType::BinaryView,
+            false => DataType::Binary,
+        },
+        Sql::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item))
+        | Sql::Array(ArrayElemTypeDef::Parenthesis(item)) => list(arrow(item, views)?),
+        Sql::Struct(fields, _) => {
+            let fields: Option<Vec<Field>> = fields
+                .iter()
+                .map(|f| Some(Field::new(f.field_name.as_ref()?.value.clone(), arrow(&f.field_type, views)?, true)))
+                .collect();
+            DataType::Struct(Fields::from(fields?))
+        }
+        Sql::Custom(name, arguments) => match (name.to_string().to_uppercase().as_str(), arguments.as_slice()) {
+            ("LIST", [item]) => list(parse(item, views).ok()?),
+            ("TIMESTAMPTZ", _) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn decimal(size: &ExactNumberInfo) -> Option<DataType> {
+    let (precision, scale) = match size {
+        ExactNumberInfo::None => (38, 10),
+        ExactNumberInfo::Precision(p) => (*p, 0),
+        ExactNumberInfo::PrecisionAndScale(p, s) => (*p, *s),
+    };
+    let (precision, scale) = (u8::try_from(precision).ok()?, i8::try_from(scale).ok()?);
+    ((1..=38).contains(&precision) && (0..=precision as i8).contains(&scale))
+        .then_some(DataType::Decimal128(precision, scale))
+}
+
+fn list(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(item, true)))
+}
+
+/// The string type of a session.
+pub fn string(views: bool) -> DataType {
+    if views { DataType::Utf8View } else { DataType::Utf8 }
+}
+
+/// A type found in files, as tables have it: microseconds, UTC as `+00:00`, no dictionaries, strings of the session.
+pub fn normal(found: &DataType, views: bool) -> DataType {
+    let field = |f: &Arc<Field>| Arc::new(Field::new(f.name(), normal(f.data_type(), views), true));
+    match found {
+        DataType::Null => string(views),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => string(views),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+            if views { DataType::BinaryView } else { DataType::Binary }
+        }
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| UTC.into())),
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
+        DataType::Date64 => DataType::Date32,
+        DataType::Dictionary(_, value) => normal(value, views),
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) => DataType::List(field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        other => other.clone(),
+    }
+}
+
+/// The type that holds values of both, if there is one.
+pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    if a == b {
+        return Some(a.clone());
+    }
+    if a.is_integer() && b.is_integer() {
+        return Some(DataType::Int64);
+    }
+    if a.is_numeric() && b.is_numeric() && !matches!(a, DataType::Decimal128(..)) && !matches!(b, DataType::Decimal128(..)) {
+        return Some(DataType::Float64);
+    }
+    match (a, b) {
+        (DataType::Date32, DataType::Timestamp(..)) => Some(b.clone()),
+        (DataType::Timestamp(..), DataType::Date32) => Some(a.clone()),
+        (DataType::List(x), DataType::List(y)) => Some(list(common(x.data_type(), y.data_type())?)),
+        (DataType::Struct(x), DataType::Struct(y)) => {
+            let mut fields: Vec<Field> = vec![];
+            for field in x {
+                let other = y.iter().find(|f| f.name() == field.name());
+                let merged = other.map_or_else(|| Some(field.data_type().clone()), |o| common(field.data_type(), o.data_type()))?;
+                fields.push(Field::new(field.name(), merged, true));
+            }
+            let new = y.iter().filter(|f| !x.iter().any(|g| g.name() == f.name()));
+            fields.extend(new.map(|f| f.as_ref().clone()));
+            Some(DataType::Struct(fields.into()))
+        }
+        _ => None,
+    }
+}
+
+/// `a timestamp`, `a DECIMAL(12,2)`: what a value should have been.
+pub fn called(wanted: &DataType) -> String {
+    match wanted {
+        DataType::Boolean => "true or false".into(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "an integer".into(),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "an integer".into(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => "a number".into(),
+        DataType::Decimal128(p, s) => format!("a DECIMAL({p},{s})"),
+        DataType::Date32 => "a date".into(),
+        DataType::Timestamp(..) => "a timestamp".into(),
+        DataType::Time64(_) => "a time".into(),
+        DataType::Struct(_) => "an object".into(),
+        DataType::List(_) => "a list".into(),
+        _ => "text".into(),
+    }
+}
+
+/// The type as YAML would write it.
+pub fn sql(found: &DataType) -> String {
+    match found {
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INTEGER".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Float16 | DataType::Float32 => "REAL".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Decimal128(p, s) => format!("DECIMAL({p},{s})"),
+        DataType::Date32 | DataType::Date64 => "DATE".into(),
+        DataType::Timestamp(_, None) => "TIMESTAMP".into(),
+        DataType::Timestamp(_, Some(_)) => "TIMESTAMPTZ".into(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".into(),
+        DataType::List(item) => format!("{}[]", sql(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> = fields.iter().map(|f| format!("{} {}", f.name(), sql(f.data_type()))).collect();
+            format!("STRUCT({})", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
