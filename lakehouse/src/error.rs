@@ -176,9 +176,10 @@ impl From<LakehouseError> for datafusion::error::DataFusionError {
     }
 }
 
-/// Whether a store's error is of the kind that passes: anything that is not an answer about the object itself.
+/// Whether a store's error passes by itself: of a remote store, whatever is not an answer about the object.
+/// A local disk that is full or forbidden stays so.
 pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { .. })
+    matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
 }
 
 fn describe(location: &Option<String>) -> &str {

@@ -28,6 +28,8 @@ mod stage;
 mod storage;
 mod stores;
 mod table;
+#[cfg(test)]
+mod testing;
 mod view;
 mod write;
 

@@ -63,10 +63,9 @@ impl ObjectStores {
         let store: Arc<dyn ObjectStore> = match root.split_once("://") {
             Some(("file", _)) => Arc::new(LocalFileSystem::new()),
             Some(("s3", bucket)) => s3(bucket.trim_end_matches('/'), &self.inner.config.s3)
-                .map_err(|source| LakehouseError::Storage {
-                    uri: root.to_owned(),
-                    doing: "open the store",
-                    source,
+                .map_err(|e| LakehouseError::InvalidConfig {
+                    key: "storage.s3",
+                    reason: format!("{root}: {e}"),
                 })?,
             _ => return Err(invalid(root, "expected file:// or s3://")),
         };
@@ -237,6 +236,7 @@ mod tests {
     fn secrets_are_not_in_debug_output() {
         let stores = ObjectStores::new(StorageConfig {
             s3: S3Config {
+                access_key_id: Some("hunter1".to_owned()),
                 secret_access_key: Some("hunter2".to_owned()),
                 session_token: Some("hunter3".to_owned()),
                 ..S3Config::default()

@@ -7,7 +7,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
 use super::uri::{Database, passwords, redact_uri};
 use crate::error::{LakehouseError, Result};
@@ -71,6 +71,11 @@ impl Db {
                 )
             }
         };
+        let passwords = passwords(uri);
+        let refused = |e: sqlx::Error| unavailable(&shown, scrub(&e.to_string(), &passwords));
+        // A pool would hide for half a minute that nobody listens.
+        let probe = AnyConnection::connect(&url).await.map_err(refused)?;
+        probe.close().await.map_err(refused)?;
         let is_sqlite = file.is_some();
         let options = AnyPoolOptions::new()
             .max_connections(8)
@@ -87,10 +92,8 @@ impl Db {
             })
             .connect(&url)
             .await;
-        let passwords = passwords(uri);
-        let pool = pool.map_err(|e| unavailable(&shown, scrub(&e.to_string(), &passwords)))?;
         Ok(Self {
-            pool,
+            pool: pool.map_err(refused)?,
             patience,
             uri: shown,
             passwords,
@@ -188,8 +191,7 @@ async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<(
         fs::create_dir_all(folder).map_err(|e| unavailable(shown, e))?;
     }
     let connect = async {
-        use sqlx::Connection;
-        let mut connection = sqlx::AnyConnection::connect(&sqlite_url(file, "rwc")).await?;
+        let mut connection = AnyConnection::connect(&sqlite_url(file, "rwc")).await?;
         let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
         sqlx::query(&wait).execute(&mut connection).await?;
         sqlx::query("PRAGMA journal_mode = WAL")
