@@ -169,12 +169,12 @@ pub struct DemoArgs {
     /// Folder for input, tables and catalog
     #[arg(long, default_value = DEFAULT_DIR, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Orders in all days together
-    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub orders: u64,
-    /// The same seed makes the same data
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
+    /// Orders in all days together [default: 100000, or what is there]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub orders: Option<u64>,
+    /// The same seed makes the same data [default: 42, or what is there]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Executors inside this process
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub executors: u16,

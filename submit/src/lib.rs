@@ -35,6 +35,14 @@ use term::Console;
 pub async fn run(cli: Cli) -> ExitCode {
     let global = cli.global;
     let console = Console::detect(global.json, global.no_color, global.quiet, global.verbose);
+    if let Some(level) = console.log_level() {
+        // Without -vv nobody reads the log of an in-process cluster; what matters comes as events.
+        let config = retail_telemetry::LogConfig { level, ..Default::default() };
+        if let Err(error) = retail_telemetry::init(&config) {
+            console.warn(&format!("error: {error}"));
+            return ExitCode::Config;
+        }
+    }
     let app = App { console, global, interrupt: Interrupt::listen() };
     match commands::dispatch(&app, cli.command).await {
         Ok(()) => ExitCode::Success,

@@ -39,7 +39,7 @@ impl Session {
     /// Starts a cluster on `layout` and waits until its executors are registered.
     pub async fn local(layout: Layout, executors: u16, shown_dir: &str) -> Result<Self, SubmitError> {
         let cluster = LocalCluster::start(&layout, executors).await?;
-        let client = Client::connect(cluster.url()).await?;
+        let client = Client::connect(&cluster.url()).await?;
         let flags = match shown_dir {
             crate::cli::DEFAULT_DIR => " --local".into(),
             dir => format!(" --local --dir {dir}"),

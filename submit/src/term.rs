@@ -85,9 +85,19 @@ impl Console {
         }
     }
 
+    /// What this process logs: nothing, or what `RUST_LOG` or `-vv` asks for.
+    pub fn log_level(&self) -> Option<String> {
+        match (std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty()), self.verbose) {
+            (Some(level), _) => Some(level),
+            (None, 0 | 1) => None,
+            (None, 2) => Some("info".into()),
+            (None, _) => Some("debug".into()),
+        }
+    }
+
     /// Whether a moving display may be drawn on stderr.
     pub fn animates(&self) -> bool {
-        self.err_is_terminal && !self.json && !self.quiet && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.err_is_terminal && !self.json && !self.quiet && self.log_level().is_none() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// One line of the result.

@@ -1,3 +1,55 @@
-//! `verify`.
-use crate::{cli::VerifyArgs, error::SubmitError, session::App};
-pub async fn verify(_app: &App, _args: &VerifyArgs) -> Result<(), SubmitError> { Err(SubmitError::config("not there")) }
+//! `verify`: the published tables beside the truth that the generator counted.
+
+use futures::StreamExt;
+use retail_jobs::retail::{Check, Truth, checks, compare};
+use serde_json::json;
+
+use super::sql::first_rows;
+use crate::cli::VerifyArgs;
+use crate::error::SubmitError;
+use crate::render::checks::{differing, lines};
+use crate::session::{App, Session};
+
+/// Rows that no check answers with: a year of days and every status are far fewer.
+const MOST_ROWS: usize = 10_000;
+/// Queries at once.
+const AT_ONCE: usize = 4;
+
+/// `retail-submit verify`: exit code 1 if any number differs.
+pub async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
+    let truth = Truth::read(&args.truth).map_err(super::generate::failed)?;
+    let session = Session::open(app, &args.local, true).await?;
+    let checks = check(app, &session, &truth).await;
+    session.close().await;
+    show(app, &checks?)
+}
+
+/// Asks every query of the truth, several at once; the answers in the truth's order.
+pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Check>, SubmitError> {
+    let answers: Vec<Result<Vec<Check>, SubmitError>> = futures::stream::iter(checks(truth))
+        .map(|query| async move {
+            let page = first_rows(app, session, &query.sql, MOST_ROWS).await?;
+            let rows: Vec<Vec<Option<String>>> =
+                page.rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
+            Ok(compare(&query, &rows))
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    Ok(answers.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Prints each number beside the truth; fails if any differs.
+pub fn show(app: &App, checks: &[Check]) -> Result<(), SubmitError> {
+    if app.console.json {
+        for check in checks {
+            app.console.print_json(&json!({"check": check.name, "found": check.found, "truth": check.truth, "ok": check.ok}))?;
+        }
+    } else {
+        app.console.print_all(lines(checks, app.console.out))?;
+    }
+    match differing(checks) {
+        0 => Ok(()),
+        differing => Err(SubmitError::Differs { differing, total: checks.len() }),
+    }
+}
