@@ -10,6 +10,7 @@ mod cluster_matches_single_process;
 mod crate_edges;
 mod days_in_any_order;
 mod executor_loss;
+mod graceful_stop;
 mod interop_scripts;
 mod other_engines;
 mod postgres_and_s3;

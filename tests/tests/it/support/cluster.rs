@@ -55,7 +55,6 @@ pub struct Cluster {
     pub lake: LakeAt,
     pub url: String,
     setup: Setup,
-    grpc_port: u16,
     admin_port: u16,
     started: usize,
     dir: TempDir,
@@ -79,7 +78,6 @@ impl Cluster {
             lake,
             url,
             setup,
-            grpc_port,
             admin_port,
             started: 0,
             dir,
@@ -166,11 +164,6 @@ impl Cluster {
     /// The jobs service itself, for what the client does not show.
     pub async fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::connect(self.url.clone()).await.unwrap()
-    }
-
-    /// Where the scheduler listens.
-    pub fn grpc_port(&self) -> u16 {
-        self.grpc_port
     }
 }
 
