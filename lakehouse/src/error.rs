@@ -170,9 +170,13 @@ impl LakehouseError {
     }
 }
 
+/// What may pass becomes an IO error, the only kind for which the cluster runs a task again.
 impl From<LakehouseError> for datafusion::error::DataFusionError {
     fn from(error: LakehouseError) -> Self {
-        Self::External(Box::new(error))
+        match error.retryable() {
+            true => Self::IoError(std::io::Error::other(error)),
+            false => Self::External(Box::new(error)),
+        }
     }
 }
 
@@ -184,4 +188,42 @@ pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
 
 fn describe(location: &Option<String>) -> &str {
     location.as_deref().unwrap_or("no such table")
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::error::DataFusionError;
+
+    use super::*;
+
+    fn storage(store: &'static str) -> LakehouseError {
+        LakehouseError::Storage {
+            uri: "s3://lake/x".to_owned(),
+            doing: "read",
+            source: object_store::Error::Generic {
+                store,
+                source: "connection reset".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_task_runs_again_only_for_what_may_pass() {
+        let passing = DataFusionError::from(storage("S3"));
+        assert!(matches!(passing, DataFusionError::IoError(_)), "{passing}");
+        let lasting = DataFusionError::from(storage("LocalFileSystem"));
+        assert!(matches!(lasting, DataFusionError::External(_)), "{lasting}");
+    }
+
+    #[test]
+    fn a_conflict_is_not_tried_again_blindly() {
+        let conflict = LakehouseError::PublishConflict {
+            table: TableName::new("marts", "a"),
+            expected: None,
+            found: Some("file:///w/x.json".to_owned()),
+        };
+        assert!(!conflict.retryable());
+        let text = conflict.to_string();
+        assert!(text.contains("expected no such table, found file:///w/x.json"), "{text}");
+    }
 }

@@ -123,8 +123,7 @@ impl Lakehouse {
             Some(table) => (table.metadata().uuid(), table.location().to_owned()),
             None => {
                 name.check_creatable()?;
-                let uuid = Uuid::now_v7();
-                (uuid, self.new_location(name))
+                (Uuid::now_v7(), self.new_location(name))
             }
         };
         WriteTarget::new(name, base, uuid, location, columns, options)
@@ -159,7 +158,9 @@ impl Lakehouse {
         schema: &SchemaRef,
         sql: &str,
     ) -> Result<StagedView> {
-        name.check_creatable()?;
+        if base.is_none() {
+            name.check_creatable()?;
+        }
         let location = self.new_location(name);
         let schema = crate::schema::new_schema(name, schema)?;
         let view = view::write(name, base, &location, schema, sql, self.file_io()).await?;

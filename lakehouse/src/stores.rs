@@ -105,7 +105,7 @@ impl ObjectStoreRegistry for ObjectStores {
 }
 
 /// `s3a://bucket/a/b` is root `s3://bucket/` and key `a/b`; `/a/b` is root `file:///` and key `a/b`.
-fn split(uri: &str) -> Result<(String, &str)> {
+pub(crate) fn split(uri: &str) -> Result<(String, &str)> {
     if uri.starts_with('/') {
         return Ok(("file:///".to_owned(), uri));
     }

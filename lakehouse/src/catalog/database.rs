@@ -234,3 +234,22 @@ fn scrub(text: &str, passwords: &[String]) -> String {
         text.replace(password, "***")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drivers_message_does_not_carry_the_password_on() {
+        let known = passwords("postgresql://etl:s3%2Fcr3t@db/lake");
+        let text = "cannot log in to postgresql://etl:s3%2Fcr3t@db/lake with s3/cr3t";
+        let scrubbed = scrub(text, &known);
+        assert_eq!(scrubbed, "cannot log in to postgresql://etl:***@db/lake with ***");
+    }
+
+    #[test]
+    fn a_path_is_one_path_whatever_is_in_its_name() {
+        let url = sqlite_url(Path::new("/a b/50%#?/catalog.db"), "rw");
+        assert_eq!(url, "sqlite:///a b/50%25%23%3F/catalog.db?mode=rw");
+    }
+}

@@ -54,7 +54,10 @@ const CREATE: [&str; 2] = [
         property_value VARCHAR(1000),
         PRIMARY KEY (catalog_name, namespace, property_key))",
 ];
-const PROBE_TYPE: &str = "SELECT iceberg_type FROM iceberg_tables WHERE 1 = 0";
+const PROBE: [&str; 2] = [
+    "SELECT iceberg_type FROM iceberg_tables WHERE 1 = 0",
+    "SELECT property_key FROM iceberg_namespace_properties WHERE 1 = 0",
+];
 const ADD_TYPE: &str = "ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)";
 
 const ENTRIES: &str = "SELECT table_namespace, table_name, metadata_location, iceberg_type \
@@ -75,27 +78,37 @@ const NAMESPACE: &str = "INSERT INTO iceberg_namespace_properties \
      VALUES ($1, $2, 'exists', 'true') ON CONFLICT DO NOTHING";
 
 /// Creates the two tables if absent, and brings those of an older engine to schema version 1.
+///
+/// Changes nothing when they are as they should be: the role may have no right to create tables.
 pub(super) async fn create_tables(db: &Db) -> Result<()> {
-    const DOING: &str = "create the catalog's tables";
-    for statement in CREATE {
-        let mut done = sqlx::query(statement).execute(&db.pool).await;
-        // PostgreSQL's IF NOT EXISTS lets two sessions create at once, and one of them fails.
-        if done.is_err() {
-            done = sqlx::query(statement).execute(&db.pool).await;
+    if probe(db).await? {
+        return Ok(());
+    }
+    let mut outcome = Ok(());
+    // Another process may be doing the same: whoever comes second fails, and finds everything in place.
+    for statement in CREATE.into_iter().chain([ADD_TYPE]) {
+        if let Err(e) = sqlx::query(statement).execute(&db.pool).await {
+            outcome = Err(db.failed(CREATING, &e));
         }
-        done.map_err(|e| db.failed(DOING, &e))?;
+        if probe(db).await? {
+            return Ok(());
+        }
     }
-    match sqlx::query(PROBE_TYPE).fetch_all(&db.pool).await {
-        Ok(_) => return Ok(()),
-        Err(e) if kind(&e) != Failure::Other => return Err(db.failed(DOING, &e)),
-        Err(_) => {}
+    outcome
+}
+
+const CREATING: &str = "create the catalog's tables";
+
+/// Whether both tables are there with their columns.
+async fn probe(db: &Db) -> Result<bool> {
+    for statement in PROBE {
+        match sqlx::query(statement).fetch_all(&db.pool).await {
+            Ok(_) => {}
+            Err(e) if kind(&e) == Failure::Other => return Ok(false),
+            Err(e) => return Err(db.failed(CREATING, &e)),
+        }
     }
-    if let Err(e) = sqlx::query(ADD_TYPE).execute(&db.pool).await {
-        // Another process may have added it in between.
-        let again = sqlx::query(PROBE_TYPE).fetch_all(&db.pool).await;
-        again.map_err(|_| db.failed(DOING, &e))?;
-    }
-    Ok(())
+    Ok(true)
 }
 
 pub(super) async fn entries(db: &Db, catalog: &str) -> Result<BTreeMap<TableName, Entry>> {
