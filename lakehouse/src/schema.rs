@@ -1,46 +1,219 @@
 //! Arrow types to Iceberg types and back.
+//!
+//! | Arrow | Iceberg |
+//! |---|---|
+//! | Boolean, Float32, Float64, Date32, Binary | boolean, float, double, date, binary |
+//! | Int8, Int16, Int32, UInt8, UInt16 | int |
+//! | Int64, UInt32 | long |
+//! | UInt64 | decimal(20, 0) |
+//! | Utf8, LargeUtf8, Utf8View, dictionaries of them | string |
+//! | Timestamp without / with zone | timestamp / timestamptz, microseconds |
+//! | Struct, List, Map | struct, list, map |
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
-use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use iceberg::spec::{ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type};
 
 use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
 
+/// Where Parquet readers and writers find a field's id.
+pub(crate) const FIELD_ID: &str = "PARQUET:field_id";
+
+/// What Arrow calls UTC in Parquet files that every engine reads alike.
+const UTC: &str = "+00:00";
+
 /// The columns of an Iceberg schema as arrow, each with its field id.
 pub(crate) fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
-    let fields = schema.as_struct().fields().iter().map(|f| {
-        let data_type = match &*f.field_type {
-            Type::Primitive(PrimitiveType::Int) => DataType::Int32,
-            Type::Primitive(PrimitiveType::Long) => DataType::Int64,
-            Type::Primitive(PrimitiveType::Double) => DataType::Float64,
-            Type::Primitive(PrimitiveType::Date) => DataType::Date32,
-            _ => DataType::Utf8,
-        };
-        let id = HashMap::from([("PARQUET:field_id".to_owned(), f.id.to_string())]);
-        Field::new(&f.name, data_type, !f.required).with_metadata(id)
-    });
-    Ok(Arc::new(datafusion::arrow::datatypes::Schema::new(
-        fields.collect::<Vec<_>>(),
-    )))
+    Ok(Arc::new(ArrowSchema::new(arrow_fields(schema.as_struct()))))
 }
 
-/// Columns as an Iceberg schema of something new: field ids from 1, breadth first.
+/// Columns as an Iceberg schema of something new: field ids from 1, the columns first, then what is in them.
+///
+/// Every column is optional: whether a query's column can be null is an estimate that changes with the plan.
 pub(crate) fn new_schema(table: &TableName, columns: &SchemaRef) -> Result<Schema> {
-    let fields = columns.fields().iter().enumerate().map(|(i, f)| {
-        let t = match f.data_type() {
-            DataType::Int32 => PrimitiveType::Int,
-            DataType::Int64 => PrimitiveType::Long,
-            DataType::Float64 => PrimitiveType::Double,
-            DataType::Date32 => PrimitiveType::Date,
-            _ => PrimitiveType::String,
-        };
-        Arc::new(NestedField::new(i as i32 + 1, f.name(), Type::Primitive(t), !f.is_nullable()))
-    });
-    Schema::builder()
-        .with_fields(fields.collect::<Vec<_>>())
-        .build()
-        .map_err(LakehouseError::metadata(table, "build the schema"))
+    let mut ids = Ids { next: columns.fields().len() as i32 + 1 };
+    let mut fields = vec![];
+    for (index, column) in columns.fields().iter().enumerate() {
+        let data_type = iceberg_type(table, column.name(), column.data_type(), &mut ids)?;
+        fields.push(Arc::new(NestedField::optional(index as i32 + 1, column.name(), data_type)));
+    }
+    build(table, fields)
+}
+
+/// The schema of a table that is written again: a column that keeps its name and type keeps its field ids.
+pub(crate) fn evolved_schema(table: &TableName, base: &Schema, last_id: i32, columns: &SchemaRef) -> Result<Schema> {
+    let mut ids = Ids { next: last_id + 1 };
+    let mut fields = vec![];
+    for column in columns.fields() {
+        let mut probe = Ids { next: 0 };
+        let wanted = iceberg_type(table, column.name(), column.data_type(), &mut probe)?;
+        let kept = base.as_struct().field_by_name(column.name()).filter(|old| keeps_ids(&old.field_type, &wanted));
+        fields.push(match kept {
+            Some(old) if old.field_type.is_primitive() => {
+                Arc::new(NestedField::optional(old.id, column.name(), wanted))
+            }
+            Some(old) => Arc::clone(old),
+            None => {
+                let id = ids.take();
+                let data_type = iceberg_type(table, column.name(), column.data_type(), &mut ids)?;
+                Arc::new(NestedField::optional(id, column.name(), data_type))
+            }
+        });
+    }
+    build(table, fields)
+}
+
+fn build(table: &TableName, fields: Vec<NestedFieldRef>) -> Result<Schema> {
+    let schema = Schema::builder().with_fields(fields).build();
+    schema.map_err(LakehouseError::metadata(table, "build the schema"))
+}
+
+/// Whether old files of a column can be read as its new type: equal types, and the promotions Iceberg allows.
+fn keeps_ids(old: &Type, new: &Type) -> bool {
+    use PrimitiveType as P;
+    match (old, new) {
+        (Type::Primitive(old), Type::Primitive(new)) => match (old, new) {
+            (P::Int, P::Long) | (P::Float, P::Double) => true,
+            (P::Decimal { precision: a, scale: s }, P::Decimal { precision: b, scale: t }) => a <= b && s == t,
+            (old, new) => old == new,
+        },
+        (Type::List(old), Type::List(new)) => keeps_ids(&old.element_field.field_type, &new.element_field.field_type),
+        (Type::Map(old), Type::Map(new)) => {
+            keeps_ids(&old.key_field.field_type, &new.key_field.field_type)
+                && keeps_ids(&old.value_field.field_type, &new.value_field.field_type)
+        }
+        (Type::Struct(old), Type::Struct(new)) => {
+            old.fields().len() == new.fields().len()
+                && old.fields().iter().zip(new.fields()).all(|(old, new)| {
+                    old.name == new.name && keeps_ids(&old.field_type, &new.field_type)
+                })
+        }
+        _ => false,
+    }
+}
+
+struct Ids {
+    next: i32,
+}
+
+impl Ids {
+    fn take(&mut self) -> i32 {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
+}
+
+fn iceberg_type(table: &TableName, column: &str, data_type: &DataType, ids: &mut Ids) -> Result<Type> {
+    use PrimitiveType as P;
+    let primitive = match data_type {
+        DataType::Boolean => P::Boolean,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => P::Int,
+        DataType::Int64 | DataType::UInt32 => P::Long,
+        DataType::UInt64 => P::Decimal { precision: 20, scale: 0 },
+        DataType::Float16 | DataType::Float32 => P::Float,
+        DataType::Float64 => P::Double,
+        DataType::Date32 | DataType::Date64 => P::Date,
+        DataType::Time32(_) | DataType::Time64(_) => P::Time,
+        DataType::Timestamp(_, None) => P::Timestamp,
+        DataType::Timestamp(_, Some(_)) => P::Timestamptz,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => P::String,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => P::Binary,
+        DataType::FixedSizeBinary(16) => P::Uuid,
+        DataType::FixedSizeBinary(n) => P::Fixed(*n as u64),
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) if *s >= 0 => {
+            P::Decimal { precision: u32::from(*p), scale: *s as u32 }
+        }
+        DataType::Dictionary(_, values) => return iceberg_type(table, column, values, ids),
+        DataType::List(element) | DataType::LargeList(element) | DataType::ListView(element) => {
+            let id = ids.take();
+            let inner = iceberg_type(table, column, element.data_type(), ids)?;
+            return Ok(Type::List(ListType::new(Arc::new(NestedField::list_element(id, inner, false)))));
+        }
+        DataType::Struct(fields) => {
+            let first = fields.iter().map(|_| ids.take()).collect::<Vec<_>>();
+            let mut nested = vec![];
+            for (field, id) in fields.iter().zip(first) {
+                let inner = iceberg_type(table, &format!("{column}.{}", field.name()), field.data_type(), ids)?;
+                nested.push(Arc::new(NestedField::optional(id, field.name(), inner)));
+            }
+            return Ok(Type::Struct(StructType::new(nested)));
+        }
+        DataType::Map(entries, _) => {
+            let DataType::Struct(pair) = entries.data_type() else {
+                return Err(unsupported(table, column, data_type));
+            };
+            let [key, value] = pair.as_ref() else { return Err(unsupported(table, column, data_type)) };
+            let (key_id, value_id) = (ids.take(), ids.take());
+            let key = iceberg_type(table, column, key.data_type(), ids)?;
+            let value = iceberg_type(table, column, value.data_type(), ids)?;
+            return Ok(Type::Map(MapType::new(
+                Arc::new(NestedField::map_key_element(key_id, key)),
+                Arc::new(NestedField::map_value_element(value_id, value, false)),
+            )));
+        }
+        other => return Err(unsupported(table, column, other)),
+    };
+    Ok(Type::Primitive(primitive))
+}
+
+fn unsupported(table: &TableName, column: &str, data_type: &DataType) -> LakehouseError {
+    let hint = match data_type {
+        DataType::Null => "cast it to the type it should have",
+        DataType::Interval(_) | DataType::Duration(_) => "store a number of days or seconds",
+        _ => "cast it to a type that has a counterpart, such as text or a decimal",
+    };
+    LakehouseError::UnsupportedType {
+        table: table.clone(),
+        column: column.to_owned(),
+        data_type: data_type.to_string(),
+        hint: hint.to_owned(),
+    }
+}
+
+fn arrow_fields(fields: &StructType) -> Fields {
+    fields.fields().iter().map(|field| arrow_field(field, &field.name)).collect()
+}
+
+fn arrow_field(field: &NestedField, name: &str) -> FieldRef {
+    let id = HashMap::from([(FIELD_ID.to_owned(), field.id.to_string())]);
+    Arc::new(Field::new(name, arrow_type(&field.field_type), !field.required).with_metadata(id))
+}
+
+fn arrow_type(data_type: &Type) -> DataType {
+    match data_type {
+        Type::Primitive(primitive) => arrow_primitive(primitive),
+        Type::Struct(fields) => DataType::Struct(arrow_fields(fields)),
+        Type::List(list) => DataType::List(arrow_field(&list.element_field, "element")),
+        Type::Map(map) => {
+            let pair = vec![arrow_field(&map.key_field, "key"), arrow_field(&map.value_field, "value")];
+            DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(pair.into()), false)), false)
+        }
+    }
+}
+
+/// The arrow type of an Iceberg primitive.
+pub(crate) fn arrow_primitive(primitive: &PrimitiveType) -> DataType {
+    use PrimitiveType as P;
+    match primitive {
+        P::Boolean => DataType::Boolean,
+        P::Int => DataType::Int32,
+        P::Long => DataType::Int64,
+        P::Float => DataType::Float32,
+        P::Double => DataType::Float64,
+        P::Date => DataType::Date32,
+        P::Time => DataType::Time64(TimeUnit::Microsecond),
+        P::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        P::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
+        P::TimestampNs => DataType::Timestamp(TimeUnit::Nanosecond, None),
+        P::TimestamptzNs => DataType::Timestamp(TimeUnit::Nanosecond, Some(UTC.into())),
+        P::String => DataType::Utf8,
+        P::Uuid => DataType::FixedSizeBinary(16),
+        P::Fixed(n) => DataType::FixedSizeBinary(*n as i32),
+        P::Binary => DataType::Binary,
+        P::Decimal { precision, scale } => DataType::Decimal128(*precision as u8, *scale as i8),
+    }
 }

@@ -49,10 +49,9 @@ impl ObjectStores {
     ///
     /// Paths are taken literally, as Iceberg does: a percent sign in a file's name is a percent sign.
     pub fn resolve(&self, uri: &str) -> Result<(ObjectStoreUrl, Path, Arc<dyn ObjectStore>)> {
-        let (root, key) = split(uri)?;
-        let path = Path::parse(key.trim_matches('/')).map_err(|e| invalid(uri, e))?;
-        let url = ObjectStoreUrl::parse(&root).map_err(|e| invalid(uri, e))?;
-        Ok((url, path, self.store(&root)?))
+        let (url, path) = locate(uri)?;
+        let store = self.store(url.as_str())?;
+        Ok((url, path, store))
     }
 
     /// The store of one root, `file:///` or `s3://bucket/`.
@@ -104,8 +103,16 @@ impl ObjectStoreRegistry for ObjectStores {
     }
 }
 
+/// A URI's store, as DataFusion looks it up, and the path inside it.
+pub(crate) fn locate(uri: &str) -> Result<(ObjectStoreUrl, Path)> {
+    let (root, key) = split(uri)?;
+    let path = Path::parse(key.trim_matches('/')).map_err(|e| invalid(uri, e))?;
+    let url = ObjectStoreUrl::parse(&root).map_err(|e| invalid(uri, e))?;
+    Ok((url, path))
+}
+
 /// `s3a://bucket/a/b` is root `s3://bucket/` and key `a/b`; `/a/b` is root `file:///` and key `a/b`.
-pub(crate) fn split(uri: &str) -> Result<(String, &str)> {
+fn split(uri: &str) -> Result<(String, &str)> {
     if uri.starts_with('/') {
         return Ok(("file:///".to_owned(), uri));
     }

@@ -1,5 +1,21 @@
-//! Writes tables: the write target, the write node and the data files it returns.
+//! Writes rows as data files: a logical node, the operator that executors run, and what it returns.
+//!
+//! ```text
+//!   WriteNode                      rows of one table in, one row per data file out
+//!     └─ Projection                columns in the table's order and types
+//!          └─ the model's query
+//! ```
 
+mod exec;
+mod metrics;
+mod node;
+mod result;
 mod target;
+mod writer;
 
+pub use exec::WritePlanner;
+pub(crate) use exec::TableWriteExec;
+pub use node::write_plan;
+pub use result::{data_files, write_result_schema};
 pub use target::WriteTarget;
+pub(crate) use target::WriteSpec;

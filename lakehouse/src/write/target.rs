@@ -1,24 +1,40 @@
 //! Where and as what rows of a table are written.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::SchemaRef;
-use iceberg::spec::{PartitionSpec, PartitionSpecRef};
+use iceberg::spec::PartitionSpecRef;
 use uuid::Uuid;
 
 use crate::config::WriteOptions;
 use crate::error::Result;
 use crate::name::TableName;
+use crate::partition;
+use crate::schema;
 use crate::table::LakeTable;
 
-/// Where and as what rows of a table are written.
+/// Where and as what rows of a table are written, and the table it was decided from.
 #[derive(Debug, Clone)]
 pub struct WriteTarget {
-    name: TableName,
     base: Option<LakeTable>,
     uuid: Uuid,
     location: String,
-    schema: iceberg::spec::SchemaRef,
-    spec: PartitionSpecRef,
     options: WriteOptions,
+    arrow: SchemaRef,
+    spec: Arc<WriteSpec>,
+}
+
+/// What an executor needs to write a table's files.
+#[derive(Debug)]
+pub(crate) struct WriteSpec {
+    pub(crate) table: TableName,
+    /// URI of the folder that gets the files.
+    pub(crate) data_location: String,
+    pub(crate) schema: iceberg::spec::SchemaRef,
+    pub(crate) partition: PartitionSpecRef,
+    pub(crate) target_file_bytes: u64,
+    /// Starts the name of every file of this write.
+    pub(crate) write_id: String,
 }
 
 impl WriteTarget {
@@ -30,42 +46,42 @@ impl WriteTarget {
         columns: &SchemaRef,
         options: &WriteOptions,
     ) -> Result<Self> {
-        let mut schema = crate::schema::new_schema(name, columns)?;
-        if let Some(base) = base {
-            use iceberg::spec::{NestedField, PrimitiveType, Type};
-            let mut last = base.metadata().last_column_id();
-            let old = base.metadata().current_schema();
-            let fields: Vec<_> = schema.as_struct().fields().iter().map(|f| {
-                let same = old.field_by_name(&f.name).filter(|o| {
-                    o.field_type == f.field_type
-                        || (*o.field_type == Type::Primitive(PrimitiveType::Int) && *f.field_type == Type::Primitive(PrimitiveType::Long))
-                });
-                let id = same.map_or_else(|| { last += 1; last }, |o| o.id);
-                std::sync::Arc::new(NestedField::new(id, &f.name, (*f.field_type).clone(), f.required))
-            }).collect();
-            schema = iceberg::spec::Schema::builder().with_fields(fields).build().map_err(crate::LakehouseError::metadata(name, "x"))?;
-        }
-        let mut b = PartitionSpec::builder(schema.clone()).with_spec_id(base.map_or(0, |b| b.metadata().default_partition_spec_id()));
-        for p in &options.partition_by {
-            b = b.add_partition_field(p, p, iceberg::spec::Transform::Identity).map_err(crate::LakehouseError::metadata(name, "x"))?;
-        }
-        let mut spec = b.build().map_err(crate::LakehouseError::metadata(name, "x"))?;
-        if let Some(base) = base && let Some(same) = base.metadata().partition_specs_iter().find(|s| s.is_compatible_with(&spec)) {
-            spec = same.as_ref().clone();
-        }
-        Ok(Self {
-            name: name.clone(),
-            base: base.cloned(),
-            uuid,
-            location,
+        let schema = match base {
+            Some(base) => {
+                let metadata = base.metadata();
+                schema::evolved_schema(name, metadata.current_schema(), metadata.last_column_id(), columns)?
+            }
+            None => schema::new_schema(name, columns)?,
+        };
+        let partition = partition::spec(name, base, &schema, &options.partition_by)?;
+        let arrow = schema::arrow_schema(&schema)?;
+        let spec = WriteSpec {
+            table: name.clone(),
+            data_location: format!("{location}/data"),
             schema: schema.into(),
-            spec: spec.into(),
-            options: options.clone(),
-        })
+            partition: partition.into(),
+            target_file_bytes: options.target_file_bytes,
+            write_id: Uuid::now_v7().simple().to_string(),
+        };
+        Ok(Self { base: base.cloned(), uuid, location, options: options.clone(), arrow, spec: Arc::new(spec) })
+    }
+
+    /// Where to find files that this write made and no table refers to, as a pattern.
+    pub fn orphans(&self) -> String {
+        format!("{}/**/{}-*.parquet", self.spec.data_location, self.spec.write_id)
+    }
+
+    /// The table's columns as they will be, with field ids.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::clone(&self.arrow)
+    }
+
+    pub(crate) fn write_spec(&self) -> &Arc<WriteSpec> {
+        &self.spec
     }
 
     pub(crate) fn name(&self) -> &TableName {
-        &self.name
+        &self.spec.table
     }
 
     pub(crate) fn base(&self) -> Option<&LakeTable> {
@@ -81,11 +97,11 @@ impl WriteTarget {
     }
 
     pub(crate) fn schema(&self) -> &iceberg::spec::SchemaRef {
-        &self.schema
+        &self.spec.schema
     }
 
     pub(crate) fn spec(&self) -> &PartitionSpecRef {
-        &self.spec
+        &self.spec.partition
     }
 
     pub(crate) fn options(&self) -> &WriteOptions {
