@@ -146,7 +146,6 @@ def start_scheduler(running, options, folder, in_process_slots=0):
     config.write_text(
         f"""[server]
 host = "127.0.0.1"
-advertise_host = "127.0.0.1"
 port = {port}
 admin_port = {admin_port}
 
@@ -172,7 +171,6 @@ url = "{url}"
 
 [server]
 host = "127.0.0.1"
-advertise_host = "127.0.0.1"
 flight_port = 0
 grpc_port = 0
 admin_port = {admin_port}

@@ -57,13 +57,13 @@ async fn a_scheduler_that_is_asked_to_stop_leaves_no_half_published_run() {
         .as_str()
         .unwrap()
         .to_owned();
-    match runs.len() {
-        0 => assert!(
-            ["interrupted", "cancelled", "failed"].contains(&state.as_str()),
-            "{state}"
-        ),
-        _ => assert_eq!((state.as_str(), runs), ("succeeded", BTreeSet::from([job]))),
-    }
+    // The job ends within the grace, or is interrupted; its tables are all there or none is.
+    assert!(runs.is_empty() || runs == BTreeSet::from([job]), "{runs:?}");
+    assert!(
+        ["succeeded", "interrupted", "cancelled", "failed"].contains(&state.as_str()),
+        "{state}"
+    );
+    assert!(!runs.is_empty() || state != "succeeded");
     cluster.submit().project(&project, &[]).succeeded();
 }
 

@@ -186,7 +186,6 @@ fn write_config(dir: &Path, setup: &Setup, lake: &LakeAt, grpc_port: u16, admin_
     let mut text = format!(
         "[server]
 host = \"127.0.0.1\"
-advertise_host = \"127.0.0.1\"
 port = {grpc_port}
 admin_port = {admin_port}
 
@@ -224,11 +223,12 @@ fn executor_config(
     let mut text = format!(
         "[scheduler]
 url = \"{url}\"
+heartbeat_s = 1
 
 [server]
 flight_port = 0
 grpc_port = 0
-admin_addr = \"127.0.0.1:{admin_port}\"
+admin_port = {admin_port}
 
 [resources]
 slots = {}
