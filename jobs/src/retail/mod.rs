@@ -1,1 +1,14 @@
 //! The retail project that ships with the cluster: its generator, its truth and its verification.
+//!
+//! `generate` makes up deliveries, `truth` says what the tables must show after them, `verify` compares. The project
+//! itself is `jobs/retail/`; [`project_files`] carries it inside the binary.
+
+pub mod generate;
+mod project;
+pub mod truth;
+pub mod verify;
+
+pub use generate::{Format, GenerateOptions, Progress, Summary, generate, generate_day};
+pub use project::project_files;
+pub use truth::Truth;
+pub use verify::{Check, CheckQuery, checks, compare};
