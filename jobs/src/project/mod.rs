@@ -14,7 +14,7 @@ mod source_map;
 mod source_yaml;
 mod suggest;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod yaml;
 
 use std::collections::BTreeMap;

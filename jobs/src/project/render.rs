@@ -145,7 +145,7 @@ impl Renderer {
         self.env.render_named_str("value", text, ()).map_err(|error| {
             match told(&error) {
                 Some(told) => [&[told.cause.clone()], told.notes.as_slice()].concat().join("; "),
-                None => cause_of(&error, text, &[]),
+                None => cause_of(&error, error.range().and_then(|r| text.get(r)).unwrap_or_default(), &[]),
             }
         })
     }
@@ -214,10 +214,15 @@ impl Renderer {
         let text = if file == path { text } else { self.texts.get(file).map_or("", String::as_str) };
         let told = told(error);
         let range = error.range().filter(|r| r.end <= text.len() && text.is_char_boundary(r.start));
+        // `name.method()`: the range starts at the dot.
+        let range = range.map(|r| match text[r.clone()].starts_with('.') {
+            true => text[..r.start].rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1)..r.start,
+            false => r,
+        });
         let known: Vec<&str> = self.env.globals().map(|(name, _)| name).chain(["ref", "source", "config", "this"]).collect();
         let mut failure = Failure::new(FailureKind::Project, message);
         let token = told.map(|t| t.token.as_str()).filter(|t| !t.is_empty());
-        let place = match (range, error.line()) {
+        let place = match (range.clone(), error.line()) {
             (Some(range), _) => {
                 // The caret belongs under the name that is wrong, not under the whole call. A call's range may
                 // leave out its arguments; they follow it.
@@ -250,7 +255,10 @@ impl Renderer {
                 failure.notes = told.notes.clone();
                 failure.cause(&told.cause)
             }
-            None => failure.cause(cause_of(error, text, &known)),
+            None => {
+                let at = range.unwrap_or_default();
+                failure.cause(cause_of(error, text.get(at).unwrap_or_default(), &known))
+            }
         };
         failure.caused_by(error)
     }
@@ -334,9 +342,10 @@ const NOT_HERE: [&str; 14] = [
     "modules", "run_query", "statement", "return",
 ];
 
-fn cause_of(error: &Error, text: &str, known: &[&str]) -> String {
+/// The error in our words; `expression` is the text it is about.
+fn cause_of(error: &Error, expression: &str, known: &[&str]) -> String {
     let detail = error.detail().unwrap_or_default();
-    let expression = error.range().and_then(|r| text.get(r)).unwrap_or_default().trim();
+    let expression = expression.trim();
     let head: String = expression.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     match error.kind() {
         ErrorKind::UndefinedError | ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
