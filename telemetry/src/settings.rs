@@ -183,6 +183,15 @@ impl Settings {
         set(key) || set(&format!("{key}_file"))
     }
 
+    /// The text that a key has now; empty where it is not set or no text.
+    pub fn text(&self, key: &str) -> String {
+        let entry = self.entries.iter().find(|e| e.key == key);
+        entry
+            .and_then(|e| e.value.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Fills in a default that only the running program knows, such as a path.
     pub fn default_to(&mut self, key: &str, value: impl Into<Value>) {
         if let Some(entry) = self

@@ -1,1 +1,0 @@
-//! The job store: jobs, their state and their events, on the catalog's database.
