@@ -224,6 +224,9 @@ mod tests {
         };
         assert!(!conflict.retryable());
         let text = conflict.to_string();
-        assert!(text.contains("expected no such table, found file:///w/x.json"), "{text}");
+        assert!(
+            text.contains("expected no such table, found file:///w/x.json"),
+            "{text}"
+        );
     }
 }

@@ -41,12 +41,12 @@ pub use error::{LakehouseError, Result};
 pub use fault::fault_point;
 pub use name::TableName;
 pub use publish::PublishedTable;
-pub use scan::*;
+pub use scan::scan_rule;
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
 pub use stores::ObjectStores;
 pub use table::{LakeTable, Relation, SnapshotInfo};
 pub use view::LakeView;
-pub use write::*;
+pub use write::{WritePlanner, WriteTarget, data_files, write_plan, write_result_schema};
 
 /// A description of one data file of a table, as the writers return it and [`Lakehouse::stage`] takes it.
 pub use iceberg::spec::DataFile;

@@ -10,12 +10,11 @@
 //!
 //! A row that is not as expected ends the transaction: somebody else was there first.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use crate::catalog::{Entry, Failure, Lakehouse, kind, statements};
+use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, statements};
 use crate::error::{LakehouseError, Result};
 use crate::fault::fault_point;
 use crate::name::TableName;
@@ -267,12 +266,6 @@ fn judge(states: impl Iterator<Item = State>) -> Verdict {
         (false, true) => Verdict::DidNot,
         _ => Verdict::Unclear,
     }
-}
-
-/// 20 to 60 ms after the first attempt, twice that after the second; random, so that two writers come apart.
-fn backoff(attempt: u32) -> Duration {
-    let random = Uuid::new_v4().as_u128() as u64 % 40;
-    Duration::from_millis((20 + random) << attempt.saturating_sub(1).min(4))
 }
 
 #[cfg(test)]

@@ -83,10 +83,6 @@ impl LakeTable {
         self.iceberg.metadata()
     }
 
-    pub(crate) fn metadata_ref(&self) -> TableMetadataRef {
-        self.iceberg.metadata_ref()
-    }
-
     /// The `iceberg` crate's view of it, with manifest readers and their cache.
     pub(crate) fn iceberg(&self) -> &Table {
         &self.iceberg

@@ -44,7 +44,9 @@ impl Lab {
 
     /// Another process's handle on the same lakehouse, as far as anything but memory goes.
     pub(crate) async fn another(&self) -> Lakehouse {
-        open(self.lakehouse.config(), Patience::default()).await.unwrap()
+        open(self.lakehouse.config(), Patience::default())
+            .await
+            .unwrap()
     }
 
     /// A handle that waits for nobody.
@@ -69,7 +71,10 @@ impl Lab {
 
     /// Runs SQL on the catalog as another engine would.
     pub(crate) async fn execute(&self, sql: &str) {
-        sqlx::query(sql).execute(self.lakehouse.pool()).await.unwrap();
+        sqlx::query(sql)
+            .execute(self.lakehouse.pool())
+            .await
+            .unwrap();
     }
 
     /// Every row of the catalog: name and metadata location.
@@ -120,7 +125,11 @@ pub(crate) async fn stage(
 pub(crate) async fn stage_all(lakehouse: &Lakehouse, names: &[&str], rows: u64) -> Vec<Staged> {
     let mut staged = Vec::new();
     for name in names {
-        staged.push(stage(lakehouse, name, WriteMode::Overwrite, rows).await.into());
+        staged.push(
+            stage(lakehouse, name, WriteMode::Overwrite, rows)
+                .await
+                .into(),
+        );
     }
     staged
 }
@@ -169,7 +178,11 @@ pub(crate) fn file(target: &WriteTarget, rows: u64, partition: &[i32]) -> DataFi
     let values = partition.iter().map(|value| Some(Literal::int(*value)));
     DataFileBuilder::default()
         .content(DataContentType::Data)
-        .file_path(format!("{}/data/{}.parquet", target.location(), Uuid::new_v4()))
+        .file_path(format!(
+            "{}/data/{}.parquet",
+            target.location(),
+            Uuid::new_v4()
+        ))
         .file_format(DataFileFormat::Parquet)
         .partition(Struct::from_iter(values))
         .partition_spec_id(target.spec().spec_id())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
+use uuid::Uuid;
 
 use super::uri::{Database, passwords, redact_uri};
 use crate::error::{LakehouseError, Result};
@@ -185,21 +186,40 @@ pub(crate) fn kind(error: &sqlx::Error) -> Failure {
     }
 }
 
+/// 20 to 60 ms after the first attempt, twice that after the second; random, so that two writers come apart.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    let random = Uuid::new_v4().as_u128() as u64 % 40;
+    Duration::from_millis((20 + random) << attempt.saturating_sub(1).min(4))
+}
+
 /// Makes the file and switches it to write-ahead logging, so that readers never wait for a writer.
 async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|e| unavailable(shown, e))?;
     }
-    let connect = async {
-        let mut connection = AnyConnection::connect(&sqlite_url(file, "rwc")).await?;
-        let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
-        sqlx::query(&wait).execute(&mut connection).await?;
-        sqlx::query("PRAGMA journal_mode = WAL")
-            .execute(&mut connection)
-            .await?;
-        connection.close().await
-    };
-    connect.await.map_err(|e| unavailable(shown, e))
+    let mut attempt = 1;
+    loop {
+        match switch_to_wal(file, patience).await {
+            Ok(()) => return Ok(()),
+            // SQLite does not wait for others that switch at the same time.
+            Err(e) if kind(&e) == Failure::Contention && attempt < CREATE_ATTEMPTS => {
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+            }
+            Err(e) => return Err(unavailable(shown, e)),
+        }
+    }
+}
+
+const CREATE_ATTEMPTS: u32 = 10;
+
+async fn switch_to_wal(file: &Path, patience: Patience) -> std::result::Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(&sqlite_url(file, "rwc")).await?;
+    let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
+    sqlx::query(&wait).execute(&mut connection).await?;
+    let mode = sqlx::query("PRAGMA journal_mode = WAL");
+    mode.execute(&mut connection).await?;
+    connection.close().await
 }
 
 fn sqlite_url(file: &Path, mode: &str) -> String {
@@ -244,7 +264,10 @@ mod tests {
         let known = passwords("postgresql://etl:s3%2Fcr3t@db/lake");
         let text = "cannot log in to postgresql://etl:s3%2Fcr3t@db/lake with s3/cr3t";
         let scrubbed = scrub(text, &known);
-        assert_eq!(scrubbed, "cannot log in to postgresql://etl:***@db/lake with ***");
+        assert_eq!(
+            scrubbed,
+            "cannot log in to postgresql://etl:***@db/lake with ***"
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ use iceberg::spec::TableMetadata;
 use parking_lot::Mutex;
 use tracing::{debug, info};
 
-pub(crate) use database::{Db, Failure, Patience, kind};
+pub(crate) use database::{Db, Failure, Patience, backoff, kind};
 pub(crate) use statements::{Entry, Kind};
 pub(crate) use uri::redact_uri;
 
