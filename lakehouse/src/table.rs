@@ -30,7 +30,7 @@ pub struct LakeTable {
     /// As the catalog spells it, since publish compares it literally.
     metadata_location: Arc<str>,
     arrow_schema: SchemaRef,
-    iceberg: Table,
+    iceberg: Arc<Table>,
 }
 
 /// One commit in a table's history.
@@ -71,7 +71,7 @@ impl LakeTable {
             name,
             metadata_location: metadata_location.into(),
             arrow_schema,
-            iceberg,
+            iceberg: Arc::new(iceberg),
         })
     }
 
