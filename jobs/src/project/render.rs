@@ -144,7 +144,7 @@ impl Renderer {
         }
         self.env.render_named_str("value", text, ()).map_err(|error| {
             match told(&error) {
-                Some(told) => [&[told.cause.clone()], told.notes.as_slice()].concat().join("; "),
+                Some(told) => [std::slice::from_ref(&told.cause), told.notes.as_slice()].concat().join("; "),
                 None => cause_of(&error, error.range().and_then(|r| text.get(r)).unwrap_or_default(), &[]),
             }
         })

@@ -131,7 +131,7 @@ impl Walk<'_> {
         for folder in folders {
             let below: Vec<ObjectMeta> = match self.listing.store.list(Some(folder)).try_collect().await {
                 Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => vec![],
+                Err(error) if is_not_there(&error) => vec![],
                 Err(error) => return Err(self.unreadable(folder, &error)),
             };
             files.extend(below.into_iter().filter(|meta| {
@@ -158,7 +158,7 @@ impl Walk<'_> {
     async fn entries(&self, folder: &Path) -> Result<(Vec<Path>, Vec<ObjectMeta>), Failure> {
         match self.listing.store.list_with_delimiter(Some(folder)).await {
             Ok(found) => Ok((found.common_prefixes, found.objects)),
-            Err(object_store::Error::NotFound { .. }) => Ok((vec![], vec![])),
+            Err(error) if is_not_there(&error) => Ok((vec![], vec![])),
             Err(error) => Err(self.unreadable(folder, &error)),
         }
     }
@@ -206,6 +206,11 @@ impl Walk<'_> {
                 .note(format!("{shown} holds {}", holds(&names)));
         }
     }
+}
+
+/// A path that is not there; a bucket that is not there is another matter.
+fn is_not_there(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) && !chain_text(error).contains("NoSuchBucket")
 }
 
 /// A store's refusal in a person's words.

@@ -76,7 +76,8 @@ async fn file_shapes(
     options: &FileOptions,
     state: Option<&SessionState>,
 ) -> Result<Vec<FileShape>, Failure> {
-    stream::iter(&listing.files)
+    // Owned, since a future over a borrowed item is not Send for every lifetime.
+    stream::iter(listing.files.clone())
         .map(|meta| async move {
             let shown = listing.shown(&meta.location);
             let bad = |cause: String, line: u32| {
@@ -85,11 +86,11 @@ async fn file_shapes(
                     .cause(cause)
             };
             let (schema, first_line) = match (format, state) {
-                (FileFormat::Parquet, Some(state)) => (footer(meta, listing, state).await.map_err(|e| match e {
+                (FileFormat::Parquet, Some(state)) => (footer(&meta, listing, state).await.map_err(|e| match e {
                     FooterError::Store(e) => listing::unreadable(source, &shown, &listing.root, &e),
                     FooterError::Content(cause) => bad(cause, 0),
                 })?, String::new()),
-                _ => match head::read(&listing.store, meta, format, options).await {
+                _ => match head::read(&listing.store, &meta, format, options).await {
                     Ok(head) => (head.schema, if options.header { head.first_line } else { String::new() }),
                     Err(HeadError::Store(error)) => {
                         return Err(listing::unreadable(source, &shown, &listing.root, &error));
@@ -98,7 +99,7 @@ async fn file_shapes(
                 },
             };
             let first_line = if format == FileFormat::Csv { first_line } else { String::new() };
-            Ok(FileShape { meta: meta.clone(), shown, schema, first_line })
+            Ok(FileShape { meta, shown, schema, first_line })
         })
         .buffered(CONCURRENT_READS)
         .try_collect()
