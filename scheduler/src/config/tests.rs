@@ -1,0 +1,158 @@
+use clap::Parser;
+
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+fn load(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+    let flags = Flags::parse_from([&["retail-scheduler"], arguments].concat());
+    Config::load(&flags, env(variables))
+        .map(|(config, _)| config)
+        .map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_embedded_file_says_what_the_code_defaults_to() {
+    assert_eq!(load(&[], &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn every_key_of_the_embedded_file_has_a_comment() {
+    let mut comment = false;
+    for line in DEFAULTS.lines().map(str::trim) {
+        let secret = ["secret_access_key = ", "session_token = "]
+            .iter()
+            .any(|key| line.starts_with(key));
+        if line.contains(" = ") && !line.starts_with('#') {
+            assert!(comment || secret, "{line} has no comment");
+        }
+        comment = line.starts_with('#');
+    }
+}
+
+#[test]
+fn a_file_is_laid_over_the_defaults_and_flags_over_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("retail.toml");
+    let text = "[server]\nport = 1\nadmin_port = 2\n[engine]\ntarget_partitions = 7\n[jobs]\nmax_concurrent = 3\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let config = load(
+        &["--config", file, "--port", "5", "--data-dir", "/data/lake"],
+        &[
+            ("RETAIL__SERVER__PORT", "4"),
+            ("RETAIL__JOBS__MAX_CONCURRENT", "9"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
+    assert_eq!((config.server.port, config.server.admin_port), (5, 2));
+    assert_eq!(
+        (config.engine.target_partitions, config.jobs.max_concurrent),
+        (7, 9)
+    );
+    assert_eq!(config.catalog.uri, "sqlite:///data/lake/catalog.db");
+    assert_eq!(config.catalog.warehouse, "file:///data/lake/warehouse");
+    assert_eq!(config.engine.batch_size, EngineConfig::default().batch_size);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_a_port_is_bound() {
+    for (arguments, variables, expected) in [
+        (
+            &["--port", "http"][..],
+            &[][..],
+            "--port: server.port: expected a whole number, found \"http\"",
+        ),
+        (
+            &["--admin-port", "50050"],
+            &[],
+            "--admin-port: server.admin_port: 50050 is server.port already",
+        ),
+        (
+            &[],
+            &[("RETAIL__SERVER__PROT", "1")],
+            "RETAIL__SERVER__PROT: server.prot: unknown key; did you mean server.port?",
+        ),
+        (
+            &[],
+            &[("RETAIL__JOBS__MAX_CONCURRENT", "0")],
+            "RETAIL__JOBS__MAX_CONCURRENT: jobs.max_concurrent: must be at least 1",
+        ),
+        (
+            &[],
+            &[
+                ("RETAIL__CATALOG__URI", "mysql://etl:s3cret@db/x"),
+                ("RETAIL__CATALOG__WAREHOUSE", "/w"),
+            ],
+            "RETAIL__CATALOG__URI: catalog.uri: expected sqlite:///abs/catalog.db or postgresql://…",
+        ),
+        (
+            &[],
+            &[("RETAIL__CATALOG__WAREHOUSE", "/w")],
+            "default: catalog.uri: not set, but catalog.warehouse is; set both or neither",
+        ),
+        (
+            &["--data-dir", "/d"],
+            &[("RETAIL__CATALOG__WAREHOUSE", "gs://b")],
+            "",
+        ),
+        (
+            &["--log-level", "inof"],
+            &[],
+            "--log-level: log.level: log.level is not a filter: \"inof\" is no level; \
+             expected a level such as info, or info,retail_jobs=debug",
+        ),
+    ] {
+        match load(arguments, variables) {
+            Ok(_) => assert_eq!(expected, "", "{arguments:?} {variables:?}"),
+            Err(error) => assert_eq!(error, expected),
+        }
+    }
+    let error = load(&["--log-format", "xml"], &[]).unwrap_err();
+    assert!(
+        error.starts_with("--log-format: log.format: unknown variant `xml`"),
+        "{error}"
+    );
+    let error = load(&["--host", "localhost"], &[]).unwrap_err();
+    assert!(error.starts_with("--host: server.host: "), "{error}");
+}
+
+#[test]
+fn secrets_are_in_neither_the_printed_nor_the_debug_form() {
+    let flags = Flags::parse_from(["retail-scheduler"]);
+    let variables = env(&[
+        ("RETAIL__CATALOG__URI", "postgresql://etl:s3cret@db/lake"),
+        ("RETAIL__CATALOG__WAREHOUSE", "s3://lake"),
+        ("RETAIL__STORAGE__S3__SECRET_ACCESS_KEY", "s3cret"),
+    ]);
+    let (config, settings) = Config::load(&flags, variables).unwrap();
+    assert_eq!(
+        config.storage.s3.secret_access_key.as_deref(),
+        Some("s3cret")
+    );
+    let shown = format!("{config:?} {}", settings.print());
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(
+        shown.contains("uri = \"postgresql://etl:***@db/lake\"  # RETAIL__CATALOG__URI"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_advertised_name_follows_the_host() {
+    let advertised = |arguments: &[&str]| load(arguments, &[]).unwrap().server.advertise_host;
+    assert_eq!(advertised(&[]), "127.0.0.1");
+    assert_eq!(advertised(&["--host", "10.1.2.3"]), "10.1.2.3");
+    let own_name = advertised(&["--host", "0.0.0.0"]);
+    assert!(!own_name.is_empty() && own_name != "0.0.0.0", "{own_name}");
+    assert_eq!(
+        advertised(&["--host", "0.0.0.0", "--advertise-host", "scheduler.svc"]),
+        "scheduler.svc"
+    );
+}

@@ -1,0 +1,523 @@
+//! Jobs from submission to their last event: who runs, who waits, who is told.
+//!
+//! ```text
+//! submit ──▶ store ──▶ admission ──▶ run_job ──▶ Finished
+//!                        │ full: waits     │ events
+//!                        ▼                 ▼
+//!                     position          feed: number, store, tell watchers
+//! ```
+
+mod admission;
+mod feed;
+mod recover;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use futures::stream::BoxStream;
+use parking_lot::Mutex;
+use retail_engine::Cluster;
+use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
+use retail_jobs::events::{EventKind, JobEvent, JobState};
+use retail_jobs::failure::{Failure, FailureKind};
+use retail_jobs::project::{ModelName, Project};
+use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
+use retail_lakehouse::Lakehouse;
+use retail_telemetry::metrics;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::JobsConfig;
+use admission::{Action, Admission};
+use feed::Feed;
+
+/// How long a cancelled job may take to let go of its queries.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+/// Ended jobs between two rounds of forgetting old ones.
+const PRUNE_EVERY: u32 = 50;
+
+/// A project that was checked and is to be run.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub project: Arc<Project>,
+    /// In the order of the graph.
+    pub selected: Vec<ModelName>,
+    pub submitted_by: String,
+    /// Fail when no executor is there after this long; none takes the scheduler's setting.
+    pub executor_timeout: Option<Duration>,
+}
+
+/// Why a job was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("the scheduler is stopping")]
+    Stopping,
+    #[error("the job store does not take the job")]
+    Store(#[from] StoreError),
+}
+
+impl SubmitError {
+    /// Whether the same call may succeed later, here or at another scheduler.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Stopping => true,
+            Self::Store(error) => error.retryable(),
+        }
+    }
+}
+
+/// All jobs of this scheduler.
+pub struct JobManager {
+    store: JobStore,
+    context: JobContext,
+    executor_timeout: Option<Duration>,
+    keep: u32,
+    state: Mutex<State>,
+    /// How many jobs are live; changes wake whoever waits for all to end.
+    live: watch::Sender<usize>,
+    /// Cancelled when the scheduler begins to stop.
+    stopping: CancellationToken,
+    ended: AtomicU32,
+}
+
+struct State {
+    admission: Admission,
+    live: HashMap<String, Arc<LiveJob>>,
+    /// Woken when their job may run.
+    starts: HashMap<String, oneshot::Sender<()>>,
+}
+
+struct LiveJob {
+    feed: Feed,
+    cancel: CancellationToken,
+    stopped_by: OnceLock<StoppedBy>,
+    /// Cancelled when the last event is out.
+    over: CancellationToken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoppedBy {
+    /// Somebody asked for it.
+    Cancel,
+    /// The scheduler stops.
+    Shutdown,
+}
+
+impl LiveJob {
+    fn stop(&self, by: StoppedBy) {
+        let _ = self.stopped_by.set(by);
+        self.cancel.cancel();
+    }
+}
+
+impl JobManager {
+    /// Ends the jobs of an earlier life, then accepts new ones.
+    ///
+    /// # Errors
+    /// The job store or the catalog cannot be read or written.
+    pub async fn start(
+        store: JobStore,
+        lake: Lakehouse,
+        cluster: Arc<dyn Cluster>,
+        config: &JobsConfig,
+    ) -> anyhow::Result<Arc<Self>> {
+        recover::recover(&store, &lake).await?;
+        let forgotten = store.prune(config.keep).await?;
+        tracing::info!(
+            max_concurrent = config.max_concurrent,
+            forgotten,
+            "job store open"
+        );
+        let state = State {
+            admission: Admission::new(config.max_concurrent),
+            live: HashMap::new(),
+            starts: HashMap::new(),
+        };
+        let timeout_s = config.executor_timeout_s;
+        Ok(Arc::new(Self {
+            store,
+            context: JobContext { lake, cluster },
+            executor_timeout: (timeout_s > 0).then(|| Duration::from_secs(timeout_s)),
+            keep: config.keep,
+            state: Mutex::new(state),
+            live: watch::Sender::new(0),
+            stopping: CancellationToken::new(),
+            ended: AtomicU32::new(0),
+        }))
+    }
+
+    /// Stores a job and lets it run when its turn comes. Returns its id at once.
+    ///
+    /// # Errors
+    /// [`SubmitError::Stopping`] when the scheduler stops.
+    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<String, SubmitError> {
+        if self.stopping.is_cancelled() {
+            return Err(SubmitError::Stopping);
+        }
+        let Submission {
+            project,
+            selected,
+            submitted_by,
+            executor_timeout,
+        } = submission;
+        let new = NewJob {
+            project: project.name.clone(),
+            submitted_by,
+            models_total: selected.len() as u32,
+        };
+        let stored = self.store.create(&new, now_us()).await?;
+        let spec = JobSpec {
+            id: stored.id.clone(),
+            project,
+            selected,
+            executor_timeout: executor_timeout.or(self.executor_timeout),
+        };
+        let job = Arc::new(LiveJob {
+            feed: Feed::new(stored.id.clone(), self.store.clone()),
+            cancel: CancellationToken::new(),
+            stopped_by: OnceLock::new(),
+            over: CancellationToken::new(),
+        });
+        let (start, started) = oneshot::channel();
+        let (action, max_running) = {
+            let mut state = self.state.lock();
+            state.live.insert(stored.id.clone(), Arc::clone(&job));
+            state.starts.insert(stored.id.clone(), start);
+            let action = state.admission.enter(&stored.id);
+            self.live.send_replace(state.live.len());
+            self.set_gauges(&state.admission);
+            (action, state.admission.max_running())
+        };
+        // Stopping may have begun while the job was stored; whoever stops sees it in `live` or we see it here.
+        if self.stopping.is_cancelled() {
+            job.stop(StoppedBy::Shutdown);
+        }
+        tracing::info!(job = %stored.id, project = %stored.project, models = stored.models_total, "job accepted");
+        let position = match &action {
+            Action::Wait { position, .. } => *position,
+            Action::Start { .. } => 0,
+        };
+        job.feed
+            .record(EventKind::Queued {
+                project: stored.project,
+                position,
+            })
+            .await;
+        if position > 0 {
+            job.feed
+                .record(EventKind::Waiting {
+                    reason: waiting(position, max_running),
+                })
+                .await;
+        }
+        self.perform(vec![action], None).await;
+        tokio::spawn(Arc::clone(self).run(spec, job, started));
+        Ok(stored.id)
+    }
+
+    /// A job's events after `after_seq`, to the job's end; none when there is no such job.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn watch(
+        &self,
+        id: &str,
+        after_seq: u64,
+    ) -> Result<Option<BoxStream<'static, Result<JobEvent, StoreError>>>, StoreError> {
+        let live = self
+            .state
+            .lock()
+            .live
+            .get(id)
+            .map(|job| job.feed.subscribe());
+        if live.is_none() && self.store.get(id).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(feed::watch(
+            self.store.clone(),
+            id.to_owned(),
+            after_seq,
+            live,
+        )))
+    }
+
+    /// A job with its models.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn get(&self, id: &str) -> Result<Option<Job>, StoreError> {
+        self.store.get(id).await
+    }
+
+    /// The newest jobs first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn list(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.store.list(limit).await
+    }
+
+    /// Stops a job and returns the state it is in then; none when there is no such job.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn cancel(&self, id: &str) -> Result<Option<JobState>, StoreError> {
+        let live = self.state.lock().live.get(id).cloned();
+        if let Some(job) = live {
+            tracing::info!(job = id, "job is being cancelled");
+            job.stop(StoppedBy::Cancel);
+            let _ = tokio::time::timeout(CANCEL_GRACE, job.over.cancelled()).await;
+        }
+        Ok(self.store.get(id).await?.map(|job| job.state))
+    }
+
+    /// How many jobs run, and how many wait.
+    pub fn counts(&self) -> (u32, u32) {
+        let state = self.state.lock();
+        (
+            state.admission.running() as u32,
+            state.admission.waiting() as u32,
+        )
+    }
+
+    /// Cancelled when the scheduler begins to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Takes no more jobs, lets running ones end for at most `grace`, and interrupts the rest.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.stopping.cancel();
+        let waiting: Vec<_> = {
+            let state = self.state.lock();
+            state
+                .starts
+                .keys()
+                .filter_map(|id| state.live.get(id))
+                .cloned()
+                .collect()
+        };
+        for job in waiting {
+            job.stop(StoppedBy::Shutdown);
+        }
+        if self.all_over(grace).await {
+            return;
+        }
+        let running: Vec<_> = self.state.lock().live.values().cloned().collect();
+        tracing::warn!(
+            jobs = running.len(),
+            ?grace,
+            "running jobs did not end in time and are interrupted"
+        );
+        for job in running {
+            job.stop(StoppedBy::Shutdown);
+        }
+        if !self.all_over(CANCEL_GRACE).await {
+            tracing::warn!("some jobs did not stop; the next start marks them interrupted");
+        }
+    }
+
+    async fn all_over(&self, within: Duration) -> bool {
+        let mut live = self.live.subscribe();
+        tokio::time::timeout(within, live.wait_for(|live| *live == 0))
+            .await
+            .is_ok()
+    }
+
+    /// One job's life after it was accepted.
+    async fn run(
+        self: Arc<Self>,
+        spec: JobSpec,
+        job: Arc<LiveJob>,
+        started: oneshot::Receiver<()>,
+    ) {
+        let id = spec.id.clone();
+        let mut since = Instant::now();
+        let may_run = tokio::select! {
+            biased;
+            () = job.cancel.cancelled() => false,
+            started = started => started.is_ok(),
+        };
+        let outcome = match may_run {
+            true => {
+                since = Instant::now();
+                self.drive(spec, &job).await
+            }
+            false => Err(Failure::new(
+                FailureKind::Cancelled,
+                "the job was cancelled before it started",
+            )
+            .note("nothing was published")),
+        };
+        let (state, failure) = ending(outcome, job.stopped_by.get().copied());
+        match &failure {
+            None => tracing::info!(job = %id, "job succeeded"),
+            Some(failure) => tracing::warn!(job = %id, ?state, %failure, "job ended"),
+        }
+        if failure
+            .as_ref()
+            .is_some_and(|f| f.kind == FailureKind::Publish)
+        {
+            metrics().publish_conflicts_total.inc();
+        }
+        metrics()
+            .jobs_total
+            .with_label_values(&[state_label(state)])
+            .inc();
+        let elapsed_ms = since.elapsed().as_millis() as u64;
+        job.feed
+            .record(EventKind::Finished {
+                state,
+                failure: failure.map(Box::new),
+                elapsed_ms,
+            })
+            .await;
+        job.over.cancel();
+        self.leave(&id).await;
+    }
+
+    /// Runs the driver and passes its events on.
+    async fn drive(&self, spec: JobSpec, job: &LiveJob) -> Result<JobSummary, Failure> {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let (context, cancel) = (self.context.clone(), job.cancel.clone());
+        // A thread of its own: planning holds up no other request, and a defect ends its job, not the scheduler.
+        let runtime = tokio::runtime::Handle::current();
+        let driver = tokio::task::spawn_blocking(move || {
+            runtime.block_on(run_job(&spec, &context, &events, &cancel))
+        });
+        // Ends when the driver has let go of its sender.
+        while let Some(event) = received.recv().await {
+            count(&event);
+            job.feed.record(event).await;
+        }
+        driver.await.unwrap_or_else(|_| Err(panicked()))
+    }
+
+    async fn leave(&self, id: &str) {
+        let (actions, max_running) = {
+            let mut state = self.state.lock();
+            state.live.remove(id);
+            state.starts.remove(id);
+            let actions = state.admission.leave(id);
+            self.set_gauges(&state.admission);
+            (actions, state.admission.max_running())
+        };
+        self.perform(actions, Some(max_running)).await;
+        if (self.ended.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(PRUNE_EVERY)
+            && let Err(error) = self.store.prune(self.keep).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old jobs could not be forgotten"
+            );
+        }
+        self.live.send_replace(self.state.lock().live.len());
+    }
+
+    /// Wakes jobs whose turn has come, and tells the others where they stand.
+    async fn perform(&self, actions: Vec<Action>, tell: Option<usize>) {
+        for action in actions {
+            match action {
+                Action::Start { job } => {
+                    let start = self.state.lock().starts.remove(&job);
+                    if let Some(start) = start {
+                        let _ = start.send(());
+                    }
+                }
+                Action::Wait { job, position } => {
+                    let live = self.state.lock().live.get(&job).cloned();
+                    if let (Some(live), Some(max_running)) = (live, tell) {
+                        live.feed
+                            .record(EventKind::Waiting {
+                                reason: waiting(position, max_running),
+                            })
+                            .await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn set_gauges(&self, admission: &Admission) {
+        metrics().jobs_running.set(admission.running() as i64);
+        metrics().jobs_queued.set(admission.waiting() as i64);
+    }
+}
+
+fn waiting(position: u32, max_running: usize) -> String {
+    let running = if max_running == 1 {
+        "1 job is".to_owned()
+    } else {
+        format!("{max_running} jobs are")
+    };
+    let place = match position {
+        1 => "this one is next".to_owned(),
+        2 => "1 job is before this one".to_owned(),
+        n => format!("{} jobs are before this one", n - 1),
+    };
+    format!("{running} running, as many as may (jobs.max_concurrent); {place}")
+}
+
+fn ending(
+    outcome: Result<JobSummary, Failure>,
+    stopped_by: Option<StoppedBy>,
+) -> (JobState, Option<Failure>) {
+    match (outcome, stopped_by) {
+        (Ok(_), _) => (JobState::Succeeded, None),
+        (Err(failure), Some(StoppedBy::Shutdown)) if failure.kind == FailureKind::Cancelled => (
+            JobState::Interrupted,
+            Some(retail_jobs::store::interrupted()),
+        ),
+        (Err(failure), _) if failure.kind == FailureKind::Cancelled => {
+            (JobState::Cancelled, Some(failure))
+        }
+        (Err(failure), _) => (JobState::Failed, Some(failure)),
+    }
+}
+
+fn panicked() -> Failure {
+    Failure::new(FailureKind::Internal, "the job's driver ended in a defect")
+        .note("nothing was published")
+        .note("the scheduler's log has the place; please report it")
+}
+
+fn count(event: &EventKind) {
+    let m = metrics();
+    let model = |outcome: &str| m.models_total.with_label_values(&[outcome]).inc();
+    match event {
+        EventKind::AttemptStarted { attempt, .. } if *attempt > 1 => {
+            m.publish_conflicts_total.inc()
+        }
+        EventKind::ModelStaged { rows, bytes, .. } => {
+            model("staged");
+            m.rows_written_total.inc_by(*rows);
+            m.bytes_written_total.inc_by(*bytes);
+        }
+        EventKind::ModelFailed { .. } => model("failed"),
+        EventKind::ModelSkipped { .. } => model("skipped"),
+        EventKind::Published { elapsed_ms, .. } => {
+            m.publish_seconds.observe(*elapsed_ms as f64 / 1000.0)
+        }
+        _ => {}
+    }
+}
+
+fn state_label(state: JobState) -> &'static str {
+    match state {
+        JobState::Queued => "queued",
+        JobState::Running => "running",
+        JobState::Succeeded => "succeeded",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+        JobState::Interrupted => "interrupted",
+    }
+}
+
+/// Microseconds since the epoch, UTC.
+fn now_us() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}

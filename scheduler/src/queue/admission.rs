@@ -1,0 +1,135 @@
+//! Which jobs run and which wait. Pure: [`super::JobManager`] performs what this decides.
+
+use std::collections::{HashSet, VecDeque};
+
+/// At most so many jobs run; the others wait in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Admission {
+    max_running: usize,
+    running: HashSet<String>,
+    waiting: VecDeque<String>,
+}
+
+/// What is to be done after a job came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    Start {
+        job: String,
+    },
+    /// `position` counts from 1: the next one to start.
+    Wait {
+        job: String,
+        position: u32,
+    },
+}
+
+impl Admission {
+    pub(super) fn new(max_running: usize) -> Self {
+        Self {
+            max_running: max_running.max(1),
+            running: HashSet::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, job: &str) -> Action {
+        if self.running.len() < self.max_running {
+            self.running.insert(job.to_owned());
+            return Action::Start {
+                job: job.to_owned(),
+            };
+        }
+        self.waiting.push_back(job.to_owned());
+        Action::Wait {
+            job: job.to_owned(),
+            position: self.waiting.len() as u32,
+        }
+    }
+
+    /// A job ended, whether it ran or waited.
+    pub(super) fn leave(&mut self, job: &str) -> Vec<Action> {
+        self.running.remove(job);
+        let before: Vec<String> = self.waiting.iter().cloned().collect();
+        self.waiting.retain(|other| other != job);
+        let mut actions = vec![];
+        while self.running.len() < self.max_running
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.running.insert(next.clone());
+            actions.push(Action::Start { job: next });
+        }
+        for (at, other) in self.waiting.iter().enumerate() {
+            if before.get(at) != Some(other) {
+                actions.push(Action::Wait {
+                    job: other.clone(),
+                    position: at as u32 + 1,
+                });
+            }
+        }
+        actions
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn max_running(&self) -> usize {
+        self.max_running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(job: &str) -> Action {
+        Action::Start {
+            job: job.to_owned(),
+        }
+    }
+
+    fn wait(job: &str, position: u32) -> Action {
+        Action::Wait {
+            job: job.to_owned(),
+            position,
+        }
+    }
+
+    #[test]
+    fn jobs_start_in_the_order_in_which_they_came() {
+        let mut admission = Admission::new(2);
+        assert_eq!(
+            ["a", "b"].map(|j| admission.enter(j)),
+            [start("a"), start("b")]
+        );
+        assert_eq!(
+            ["c", "d", "e"].map(|j| admission.enter(j)),
+            [wait("c", 1), wait("d", 2), wait("e", 3)]
+        );
+        assert_eq!(
+            admission.leave("a"),
+            [start("c"), wait("d", 1), wait("e", 2)]
+        );
+        assert_eq!((admission.running(), admission.waiting()), (2, 2));
+    }
+
+    #[test]
+    fn a_job_that_gives_up_waiting_lets_the_others_move_up() {
+        let mut admission = Admission::new(1);
+        for job in ["a", "b", "c", "d"] {
+            admission.enter(job);
+        }
+        assert_eq!(admission.leave("c"), [wait("d", 2)]);
+        assert_eq!(admission.leave("nobody"), []);
+        assert_eq!(admission.leave("a"), [start("b"), wait("d", 1)]);
+    }
+
+    #[test]
+    fn a_limit_of_none_is_a_limit_of_one() {
+        assert_eq!(Admission::new(0).enter("a"), start("a"));
+    }
+}

@@ -1,0 +1,51 @@
+//! What became of jobs whose scheduler went away.
+
+use retail_jobs::store::{Job, JobStore};
+use retail_lakehouse::{Lakehouse, LakehouseError, Relation, TableName};
+
+use super::now_us;
+
+/// The key of a snapshot's summary that names the job that made it.
+const PUBLISH_ID: &str = "retail.publish-id";
+
+/// Ends the jobs of an earlier life: interrupted, or succeeded where the catalog shows their tables.
+///
+/// # Errors
+/// The store or the catalog cannot be read or written.
+pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Result<()> {
+    for job in store.unfinished().await? {
+        let published = job.is_published() || published_in_catalog(lake, &job).await?;
+        store.interrupt(&job, published, now_us()).await?;
+        tracing::warn!(job = %job.id, project = %job.project, published, "job of an earlier life ended");
+    }
+    Ok(())
+}
+
+/// Whether a table of the job has a snapshot of it: then all have, since they were published at once.
+///
+/// A job may die between its publish and the event that says so; only the catalog knows then.
+async fn published_in_catalog(lake: &Lakehouse, job: &Job) -> Result<bool, LakehouseError> {
+    let pin = lake.pin().await?;
+    for model in &job.models {
+        let Ok(name) = model.model.parse::<TableName>() else {
+            continue;
+        };
+        let table = match lake.load(&pin, &name).await {
+            Ok(Some(Relation::Table(table))) => table,
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(job = %job.id, table = %name, %error, "table could not be read");
+                continue;
+            }
+        };
+        let ours = |s: &retail_lakehouse::SnapshotInfo| {
+            // Ids are short: one that was forgotten may have been given again.
+            s.summary.get(PUBLISH_ID) == Some(&job.id)
+                && s.committed_at_ms >= job.submitted_at_us / 1000
+        };
+        if table.snapshots().iter().any(ours) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,175 @@
+//! What models read, do and write, without running anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::SessionContext;
+use retail_engine::Cluster;
+use retail_jobs::driver::relations::Relations;
+use retail_jobs::failure::{Failure, FailureKind};
+use retail_jobs::project::{Materialized, Model, ModelName, Project, SourceLocation};
+use retail_jobs::{sources, sql_errors};
+use retail_lakehouse::{Lakehouse, Relation, TableName};
+use retail_proto::v1;
+
+/// Explains the selected models, each against the schemas of the ones before it.
+///
+/// # Errors
+/// The first source that cannot be read or model that does not plan.
+pub(super) async fn models(
+    project: &Arc<Project>,
+    selected: &[ModelName],
+    lake: &Lakehouse,
+    cluster: &Arc<dyn Cluster>,
+) -> Result<Vec<v1::ModelExplanation>, Failure> {
+    let pin = lake.pin().await.map_err(|e| no_catalog(&e))?;
+    let relations = Relations::new(lake.clone(), pin, Arc::clone(cluster));
+    let session = relations.session().map_err(|e| no_session(&e))?;
+    let mut explained = vec![];
+    let needed = with_upstream(project, selected);
+    for model in project
+        .models_in_order()
+        .into_iter()
+        .filter(|m| needed.contains(&m.name))
+    {
+        for source in model
+            .sources
+            .iter()
+            .filter_map(|s| project.source(s))
+            .filter(|s| s.is_files())
+        {
+            let table = sources::provider(source, &session, lake.stores()).await?;
+            relations.put(source.table.clone(), table);
+        }
+        let session = relations.session().map_err(|e| no_session(&e))?;
+        let plan = session.state().create_logical_plan(&model.sql).await;
+        let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+        if selected.contains(&model.name) {
+            explained.push(explain(project, model, &plan, &session, &relations, lake).await);
+        }
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
+    }
+    Ok(explained)
+}
+
+/// The selected models and all that they read, directly or not: planning needs their columns.
+fn with_upstream(project: &Project, selected: &[ModelName]) -> BTreeSet<ModelName> {
+    let upstream = selected
+        .iter()
+        .flat_map(|name| retail_jobs::graph::ancestors(project, name));
+    upstream.chain(selected.iter().cloned()).collect()
+}
+
+async fn explain(
+    project: &Project,
+    model: &Model,
+    plan: &LogicalPlan,
+    session: &SessionContext,
+    relations: &Arc<Relations>,
+    lake: &Lakehouse,
+) -> v1::ModelExplanation {
+    let mut reads = vec![];
+    for name in scanned(plan) {
+        reads.push(read(project, &name, relations, lake).await);
+    }
+    let optimized = session.state().optimize(plan);
+    let physical = session.state().create_physical_plan(plan).await;
+    v1::ModelExplanation {
+        model: model.table.to_string(),
+        path: model.path.clone(),
+        materialized: model.materialized.to_string(),
+        rendered_sql: model.sql.clone(),
+        reads,
+        logical_plan: optimized
+            .map_or_else(|e| e.strip_backtrace(), |p| p.display_indent().to_string()),
+        physical_plan: physical.map_or_else(
+            |e| e.strip_backtrace(),
+            |p| displayable(p.as_ref()).indent(false).to_string(),
+        ),
+        writes: writes(model),
+    }
+}
+
+/// The relations that a plan names, in order of name.
+fn scanned(plan: &LogicalPlan) -> BTreeSet<TableName> {
+    let mut names = BTreeSet::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(namespace) = scan.table_name.schema()
+        {
+            names.insert(TableName::new(namespace, scan.table_name.table()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok(), "collecting names cannot fail");
+    names
+}
+
+async fn read(
+    project: &Project,
+    name: &TableName,
+    relations: &Arc<Relations>,
+    lake: &Lakehouse,
+) -> String {
+    if let Some(source) = project.sources.iter().find(|s| s.table == *name)
+        && let SourceLocation::Files { pattern, .. } = &source.location
+    {
+        return format!("{name}   files {pattern}");
+    }
+    let published = lake.load(relations.pin(), name).await;
+    let made = if project.models.iter().any(|m| m.table == *name) {
+        "   made by a model before it"
+    } else {
+        ""
+    };
+    match published {
+        Ok(Some(Relation::Table(table))) => {
+            let snapshot = table
+                .snapshot_id()
+                .map_or_else(|| "empty".to_owned(), |id| id.to_string());
+            let (rows, files, bytes) = (table.row_count(), table.file_count(), table.bytes());
+            format!("{name} @ {snapshot}   {rows} rows, {files} files, {bytes} bytes{made}")
+        }
+        Ok(Some(Relation::View(_))) => format!("{name}   view{made}"),
+        Ok(None) => format!("{name}{made}"),
+        Err(error) => format!("{name}   {error}"),
+    }
+}
+
+fn writes(model: &Model) -> String {
+    let options = model.write_options();
+    match model.materialized {
+        Materialized::Ephemeral => {
+            "nothing: its SQL becomes part of the models that read it".to_owned()
+        }
+        Materialized::View => format!("{}   view", model.table),
+        Materialized::Table if options.partition_by.is_empty() => {
+            format!("{}   replaces all rows", model.table)
+        }
+        Materialized::Table => {
+            format!(
+                "{}   replaces all rows, partitioned by {}",
+                model.table,
+                options.partition_by.join(", ")
+            )
+        }
+    }
+}
+
+fn no_catalog(error: &retail_lakehouse::LakehouseError) -> Failure {
+    Failure::new(FailureKind::Storage, "cannot read the catalog")
+        .cause(error.to_string())
+        .caused_by(error)
+        .retryable(error.retryable())
+}
+
+fn no_session(error: &datafusion::error::DataFusionError) -> Failure {
+    Failure::new(FailureKind::Internal, "cannot open a session")
+        .cause(error.to_string())
+        .caused_by(error)
+}

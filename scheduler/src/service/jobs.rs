@@ -1,0 +1,206 @@
+//! `retail.v1.Jobs`: submits, watches and steers jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use retail_engine::Cluster;
+use retail_jobs::failure::{Failure, FailureKind};
+use retail_jobs::project::{self, ModelName, Project};
+use retail_jobs::select;
+use retail_lakehouse::Lakehouse;
+use retail_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{explain, unavailable};
+use crate::codec;
+use crate::queue::{JobManager, Submission, SubmitError};
+
+/// Jobs listed when a client does not say how many.
+const LIST_DEFAULT: u32 = 20;
+
+pub(super) struct JobsService {
+    jobs: Arc<JobManager>,
+    lake: Lakehouse,
+    cluster: Arc<dyn Cluster>,
+}
+
+impl JobsService {
+    pub(super) fn new(jobs: Arc<JobManager>, lake: Lakehouse, cluster: Arc<dyn Cluster>) -> Self {
+        Self {
+            jobs,
+            lake,
+            cluster,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::jobs_server::Jobs for JobsService {
+    type WatchStream = BoxStream<'static, Result<v1::JobEvent, Status>>;
+
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let request = request.into_inner();
+        let (project, selected) = checked(
+            request.files,
+            request.vars_json,
+            request.select,
+            request.exclude,
+        )
+        .await
+        .map_err(codec::status_of)?;
+        for warning in &project.warnings {
+            tracing::warn!(project = %project.name, warning, "project has a warning");
+        }
+        let submission = Submission {
+            project,
+            selected,
+            submitted_by: request.submitted_by,
+            executor_timeout: (request.executor_timeout_ms > 0)
+                .then(|| Duration::from_millis(request.executor_timeout_ms)),
+        };
+        match self.jobs.submit(submission).await {
+            Ok(job_id) => Ok(Response::new(v1::SubmitResponse { job_id })),
+            Err(SubmitError::Stopping) => Err(Status::unavailable("scheduler is stopping")),
+            Err(error) => Err(unavailable("store the job", &error)),
+        }
+    }
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let v1::WatchRequest { job_id, after_seq } = request.into_inner();
+        let events = self
+            .jobs
+            .watch(&job_id, after_seq)
+            .await
+            .map_err(|e| unavailable("read the job", &e))?;
+        let events = events.ok_or_else(|| no_such_job(&job_id))?;
+        let events = events
+            .map_ok(codec::event)
+            .map_err(|e| unavailable("read the job's events", &e));
+        Ok(Response::new(events.boxed()))
+    }
+
+    async fn get(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let id = request.into_inner().job_id;
+        match self
+            .jobs
+            .get(&id)
+            .await
+            .map_err(|e| unavailable("read the job", &e))?
+        {
+            Some(job) => Ok(Response::new(codec::job(job))),
+            None => Err(no_such_job(&id)),
+        }
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let limit = match request.into_inner().limit {
+            0 => LIST_DEFAULT,
+            limit => limit,
+        };
+        let jobs = self
+            .jobs
+            .list(limit)
+            .await
+            .map_err(|e| unavailable("list jobs", &e))?;
+        Ok(Response::new(v1::ListJobsResponse {
+            jobs: jobs.into_iter().map(codec::job).collect(),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Result<Response<v1::CancelJobResponse>, Status> {
+        let id = request.into_inner().job_id;
+        match self
+            .jobs
+            .cancel(&id)
+            .await
+            .map_err(|e| unavailable("read the job", &e))?
+        {
+            Some(state) => Ok(Response::new(v1::CancelJobResponse {
+                state: codec::job_state(state).into(),
+            })),
+            None => Err(no_such_job(&id)),
+        }
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let request = request.into_inner();
+        let (project, selected) = checked(request.files, request.vars_json, request.select, vec![])
+            .await
+            .map_err(codec::status_of)?;
+        let (lake, cluster) = (self.lake.clone(), Arc::clone(&self.cluster));
+        // Planning many models takes longer than a thread of the server should be held.
+        let runtime = tokio::runtime::Handle::current();
+        let explain =
+            move || runtime.block_on(explain::models(&project, &selected, &lake, &cluster));
+        let models = tokio::task::spawn_blocking(explain)
+            .await
+            .unwrap_or_else(|e| Err(defect(&e)));
+        let models = models.map_err(codec::status_of)?;
+        Ok(Response::new(v1::ExplainResponse { models }))
+    }
+}
+
+/// Reads, renders and orders a project, and picks the models. All of it before anything is stored.
+async fn checked(
+    files: Vec<v1::ProjectFile>,
+    vars_json: String,
+    select: Vec<String>,
+    exclude: Vec<String>,
+) -> Result<(Arc<Project>, Vec<ModelName>), Failure> {
+    let check = move || {
+        let project = project::load(&codec::project_files(files), &vars(&vars_json)?)?;
+        let selected = select::select(&project, &select, &exclude)?;
+        if selected.is_empty() {
+            return Err(Failure::new(
+                FailureKind::Project,
+                format!("project {} has no models", project.name),
+            ));
+        }
+        Ok((Arc::new(project), selected))
+    };
+    // Rendering a large project takes longer than a thread of the server should be held.
+    tokio::task::spawn_blocking(check)
+        .await
+        .unwrap_or_else(|e| Err(defect(&e)))
+}
+
+fn defect(error: &tokio::task::JoinError) -> Failure {
+    Failure::new(
+        FailureKind::Internal,
+        "the project's check ended in a defect",
+    )
+    .note("the scheduler's log has the place; please report it")
+    .caused_by(error)
+}
+
+fn vars(json: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    if json.trim().is_empty() {
+        return Ok(serde_json::Map::new());
+    }
+    serde_json::from_str(json).map_err(|e| {
+        Failure::new(FailureKind::Project, "the vars are not one JSON object")
+            .cause(e.to_string())
+            .note(r#"write them as --vars '{"day": 2}' or --vars day=2"#)
+    })
+}
+
+fn no_such_job(id: &str) -> Status {
+    Status::not_found(format!("no job {id}; retail-submit jobs lists them"))
+}

@@ -1,0 +1,363 @@
+//! One statement of a person: planned against the published tables, run on the executors, its rows streamed.
+//!
+//! ```text
+//! text ─ allowed? ─ plan ─┬─ SELECT …                      ─ Cluster::execute ─┐
+//!                         └─ SHOW, DESCRIBE, EXPLAIN, and   ─ this process    ─┴─ Arrow IPC chunks
+//!                            what reads the information schema
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::ipc::writer::StreamWriter;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::config::Dialect;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress};
+use retail_jobs::driver::relations::catalog_session;
+use retail_jobs::failure::{Failure, FailureKind};
+use retail_jobs::sql_errors::sql_failure;
+use retail_lakehouse::Lakehouse;
+use retail_proto::v1;
+use retail_proto::v1::sql_response::Response;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Status;
+
+use crate::codec;
+
+/// Messages that lie ready for a client that reads slowly.
+const BUFFERED: usize = 4;
+/// Largest piece of Arrow IPC in one message; well below what a message may have.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// The way out of everything that is not a question.
+pub(super) const ONLY_QUESTIONS: &str =
+    "tables change only through jobs; use SELECT, SHOW, DESCRIBE or EXPLAIN here";
+
+/// What a client asks for.
+pub(super) struct Statement {
+    pub(super) text: String,
+    /// None = all.
+    pub(super) max_rows: Option<usize>,
+    /// None waits without end.
+    pub(super) executor_timeout: Option<Duration>,
+}
+
+type Out = mpsc::Sender<Result<v1::SqlResponse, Status>>;
+
+/// Runs a statement. Dropping the stream cancels it.
+pub(super) fn run(
+    statement: Statement,
+    lake: Lakehouse,
+    cluster: Arc<dyn Cluster>,
+) -> BoxStream<'static, Result<v1::SqlResponse, Status>> {
+    let (out, messages) = mpsc::channel(BUFFERED);
+    let cancel = CancellationToken::new();
+    let guard: DropGuard = cancel.clone().drop_guard();
+    tokio::spawn(async move {
+        let mut work = std::pin::pin!(answer(&statement, &lake, &cluster, &cancel, &out));
+        let answer = tokio::select! {
+            answer = &mut work => answer,
+            () = out.closed() => {
+                // A query that is dropped would go on; one that hears of it stops its tasks.
+                cancel.cancel();
+                work.await
+            }
+        };
+        if let Err(failure) = answer {
+            tracing::info!(%failure, "statement failed");
+            let _ = out.send(Err(codec::status_of(*failure))).await;
+        }
+    });
+    ReceiverStream::new(messages)
+        .map(move |message| {
+            let _keep = &guard;
+            message
+        })
+        .boxed()
+}
+
+async fn answer(
+    statement: &Statement,
+    lake: &Lakehouse,
+    cluster: &Arc<dyn Cluster>,
+    cancel: &CancellationToken,
+    out: &Out,
+) -> Result<(), Box<Failure>> {
+    let session = catalog_session(Arc::clone(cluster), lake).await?;
+    let (mut plan, place) = plan(&session, &statement.text).await?;
+    if let (Some(max_rows), Place::Cluster) = (statement.max_rows, place) {
+        let limited = LogicalPlanBuilder::from(plan)
+            .limit(0, Some(max_rows))
+            .and_then(LogicalPlanBuilder::build);
+        plan = limited.map_err(|e| plan_failure(&statement.text, &e))?;
+    }
+    let rows = match place {
+        Place::Here => {
+            let frame = session.execute_logical_plan(plan).await;
+            let frame = frame.map_err(|e| plan_failure(&statement.text, &e))?;
+            frame
+                .execute_stream()
+                .await
+                .map_err(|e| plan_failure(&statement.text, &e))?
+        }
+        Place::Cluster => on_cluster(statement, cluster, session, plan, cancel, out).await?,
+    };
+    tokio::select! {
+        sent = send_rows(rows, out) => sent,
+        () = cancel.cancelled() => Err(gone()),
+    }
+}
+
+/// Where a statement runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    Cluster,
+}
+
+/// Plans a statement, if it is a question.
+pub(super) async fn plan(
+    session: &SessionContext,
+    text: &str,
+) -> Result<(LogicalPlan, Place), Box<Failure>> {
+    let state = session.state();
+    let parsed = state
+        .sql_to_statement(text, &Dialect::PostgreSQL)
+        .map_err(|e| plan_failure(text, &e))?;
+    let asks_about = match &parsed {
+        Parsed::Explain(_) => true,
+        Parsed::Statement(statement) => match statement.as_ref() {
+            ast::Statement::Query(_) => false,
+            ast::Statement::Explain { .. }
+            | ast::Statement::ExplainTable { .. }
+            | ast::Statement::ShowTables { .. }
+            | ast::Statement::ShowColumns { .. }
+            | ast::Statement::ShowVariable { .. }
+            | ast::Statement::ShowVariables { .. }
+            | ast::Statement::ShowCreate { .. }
+            | ast::Statement::ShowFunctions { .. }
+            | ast::Statement::ShowSchemas { .. }
+            | ast::Statement::ShowDatabases { .. } => true,
+            other => return Err(Box::new(refused(&other.to_string()))),
+        },
+        other => return Err(Box::new(refused(&other.to_string()))),
+    };
+    let plan = state
+        .statement_to_plan(parsed)
+        .await
+        .map_err(|e| plan_failure(text, &e))?;
+    // What the statement's first word hides: WITH … INSERT, EXPLAIN of a DELETE, SELECT … INTO.
+    let questions = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    if questions.verify_plan(&plan).is_err() {
+        return Err(Box::new(refused(text)));
+    }
+    let here = asks_about || reads_information_schema(&plan).map_err(|e| plan_failure(text, &e))?;
+    Ok((plan, if here { Place::Here } else { Place::Cluster }))
+}
+
+/// Tables about tables exist only in this process.
+fn reads_information_schema(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.table_name.schema() == Some("information_schema")
+        {
+            found = true;
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+async fn on_cluster(
+    statement: &Statement,
+    cluster: &Arc<dyn Cluster>,
+    session: SessionContext,
+    plan: LogicalPlan,
+    cancel: &CancellationToken,
+    out: &Out,
+) -> Result<SendableRecordBatchStream, Box<Failure>> {
+    if cluster.status().await.slots() == 0 {
+        let reason =
+            "no executor has a free slot (0 of 0); start one with retail-executor".to_owned();
+        send(out, Response::Waiting(v1::Waiting { reason })).await?;
+        let came = tokio::select! {
+            came = cluster.wait_for_executor(statement.executor_timeout) => came,
+            () = cancel.cancelled() => return Err(gone()),
+        };
+        if !came {
+            return Err(Box::new(no_executor(statement.executor_timeout)));
+        }
+    }
+    let progress = watch::Sender::new(QueryProgress::default());
+    let mut changes = progress.subscribe();
+    let query = Query {
+        label: "sql".to_owned(),
+        session: Arc::new(session),
+        plan,
+        cancel: cancel.clone(),
+        progress,
+    };
+    let mut running = std::pin::pin!(cluster.execute(query));
+    let run = loop {
+        tokio::select! {
+            biased;
+            run = &mut running => break run,
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    break running.await;
+                }
+                let now = codec::query_progress(&changes.borrow_and_update());
+                // A client that reads slowly gets fewer of these.
+                let _ = out.try_send(Ok(v1::SqlResponse { response: Some(Response::Progress(now)) }));
+            }
+        }
+    };
+    Ok(run.map_err(|e| query_failure(&statement.text, e))?.rows)
+}
+
+/// Rows as one Arrow IPC stream, cut into messages. The schema comes first, even without rows.
+async fn send_rows(mut rows: SendableRecordBatchStream, out: &Out) -> Result<(), Box<Failure>> {
+    let mut ipc = Ipc::new(&rows.schema())?;
+    send_bytes(ipc.taken(), out).await?;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|e| query_failure("", QueryError::from(e)))?;
+        if batch.num_rows() > 0 {
+            send_bytes(ipc.write(&batch)?, out).await?;
+        }
+    }
+    send_bytes(ipc.finish()?, out).await
+}
+
+/// An Arrow IPC stream in the making.
+struct Ipc {
+    writer: StreamWriter<Vec<u8>>,
+}
+
+impl Ipc {
+    fn new(schema: &Schema) -> Result<Self, Box<Failure>> {
+        Ok(Self {
+            writer: StreamWriter::try_new(Vec::new(), schema).map_err(not_encoded)?,
+        })
+    }
+
+    fn taken(&mut self) -> Vec<u8> {
+        std::mem::take(self.writer.get_mut())
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, Box<Failure>> {
+        self.writer.write(batch).map_err(not_encoded)?;
+        Ok(self.taken())
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, Box<Failure>> {
+        self.writer.finish().map_err(not_encoded)?;
+        Ok(self.taken())
+    }
+}
+
+fn not_encoded(error: datafusion::arrow::error::ArrowError) -> Box<Failure> {
+    Box::new(
+        Failure::new(FailureKind::Internal, "cannot send the rows")
+            .cause(error.to_string())
+            .caused_by(&error),
+    )
+}
+
+async fn send_bytes(bytes: Vec<u8>, out: &Out) -> Result<(), Box<Failure>> {
+    if bytes.len() <= CHUNK_BYTES {
+        return match bytes.is_empty() {
+            true => Ok(()),
+            false => send(out, Response::ArrowIpc(bytes)).await,
+        };
+    }
+    for chunk in bytes.chunks(CHUNK_BYTES) {
+        send(out, Response::ArrowIpc(chunk.to_vec())).await?;
+    }
+    Ok(())
+}
+
+async fn send(out: &Out, response: Response) -> Result<(), Box<Failure>> {
+    let sent = out
+        .send(Ok(v1::SqlResponse {
+            response: Some(response),
+        }))
+        .await;
+    sent.map_err(|_| gone())
+}
+
+fn gone() -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::Cancelled, "the client went away"))
+}
+
+fn refused(statement: &str) -> Failure {
+    let word = statement
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    Failure::new(
+        FailureKind::Project,
+        format!("cannot run {word}: this is not a question"),
+    )
+    .note(ONLY_QUESTIONS)
+}
+
+fn no_executor(timeout: Option<Duration>) -> Failure {
+    let waited = timeout.map_or_else(String::new, |t| format!(" after {:.0} s", t.as_secs_f64()));
+    Failure::new(FailureKind::NoExecutor, format!("no executor came{waited}"))
+        .note("start one with retail-executor --scheduler URL, or wait longer with --timeout")
+        .retryable(true)
+}
+
+/// SQL that does not parse or plan, with the place in the text where it is known.
+fn plan_failure(text: &str, error: &DataFusionError) -> Box<Failure> {
+    Box::new(sql_failure(text, error))
+}
+
+fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
+    if error.kind == QueryErrorKind::Plan
+        && let Some(source) = &error.source
+    {
+        return plan_failure(text, source);
+    }
+    let (kind, note) = match error.kind {
+        QueryErrorKind::Plan => (FailureKind::Project, ""),
+        QueryErrorKind::Cancelled => (FailureKind::Cancelled, ""),
+        QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and ask again"),
+        QueryErrorKind::Storage => (
+            FailureKind::Storage,
+            "check that the store can be reached, then ask again",
+        ),
+        QueryErrorKind::Resources => (
+            FailureKind::Execution,
+            "give executors more memory (resources.memory_bytes) or fewer slots",
+        ),
+        QueryErrorKind::Execution => (FailureKind::Execution, ""),
+    };
+    let mut failure = Failure::new(kind, "cannot run the statement")
+        .cause(error.message.clone())
+        .caused_by(&error);
+    failure.stage = error.stage;
+    failure.retryable = matches!(kind, FailureKind::NoExecutor | FailureKind::Storage);
+    if !note.is_empty() {
+        failure = failure.note(note);
+    }
+    Box::new(failure)
+}
