@@ -8,10 +8,11 @@
 //! ```
 
 mod admission;
+mod counters;
 mod feed;
 mod recover;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +28,6 @@ use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::project::{ModelName, Project};
 use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
 use retail_lakehouse::Lakehouse;
-use retail_telemetry::metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -189,7 +189,7 @@ impl JobManager {
             state.starts.insert(stored.id.clone(), start);
             let action = state.admission.enter(&stored.id);
             self.live.send_replace(state.live.len());
-            self.set_gauges(&state.admission);
+            counters::admission(&state.admission);
             (action, state.admission.max_running())
         };
         // Stopping may have begun while the job was stored; whoever stops sees it in `live` or we see it here.
@@ -358,16 +358,7 @@ impl JobManager {
             None => tracing::info!(job = %id, "job succeeded"),
             Some(failure) => tracing::warn!(job = %id, ?state, %failure, "job ended"),
         }
-        if failure
-            .as_ref()
-            .is_some_and(|f| f.kind == FailureKind::Publish)
-        {
-            metrics().publish_conflicts_total.inc();
-        }
-        metrics()
-            .jobs_total
-            .with_label_values(&[state_label(state)])
-            .inc();
+        counters::ended(state, failure.as_ref());
         let elapsed_ms = since.elapsed().as_millis() as u64;
         job.feed
             .record(EventKind::Finished {
@@ -390,8 +381,9 @@ impl JobManager {
             runtime.block_on(run_job(&spec, &context, &events, &cancel))
         });
         // Ends when the driver has let go of its sender.
+        let mut retried = HashMap::new();
         while let Some(event) = received.recv().await {
-            count(&event);
+            counters::event(&event, &mut retried);
             job.feed.record(event).await;
         }
         driver.await.unwrap_or_else(|_| Err(panicked()))
@@ -403,7 +395,7 @@ impl JobManager {
             state.live.remove(id);
             state.starts.remove(id);
             let actions = state.admission.leave(id);
-            self.set_gauges(&state.admission);
+            counters::admission(&state.admission);
             (actions, state.admission.max_running())
         };
         self.perform(actions, Some(max_running)).await;
@@ -440,11 +432,6 @@ impl JobManager {
                 }
             }
         }
-    }
-
-    fn set_gauges(&self, admission: &Admission) {
-        metrics().jobs_running.set(admission.running() as i64);
-        metrics().jobs_queued.set(admission.waiting() as i64);
     }
 }
 
@@ -483,38 +470,6 @@ fn panicked() -> Failure {
     Failure::new(FailureKind::Internal, "the job's driver ended in a defect")
         .note("nothing was published")
         .note("the scheduler's log has the place; please report it")
-}
-
-fn count(event: &EventKind) {
-    let m = metrics();
-    let model = |outcome: &str| m.models_total.with_label_values(&[outcome]).inc();
-    match event {
-        EventKind::AttemptStarted { attempt, .. } if *attempt > 1 => {
-            m.publish_conflicts_total.inc()
-        }
-        EventKind::ModelStaged { rows, bytes, .. } => {
-            model("staged");
-            m.rows_written_total.inc_by(*rows);
-            m.bytes_written_total.inc_by(*bytes);
-        }
-        EventKind::ModelFailed { .. } => model("failed"),
-        EventKind::ModelSkipped { .. } => model("skipped"),
-        EventKind::Published { elapsed_ms, .. } => {
-            m.publish_seconds.observe(*elapsed_ms as f64 / 1000.0)
-        }
-        _ => {}
-    }
-}
-
-fn state_label(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-        JobState::Interrupted => "interrupted",
-    }
 }
 
 /// Microseconds since the epoch, UTC.

@@ -22,7 +22,8 @@ pub struct Metrics {
     pub executors: IntGauge,
     pub slots: IntGauge,
     pub slots_free: IntGauge,
-    /// Tasks that ended, by `outcome`: succeeded, failed.
+    /// Tasks that ended, by `outcome`: executors count those that succeeded, the scheduler those that failed and ran
+    /// again.
     pub tasks_total: IntCounterVec,
     pub build_info: IntGaugeVec,
 }

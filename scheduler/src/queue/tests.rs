@@ -10,9 +10,23 @@ use retail_lakehouse::{CatalogConfig, ObjectStores};
 use super::*;
 
 /// A cluster in this process whose queries wait until they are let go.
-struct Held {
+pub(crate) struct Held {
     inner: InProcess,
     open: watch::Sender<bool>,
+    /// Whether a query was stopped while it waited.
+    pub(crate) stopped: CancellationToken,
+}
+
+impl Held {
+    pub(crate) fn new(stores: &ObjectStores, is_open: bool) -> Arc<Self> {
+        let inner = InProcess::new(EngineConfig::default(), 2, stores).unwrap();
+        let open = watch::Sender::new(is_open);
+        Arc::new(Self {
+            inner,
+            open,
+            stopped: CancellationToken::new(),
+        })
+    }
 }
 
 #[async_trait]
@@ -28,7 +42,10 @@ impl Cluster for Held {
         };
         tokio::select! {
             () = opened => {}
-            () = query.cancel.cancelled() => return Err(QueryError::cancelled()),
+            () = query.cancel.cancelled() => {
+                self.stopped.cancel();
+                return Err(QueryError::cancelled());
+            }
         }
         self.inner.execute(query).await
     }
@@ -57,11 +74,7 @@ async fn world(dir: &Path) -> World {
         warehouse: format!("file://{}/warehouse", dir.display()),
     };
     let lake = Lakehouse::open(&config, stores.clone()).await.unwrap();
-    let inner = InProcess::new(EngineConfig::default(), 2, &stores).unwrap();
-    let cluster = Arc::new(Held {
-        inner,
-        open: watch::Sender::new(true),
-    });
+    let cluster = Held::new(&stores, true);
     let store = JobStore::open(lake.pool()).await.unwrap();
     let limits = JobsConfig {
         max_concurrent: 1,

@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 use super::*;
 use crate::config::JobsConfig;
+use crate::queue::tests::Held;
 
 struct Served {
     channel: Channel,
@@ -26,14 +27,17 @@ struct Served {
 /// All services on a port of their own, with queries in this process.
 async fn served(dir: &Path) -> Served {
     let stores = ObjectStores::default();
+    let cluster = Arc::new(InProcess::new(EngineConfig::default(), 2, &stores).unwrap());
+    served_on(dir, &stores, cluster).await
+}
+
+async fn served_on(dir: &Path, stores: &ObjectStores, cluster: Arc<dyn Cluster>) -> Served {
     let config = CatalogConfig {
         uri: format!("sqlite://{}/catalog.db", dir.display()),
         name: "retail".to_owned(),
         warehouse: format!("file://{}/warehouse", dir.display()),
     };
     let lake = Lakehouse::open(&config, stores.clone()).await.unwrap();
-    let cluster: Arc<dyn Cluster> =
-        Arc::new(InProcess::new(EngineConfig::default(), 2, &stores).unwrap());
     let store = JobStore::open(lake.pool()).await.unwrap();
     let jobs = JobManager::start(store, lake.clone(), cluster.clone(), &JobsConfig::default())
         .await
@@ -246,6 +250,28 @@ async fn statements_that_change_something_are_refused() {
     }
     let two = sql(&served, "SELECT 1; SELECT 2", 0).await.unwrap_err();
     assert_eq!(two.code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_whose_client_goes_away_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = ObjectStores::default();
+    let held = Held::new(&stores, false);
+    let served = served_on(dir.path(), &stores, held.clone()).await;
+    let request = v1::SqlRequest {
+        sql: "SELECT 1".to_owned(),
+        ..Default::default()
+    };
+    let answers = QueryClient::new(served.channel.clone())
+        .sql(request)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!held.stopped.is_cancelled());
+    drop(answers);
+    tokio::time::timeout(Duration::from_secs(10), held.stopped.cancelled())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
