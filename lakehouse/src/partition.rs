@@ -1,5 +1,6 @@
 //! Partition fields: their text, their transforms and their values.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array};
@@ -8,7 +9,9 @@ use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::error::{DataFusionError, Result as DfResult};
-use iceberg::spec::{Literal, PartitionSpec, Schema, Transform};
+use iceberg::spec::{
+    Literal, PartitionSpec, PrimitiveLiteral, Schema, Struct, Transform, Type, UnboundPartitionField,
+};
 
 use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
@@ -19,12 +22,16 @@ const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
 /// The partition spec of a table from a model's fields: `order_date`, `day(ts)`, `bucket(16, id)`.
 ///
-/// The spec of `base` that says the same is used again, so that its id stays.
+/// The spec of `base` that says the same is used again, so that its id stays. A field that any spec of `base` has
+/// had keeps its id, and a new field gets one that none has had.
 pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema, fields: &[String]) -> Result<PartitionSpec> {
     let next_id = base.map_or(0, |base| {
         base.metadata().partition_specs_iter().map(|s| s.spec_id()).max().unwrap_or(0) + 1
     });
     let mut builder = PartitionSpec::builder(schema.clone()).with_spec_id(next_id);
+    if let Some(base) = base {
+        builder = builder.with_last_assigned_field_id(base.metadata().last_partition_id());
+    }
     for field in fields {
         let invalid = |reason: String| LakehouseError::InvalidPartition {
             table: table.clone(),
@@ -34,7 +41,7 @@ pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema,
         let (transform, column) = parse(field).ok_or_else(|| {
             invalid("write a column, or year|month|day|hour(column), bucket(n, column), truncate(n, column)".to_owned())
         })?;
-        let source = schema.field_by_name(column);
+        let source = schema.as_struct().field_by_name(column);
         let source = source.ok_or_else(|| invalid(format!("the table has no column {column}")))?;
         if transform.result_type(&source.field_type).is_err() {
             return Err(invalid(format!("{} of a {} column is not defined", transform, source.field_type)));
@@ -45,7 +52,15 @@ pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema,
             Transform::Truncate(_) => format!("{column}_trunc"),
             other => format!("{column}_{other}"),
         };
-        builder = builder.add_partition_field(column, name, transform).map_err(|e| invalid(e.message().to_owned()))?;
+        let specs = base.into_iter().flat_map(|base| base.metadata().partition_specs_iter());
+        let mut known = specs.flat_map(|s| s.fields()).filter(|f| f.source_id == source.id && f.transform == transform);
+        let field = UnboundPartitionField {
+            source_id: source.id,
+            field_id: known.next().map(|f| f.field_id),
+            name,
+            transform,
+        };
+        builder = builder.add_unbound_field(field).map_err(|e| invalid(e.message().to_owned()))?;
     }
     let built = builder.build().map_err(LakehouseError::metadata(table, "build the partition spec"))?;
     let same = base.and_then(|base| base.metadata().partition_specs_iter().find(|s| s.is_compatible_with(&built)));
@@ -156,12 +171,13 @@ fn truncated(width: u32, column: &ArrayRef) -> DfResult<ArrayRef> {
     Ok(match column.data_type() {
         DataType::Int32 => {
             let values = column.as_primitive::<Int32Type>();
-            let floor = |v: i32| v - (i64::from(v).rem_euclid(w)) as i32;
+            // The smallest numbers wrap, as they do in Java.
+            let floor = |v: i32| v.wrapping_sub(i64::from(v).rem_euclid(w) as i32);
             Arc::new(values.iter().map(|v| v.map(floor)).collect::<Int32Array>())
         }
         DataType::Int64 => {
             let values = column.as_primitive::<Int64Type>();
-            let floor = |v: i64| v - v.rem_euclid(w);
+            let floor = |v: i64| v.wrapping_sub(v.rem_euclid(w));
             Arc::new(values.iter().map(|v| v.map(floor)).collect::<datafusion::arrow::array::Int64Array>())
         }
         DataType::Utf8 => {
@@ -230,6 +246,58 @@ pub(crate) fn literal(transform: Transform, values: &ArrayRef, row: usize) -> Df
         DataType::Decimal128(..) => Literal::decimal(values.as_primitive::<Decimal128Type>().value(row)),
         other => return Err(not_written(transform, other)),
     }))
+}
+
+/// The folders of a partition, `order_date_month=2024-01/store=S+1%2F2`, named and escaped as Java does.
+///
+/// Unescaped, a value would make folders of its own, or a path that no store takes.
+pub(crate) fn path(spec: &PartitionSpec, schema: &Schema, values: &Struct) -> String {
+    let mut path = String::new();
+    for (field, value) in spec.fields().iter().zip(values.iter()) {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        escape(&field.name, &mut path);
+        path.push('=');
+        let source = schema.field_by_id(field.source_id);
+        let result = source.and_then(|source| field.transform.result_type(&source.field_type).ok());
+        match result {
+            Some(result) => escape(&text(field.transform, &result, value), &mut path),
+            None => path.push_str("null"),
+        }
+    }
+    path
+}
+
+fn text(transform: Transform, result: &Type, value: Option<&Literal>) -> String {
+    let Some(Literal::Primitive(PrimitiveLiteral::Int(n))) = value else {
+        return transform.to_human_string(result, value);
+    };
+    let date = |days: i32| {
+        let date = chrono::NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(days)));
+        date.map_or_else(|| days.to_string(), |date| date.to_string())
+    };
+    match transform {
+        Transform::Year => format!("{:04}", 1970 + n),
+        Transform::Month => format!("{:04}-{:02}", 1970 + n.div_euclid(12), n.rem_euclid(12) + 1),
+        Transform::Day => date(*n),
+        Transform::Hour => format!("{}-{:02}", date(n.div_euclid(24)), n.rem_euclid(24)),
+        _ => transform.to_human_string(result, value),
+    }
+}
+
+/// As `java.net.URLEncoder` does.
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => out.push(char::from(byte)),
+            b' ' => out.push('+'),
+            byte => {
+                // Writing to a string does not fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
 }
 
 #[cfg(test)]

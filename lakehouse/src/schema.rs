@@ -43,19 +43,19 @@ pub(crate) fn new_schema(table: &TableName, columns: &SchemaRef) -> Result<Schem
     build(table, fields)
 }
 
-/// The schema of a table that is written again: a column that keeps its name and type keeps its field ids.
+/// The schema of a table that is written again: a column that keeps its name keeps its field ids if one of its two
+/// types can be widened to the other, and then has the wider one. A query whose type happens to be narrower must not
+/// take the column from older rows.
 pub(crate) fn evolved_schema(table: &TableName, base: &Schema, last_id: i32, columns: &SchemaRef) -> Result<Schema> {
     let mut ids = Ids { next: last_id + 1 };
     let mut fields = vec![];
     for column in columns.fields() {
         let mut probe = Ids { next: 0 };
         let wanted = iceberg_type(table, column.name(), column.data_type(), &mut probe)?;
-        let kept = base.as_struct().field_by_name(column.name()).filter(|old| keeps_ids(&old.field_type, &wanted));
+        let old = base.as_struct().field_by_name(column.name());
+        let kept = old.and_then(|old| Some((old, wider(&old.field_type, &wanted)?)));
         fields.push(match kept {
-            Some(old) if old.field_type.is_primitive() => {
-                Arc::new(NestedField::optional(old.id, column.name(), wanted))
-            }
-            Some(old) => Arc::clone(old),
+            Some((old, data_type)) => Arc::new(NestedField::optional(old.id, column.name(), data_type)),
             None => {
                 let id = ids.take();
                 let data_type = iceberg_type(table, column.name(), column.data_type(), &mut ids)?;
@@ -71,28 +71,36 @@ fn build(table: &TableName, fields: Vec<NestedFieldRef>) -> Result<Schema> {
     schema.map_err(LakehouseError::metadata(table, "build the schema"))
 }
 
-/// Whether old files of a column can be read as its new type: equal types, and the promotions Iceberg allows.
-fn keeps_ids(old: &Type, new: &Type) -> bool {
+/// The type that holds the values of both, with the ids of the old one; none where the two do not go together.
+/// Old files can be read as it: it is the old type or one that Iceberg allows to promote it to.
+fn wider(old: &Type, new: &Type) -> Option<Type> {
     use PrimitiveType as P;
-    match (old, new) {
-        (Type::Primitive(old), Type::Primitive(new)) => match (old, new) {
-            (P::Int, P::Long) | (P::Float, P::Double) => true,
-            (P::Decimal { precision: a, scale: s }, P::Decimal { precision: b, scale: t }) => a <= b && s == t,
-            (old, new) => old == new,
-        },
-        (Type::List(old), Type::List(new)) => keeps_ids(&old.element_field.field_type, &new.element_field.field_type),
+    let field = |old: &NestedFieldRef, new: &NestedFieldRef| {
+        let mut field = old.as_ref().clone();
+        *field.field_type = wider(&old.field_type, &new.field_type)?;
+        Some(Arc::new(field))
+    };
+    Some(match (old, new) {
+        (Type::Primitive(old), Type::Primitive(new)) => Type::Primitive(match (old, new) {
+            (P::Int, P::Long) | (P::Long, P::Int) => P::Long,
+            (P::Float, P::Double) | (P::Double, P::Float) => P::Double,
+            (P::Decimal { precision: a, scale: s }, P::Decimal { precision: b, scale: t }) if s == t => {
+                P::Decimal { precision: *a.max(b), scale: *s }
+            }
+            (old, new) if old == new => old.clone(),
+            _ => return None,
+        }),
+        (Type::List(old), Type::List(new)) => Type::List(ListType::new(field(&old.element_field, &new.element_field)?)),
         (Type::Map(old), Type::Map(new)) => {
-            keeps_ids(&old.key_field.field_type, &new.key_field.field_type)
-                && keeps_ids(&old.value_field.field_type, &new.value_field.field_type)
+            Type::Map(MapType::new(field(&old.key_field, &new.key_field)?, field(&old.value_field, &new.value_field)?))
         }
-        (Type::Struct(old), Type::Struct(new)) => {
-            old.fields().len() == new.fields().len()
-                && old.fields().iter().zip(new.fields()).all(|(old, new)| {
-                    old.name == new.name && keeps_ids(&old.field_type, &new.field_type)
-                })
+        (Type::Struct(old), Type::Struct(new)) if old.fields().len() == new.fields().len() => {
+            let pairs = old.fields().iter().zip(new.fields());
+            let fields = pairs.map(|(old, new)| (old.name == new.name).then(|| field(old, new)).flatten());
+            Type::Struct(StructType::new(fields.collect::<Option<Vec<_>>>()?))
         }
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 struct Ids {

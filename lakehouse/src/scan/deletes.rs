@@ -3,17 +3,27 @@
 use std::collections::HashMap;
 
 use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 use iceberg::spec::{DataContentType, DataFileFormat, ManifestContentType};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use crate::error::{LakehouseError, Result};
-use crate::stores::ObjectStores;
+use crate::stores::{ObjectStores, locate};
 use crate::table::LakeTable;
 
-/// Positions of dead rows, by data file as the table spells it, with the sequence number of each delete file.
-pub(super) type Deletes = HashMap<String, Vec<(i64, Vec<u64>)>>;
+/// Store and path of a data file: delete files may spell its URI unlike the table does.
+pub(super) type Place = (String, Path);
+
+/// Positions of dead rows by data file, with the sequence number of each delete file.
+pub(super) type Deletes = HashMap<Place, Vec<(i64, Vec<u64>)>>;
+
+pub(super) fn place(uri: &str) -> Result<Place> {
+    let (store, path) = locate(uri)?;
+    Ok((store.as_str().to_owned(), path))
+}
 
 /// Reads the position deletes of a table's current snapshot.
 ///
@@ -41,7 +51,7 @@ pub(super) async fn read(table: &LakeTable, stores: &ObjectStores) -> Result<Del
             }
             let sequence = entry.sequence_number().unwrap_or(i64::MAX);
             for (file, positions) in positions(table, stores, entry.file_path()).await? {
-                deletes.entry(file).or_default().push((sequence, positions));
+                deletes.entry(place(&file)?).or_default().push((sequence, positions));
             }
         }
     }
@@ -60,12 +70,14 @@ async fn positions(table: &LakeTable, stores: &ObjectStores, uri: &str) -> Resul
     let mut found: HashMap<String, Vec<u64>> = HashMap::new();
     for batch in reader {
         let batch = batch.map_err(|e| bad(e.to_string()))?;
-        let file = batch.column_by_name("file_path").and_then(|c| c.as_string_opt::<i32>());
-        let position = batch.column_by_name("pos").and_then(|c| c.as_primitive_opt::<Int64Type>());
+        // Some engines write large strings.
+        let column = |name, data_type| batch.column_by_name(name).and_then(|c| cast(c, data_type).ok());
+        let (file, position) = (column("file_path", &DataType::Utf8), column("pos", &DataType::Int64));
         let (Some(file), Some(position)) = (file, position) else {
             return Err(bad("it lacks file_path or pos".to_owned()));
         };
-        for (file, position) in file.iter().zip(position).filter_map(|(f, p)| Some((f?, p?))) {
+        let rows = file.as_string::<i32>().iter().zip(position.as_primitive::<Int64Type>());
+        for (file, position) in rows.filter_map(|(f, p)| Some((f?, p?))) {
             found.entry(file.to_owned()).or_default().push(position as u64);
         }
     }
@@ -73,7 +85,7 @@ async fn positions(table: &LakeTable, stores: &ObjectStores, uri: &str) -> Resul
 }
 
 /// The dead rows of one data file: those of delete files that are not older than it. Ascending, each once.
-pub(super) fn dead_rows(deletes: &Deletes, file: &str, sequence: i64) -> Vec<u64> {
+pub(super) fn dead_rows(deletes: &Deletes, file: &Place, sequence: i64) -> Vec<u64> {
     let of_file = deletes.get(file).into_iter().flatten().filter(|(delete, _)| *delete >= sequence);
     let mut dead: Vec<u64> = of_file.flat_map(|(_, positions)| positions.iter().copied()).collect();
     dead.sort_unstable();
@@ -85,7 +97,7 @@ pub(super) fn dead_rows(deletes: &Deletes, file: &str, sequence: i64) -> Vec<u64
 pub(super) fn living(rows: u64, dead: &[u64]) -> RowSelection {
     let mut ranges = vec![];
     let mut start = 0;
-    for dead in dead.iter().map(|d| *d as usize) {
+    for dead in dead.iter().map(|d| *d as usize).filter(|d| *d < rows as usize) {
         if dead > start {
             ranges.push(start..dead);
         }

@@ -19,11 +19,15 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
+use futures::TryStreamExt;
+
 use super::adapter::FieldIds;
 use super::deletes;
+use crate::write::transient_as_io;
 
 /// The dead rows of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +63,12 @@ impl FieldIdScanExec {
                 }
                 None => file.clone(),
             });
-            FileGroup::new(files.collect())
+            let statistics = group.file_statistics(None).cloned();
+            let files = FileGroup::new(files.collect());
+            match statistics {
+                Some(statistics) => files.with_statistics(Arc::new(statistics)),
+                None => files,
+            }
         });
         let groups = groups.collect();
         let config = FileScanConfigBuilder::from(config.clone())
@@ -159,7 +168,9 @@ impl ExecutionPlan for FieldIdScanExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.scan.execute(partition, context)
+        let rows = self.scan.execute(partition, context).map_err(transient_as_io)?;
+        let schema = rows.schema();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(transient_as_io))))
     }
 }
 
@@ -173,18 +184,25 @@ struct MarkFieldIdScans;
 
 impl PhysicalOptimizerRule for MarkFieldIdScans {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
+        plan.transform_down(|node| {
+            if node.downcast_ref::<FieldIdScanExec>().is_some() {
+                return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+            }
             let parquet = node.downcast_ref::<DataSourceExec>().and_then(|s| s.downcast_to_file_source::<ParquetSource>());
             let Some((config, _)) = parquet.filter(|(config, _)| config.expr_adapter_factory.is_some()) else {
                 return Ok(Transformed::no(node));
             };
-            let dead: Vec<DeadRows> = config
+            let mut dead: Vec<DeadRows> = config
                 .file_groups
                 .iter()
                 .flat_map(|group| group.files())
                 .filter_map(|file| file.extension::<DeadRows>().cloned())
                 .collect();
-            Ok(Transformed::yes(Arc::new(FieldIdScanExec::restore(&node, dead)?) as Arc<dyn ExecutionPlan>))
+            // A file that is read in parts is in several groups.
+            dead.sort_by(|a, b| a.path.cmp(&b.path));
+            dead.dedup_by(|a, b| a.path == b.path);
+            let marked: Arc<dyn ExecutionPlan> = Arc::new(FieldIdScanExec::restore(&node, dead)?);
+            Ok(Transformed::new(marked, true, TreeNodeRecursion::Jump))
         })
         .data()
     }

@@ -8,6 +8,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DfResult;
@@ -115,12 +116,15 @@ impl SnapshotScan {
         let file = entry.data_file();
         let (url, path) = locate(file.file_path())?;
         let sequence = entry.sequence_number().unwrap_or(0);
-        let positions = deletes::dead_rows(&self.deletes, file.file_path(), sequence);
+        let positions = deletes::dead_rows(&self.deletes, &deletes::place(file.file_path())?, sequence);
         let statistics = Arc::new(self.statistics(entry, positions.is_empty()));
         let mut partitioned = PartitionedFile::new(String::new(), file.file_size_in_bytes()).with_statistics(statistics);
         partitioned.object_meta.location = path.clone();
         if !positions.is_empty() {
-            partitioned = partitioned.with_extension(dead_rows(path, file.record_count(), positions));
+            let living = deletes::living(file.record_count(), &positions);
+            partitioned = partitioned
+                .with_extension(ParquetRowSelection::new(living))
+                .with_extension(dead_rows(path, file.record_count(), positions));
         }
         Ok((url, partitioned))
     }
@@ -182,14 +186,29 @@ impl TableProvider for SnapshotScan {
             source = source.with_predicate(session.create_physical_expr(filter, &schema)?);
         }
         let groups = balanced(files, session.config().target_partitions());
+        // Without the sum over all files the planner knows nothing about the table.
+        let (groups, statistics) = summed(groups, &self.schema)?;
         let config = FileScanConfigBuilder::new(store, Arc::new(source))
             .with_file_groups(groups)
+            .with_statistics(statistics)
             .with_limit(limit)
             .with_projection_indices(projection.cloned())?
             .with_expr_adapter(Some(Arc::new(FieldIds)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+/// Adds up the statistics of the files, for each group and for all.
+fn summed(groups: Vec<FileGroup>, schema: &SchemaRef) -> DfResult<(Vec<FileGroup>, Statistics)> {
+    let files = groups.iter().flat_map(FileGroup::iter).filter_map(|file| file.statistics.as_deref());
+    let all = Statistics::try_merge_iter(files, schema)?;
+    let groups = groups.into_iter().map(|group| {
+        let files = group.iter().filter_map(|file| file.statistics.as_deref());
+        let sum = Statistics::try_merge_iter(files, schema)?;
+        Ok(group.with_statistics(Arc::new(sum)))
+    });
+    Ok((groups.collect::<DfResult<_>>()?, all))
 }
 
 /// At most `groups` groups of about equal bytes: each file, largest first, to the group that has least.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use iceberg::spec::{DataFile, Datum, PrimitiveLiteral, Schema};
@@ -70,7 +70,12 @@ pub(super) fn scalar(bound: &Datum, data_type: &DataType) -> Option<ScalarValue>
         // A bound from before the column was widened.
         (L::Int(v), DataType::Int64) => ScalarValue::Int64(Some(i64::from(*v))),
         (L::Long(v), DataType::Int64) => ScalarValue::Int64(Some(*v)),
-        (L::Long(v), DataType::Timestamp(_, zone)) => ScalarValue::TimestampMicrosecond(Some(*v), zone.clone()),
+        (L::Long(v), DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
+            ScalarValue::TimestampMicrosecond(Some(*v), zone.clone())
+        }
+        (L::Long(v), DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
+            ScalarValue::TimestampNanosecond(Some(*v), zone.clone())
+        }
         (L::Float(v), DataType::Float32) => ScalarValue::Float32(Some(v.0)),
         (L::Double(v), DataType::Float64) => ScalarValue::Float64(Some(v.0)),
         (L::String(v), DataType::Utf8) => ScalarValue::Utf8(Some(v.clone())),

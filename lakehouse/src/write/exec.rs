@@ -20,6 +20,7 @@ use datafusion::physical_plan::{
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
 
+use super::fault::transient_as_io;
 use super::node::WriteNode;
 use super::result::{file_rows, write_result_schema};
 use super::target::WriteSpec;
@@ -123,9 +124,9 @@ impl ExecutionPlan for TableWriteExec {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
         let spec = Arc::clone(&self.spec);
         let written = async move {
-            let mut writer = TableWriter::new(spec, &context)?;
+            let mut writer = TableWriter::new(spec, partition, &context)?;
             while let Some(batch) = input.next().await {
-                let batch = batch?;
+                let batch = batch.map_err(transient_as_io)?;
                 let _timer = time.timer();
                 writer.write(&batch).await?;
             }

@@ -82,7 +82,8 @@ fn fault(error: &(dyn Error + 'static)) -> Fault {
 
 /// An error and its causes, outermost first, and what an `io::Error` wraps, which its `source` would skip.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
         let wrapped = error
             .downcast_ref::<io::Error>()
             .and_then(|error| error.get_ref());
@@ -104,7 +105,7 @@ mod tests {
 
     fn generic(source: impl Error + Send + Sync + 'static) -> object_store::Error {
         object_store::Error::Generic {
-            store: "LocalFileSystem",
+            store: "S3",
             source: Box::new(source),
         }
     }

@@ -7,6 +7,7 @@
 //! ```
 
 mod exec;
+mod fault;
 mod metrics;
 mod node;
 mod result;
@@ -15,6 +16,7 @@ mod writer;
 
 pub use exec::WritePlanner;
 pub(crate) use exec::TableWriteExec;
+pub(crate) use fault::transient_as_io;
 pub use node::write_plan;
 pub use result::{data_files, write_result_schema};
 pub use target::WriteTarget;

@@ -1,17 +1,25 @@
 //! Streams batches into Parquet files: one open file per partition value, a new one at the target size.
+//!
+//! ```text
+//!           ┌ its partition has an open file, or may open one ─▶ the file ─▶ finished at the target size
+//!   rows ───┤
+//!           └ as many others are open as may be ─▶ held back ─▶ beyond 64 MiB the largest becomes a file
+//! ```
+//!
+//! So the number of files follows the data, not the batches, when rows come in no order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::take_record_batch;
+use datafusion::arrow::compute::{CastOptions, cast_with_options, concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
-use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use iceberg::spec::{Struct, Transform};
 use object_store::ObjectStore;
@@ -19,6 +27,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use uuid::Uuid;
 
+use super::fault::cannot_write;
 use super::metrics::{NanCounts, data_file};
 use super::result::WrittenFile;
 use super::target::WriteSpec;
@@ -26,8 +35,14 @@ use crate::partition;
 use crate::schema::arrow_schema;
 use crate::stores::locate;
 
-/// Files open at once in a task; beyond it the largest is finished first.
+/// Files open at once in a task; rows of further partitions are held back.
 const MAX_OPEN_FILES: usize = 64;
+/// Bytes held back before the largest partition of them becomes a file.
+const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
+/// Pieces of batches held back before they are made one.
+const MAX_HELD_PIECES: usize = 64;
+/// Row groups smaller than this are not ended early: it would free too little memory.
+const MIN_FLUSH_BYTES: usize = 1024 * 1024;
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Bytes of a dictionary page; small ones keep high-cardinality columns from building useless dictionaries.
@@ -43,7 +58,18 @@ pub(super) struct TableWriter {
     /// Converts partition values to keys; none for a table without partitions.
     keys: Option<RowConverter>,
     open: HashMap<Option<OwnedRow>, OpenFile>,
+    held: HashMap<OwnedRow, Held>,
+    held_bytes: usize,
+    memory: MemoryReservation,
     done: Vec<WrittenFile>,
+}
+
+/// Rows of a partition that has no open file.
+struct Held {
+    partition: Struct,
+    whole: Vec<RecordBatch>,
+    pieces: Vec<RecordBatch>,
+    bytes: usize,
 }
 
 struct OpenFile {
@@ -61,30 +87,120 @@ impl OpenFile {
 }
 
 impl TableWriter {
-    pub(super) fn new(spec: Arc<WriteSpec>, context: &TaskContext) -> Result<Self> {
+    pub(super) fn new(spec: Arc<WriteSpec>, partition: usize, context: &TaskContext) -> Result<Self> {
         let (url, _) = locate(&spec.data_location)?;
         let store = context.runtime_env().object_store(&url)?;
         let schema = arrow_schema(&spec.schema)?;
-        Ok(Self { spec, schema, store, keys: None, open: HashMap::new(), done: vec![] })
+        let memory = MemoryConsumer::new(format!("TableWriteExec[{partition}]")).register(context.memory_pool());
+        Ok(Self {
+            spec,
+            schema,
+            store,
+            keys: None,
+            open: HashMap::new(),
+            held: HashMap::new(),
+            held_bytes: 0,
+            memory,
+            done: vec![],
+        })
     }
 
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        // The plan's columns are the table's by position; its field ids are not in the plan's schema.
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())?;
+        let batch = self.align(batch)?;
         if self.spec.partition.is_unpartitioned() {
-            return self.append(None, Struct::empty(), &batch).await;
+            self.append(None, Struct::empty(), &batch).await?;
+            return self.account().await;
         }
         for (key, partition, rows) in self.split(&batch)? {
             let part = match rows {
                 Some(rows) => take_record_batch(&batch, &rows)?,
                 None => batch.clone(),
             };
-            self.append(Some(key), partition, &part).await?;
+            if self.open.len() < MAX_OPEN_FILES || self.open.contains_key(&Some(key.clone())) {
+                self.append(Some(key), partition, &part).await?;
+            } else {
+                self.hold(key, partition, part)?;
+            }
         }
+        while self.held_bytes > MAX_HELD_BYTES && self.release_largest().await? {}
+        self.account().await
+    }
+
+    /// The batch in the table's schema. The plan's columns are the table's by position and, but for what nested types
+    /// say about their fields, by type.
+    fn align(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
+            match column.data_type() == field.data_type() {
+                true => Ok(Arc::clone(column)),
+                false => cast_with_options(column, field.data_type(), &options),
+            }
+        });
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<Vec<_>, _>>()?)?)
+    }
+
+    fn hold(&mut self, key: OwnedRow, partition: Struct, rows: RecordBatch) -> Result<()> {
+        let held = self.held.entry(key);
+        let held = held.or_insert_with(|| Held { partition, whole: vec![], pieces: vec![], bytes: 0 });
+        let mut before = 0;
+        let mut after = rows.get_array_memory_size();
+        held.pieces.push(rows);
+        if held.pieces.len() >= MAX_HELD_PIECES {
+            let pieces = std::mem::take(&mut held.pieces);
+            let sizes = pieces.iter().map(RecordBatch::get_array_memory_size);
+            before = sizes.sum::<usize>().saturating_sub(after);
+            let whole = concat_batches(&self.schema, &pieces)?;
+            after = whole.get_array_memory_size();
+            held.whole.push(whole);
+        }
+        held.bytes = (held.bytes + after).saturating_sub(before);
+        self.held_bytes = (self.held_bytes + after).saturating_sub(before);
         Ok(())
+    }
+
+    /// Makes a file of the rows of the partition that holds back most; false if none does.
+    async fn release_largest(&mut self) -> Result<bool> {
+        let largest = self.held.iter().max_by_key(|(_, held)| held.bytes).map(|(key, _)| key.clone());
+        let Some(held) = largest.and_then(|key| self.held.remove(&key)) else { return Ok(false) };
+        self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
+        self.write_held(held).await?;
+        Ok(true)
+    }
+
+    async fn write_held(&mut self, held: Held) -> Result<()> {
+        let mut file = self.create(held.partition)?;
+        for rows in held.whole.iter().chain(&held.pieces) {
+            file.nans.count(rows);
+            file.writer.write(rows).await.map_err(|e| failed(&self.spec, &e))?;
+        }
+        self.close(file).await
+    }
+
+    /// Tells the memory pool what is buffered. When it refuses, lets go of held rows and ends row groups; what is left
+    /// then is too little to fail for.
+    async fn account(&mut self) -> Result<()> {
+        loop {
+            let open: usize = self.open.values().map(|file| file.writer.memory_size()).sum();
+            if self.memory.try_resize(open + self.held_bytes).is_ok() {
+                return Ok(());
+            }
+            if self.held_bytes >= MIN_FLUSH_BYTES && self.release_largest().await? {
+                continue;
+            }
+            let largest = self.open.values_mut().max_by_key(|file| file.writer.memory_size());
+            if let Some(file) = largest.filter(|file| file.writer.memory_size() >= MIN_FLUSH_BYTES) {
+                let before = file.writer.memory_size();
+                file.writer.flush().await.map_err(|e| failed(&self.spec, &e))?;
+                if file.writer.memory_size() < before {
+                    continue;
+                }
+            }
+            self.memory.resize(open + self.held_bytes);
+            return Ok(());
+        }
     }
 
     /// The batch's partitions; rows are none where one partition has all of them.
@@ -136,12 +252,6 @@ impl TableWriter {
 
     async fn append(&mut self, key: Option<OwnedRow>, partition: Struct, batch: &RecordBatch) -> Result<()> {
         if !self.open.contains_key(&key) {
-            if self.open.len() >= MAX_OPEN_FILES {
-                let largest = self.open.iter().max_by_key(|(_, file)| file.bytes()).map(|(key, _)| key.clone());
-                if let Some(file) = largest.and_then(|key| self.open.remove(&key)) {
-                    self.close(file).await?;
-                }
-            }
             let file = self.create(partition)?;
             self.open.insert(key.clone(), file);
         }
@@ -150,7 +260,7 @@ impl TableWriter {
         file.rows += batch.num_rows() as u64;
         let written = file.writer.write(batch).await;
         let full = file.bytes() as u64 >= self.spec.target_file_bytes;
-        written.map_err(|e| failed(&self.spec, e))?;
+        written.map_err(|e| failed(&self.spec, &e))?;
         if full && let Some(file) = self.open.remove(&key) {
             self.close(file).await?;
         }
@@ -160,7 +270,7 @@ impl TableWriter {
     fn create(&self, partition: Struct) -> Result<OpenFile> {
         let mut folder = self.spec.data_location.clone();
         if !self.spec.partition.is_unpartitioned() {
-            let path = self.spec.partition.partition_to_path(&partition, Arc::clone(&self.spec.schema));
+            let path = partition::path(&self.spec.partition, &self.spec.schema, &partition);
             folder = format!("{folder}/{path}");
         }
         let uri = format!("{folder}/{}-{}.parquet", self.spec.write_id, Uuid::new_v4().simple());
@@ -171,20 +281,20 @@ impl TableWriter {
 
     fn parquet(&self, path: &Path) -> Result<AsyncArrowWriter<BufWriter>> {
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(|e| failed(&self.spec, e))?))
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_statistics_truncate_length(None)
             .set_dictionary_page_size_limit(DICTIONARY_PAGE_BYTES)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
         let upload = BufWriter::with_capacity(Arc::clone(&self.store), path.clone(), PART_BYTES);
-        AsyncArrowWriter::try_new(upload, Arc::clone(&self.schema), Some(properties)).map_err(|e| failed(&self.spec, e))
+        Ok(AsyncArrowWriter::try_new(upload, Arc::clone(&self.schema), Some(properties))?)
     }
 
     async fn close(&mut self, file: OpenFile) -> Result<()> {
         let OpenFile { uri, partition, nans, writer, .. } = file;
         let mut writer = writer;
-        let metadata = writer.finish().await.map_err(|e| failed(&self.spec, e))?;
+        let metadata = writer.finish().await.map_err(|e| failed(&self.spec, &e))?;
         let bytes = writer.bytes_written() as u64;
         let file = data_file(&self.spec, uri, bytes, &metadata, nans, partition)?;
         self.done.push(WrittenFile::new(&self.spec, file)?);
@@ -197,29 +307,13 @@ impl TableWriter {
         for file in open.into_values() {
             self.close(file).await?;
         }
+        for held in std::mem::take(&mut self.held).into_values() {
+            self.write_held(held).await?;
+        }
         Ok(self.done)
     }
 }
 
-/// A write's error as the scheduler should treat it: faults of the store that pass are IO errors, which run the
-/// task again; a full disk is not one of them.
-fn failed(spec: &WriteSpec, error: ParquetError) -> DataFusionError {
-    let text = root_cause(&error);
-    let what = format!("cannot write data file of {} under {}", spec.table, spec.data_location);
-    let lower = text.to_lowercase();
-    if lower.contains("no space left") || lower.contains("storagefull") || lower.contains("storage full") {
-        return DataFusionError::Execution(format!("{what}: no space left on device"));
-    }
-    match error {
-        ParquetError::External(_) => DataFusionError::IoError(std::io::Error::other(format!("{what}: {text}"))),
-        _ => DataFusionError::Execution(format!("{what}: {text}")),
-    }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
+fn failed(spec: &WriteSpec, error: &(dyn std::error::Error + 'static)) -> DataFusionError {
+    cannot_write(&spec.table, &spec.data_location, error)
 }

@@ -1,0 +1,10 @@
+//! Rows to data files and back, through the plan codec as executors get their plans.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod deletes;
+mod lab;
+mod layout;
+mod pruning;
+mod schema;
+mod types;
