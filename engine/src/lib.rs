@@ -16,6 +16,7 @@ mod in_process;
 pub mod keep_first;
 mod planner;
 mod session;
+mod task_plan;
 
 pub use cluster::{
     Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind, QueryProgress, QueryRun,
@@ -24,4 +25,5 @@ pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
 pub use in_process::InProcess;
 pub use planner::RetailPlanner;
+pub use task_plan::TaskPlan;
 pub use session::{runtime_env, session, session_config, session_state};

@@ -24,8 +24,8 @@ use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPol
 use ballista_executor::shutdown::ShutdownNotifier;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config};
+use datafusion_proto::protobuf::LogicalPlanNode;
+use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, runtime_env, session_config};
 use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::mpsc;
@@ -115,7 +115,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     let registration = structure_executor_metadata(&process, settings.slots as u32);
     let runner = Arc::new(task_runner(&settings, registration.clone(), &work_path)?);
     let scheduler = connect(&settings.scheduler_url).await?;
-    let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
+    let codec: BallistaCodec<LogicalPlanNode, TaskPlan> =
         BallistaCodec::new(Arc::new(RetailLogicalCodec::default()), Arc::new(RetailPhysicalCodec::default()));
 
     let shutdown = ShutdownNotifier::new();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use futures::stream::FuturesUnordered;
 use retail_lakehouse::{LakehouseError, Staged};
 use tokio_util::sync::CancellationToken;
@@ -76,9 +76,10 @@ async fn run_models(
             let ready = model.depends_on.iter().all(|d| !ours.contains(d) || done.contains_key(d));
             if ready && running.len() < MAX_PARALLEL_MODELS {
                 let stop = stop.clone();
-                running.push(async move {
+                let run = async move {
                     (model, model::run(spec, context, relations, model, attempt, events, &stop).await)
-                });
+                };
+                running.push(run.boxed());
             } else {
                 still_waiting.push(model);
             }

@@ -20,6 +20,8 @@ pub mod relations;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use retail_engine::Cluster;
 use retail_lakehouse::{Lakehouse, LakehouseError};
 use tokio::sync::mpsc;
@@ -67,7 +69,17 @@ pub struct JobSummary {
 ///
 /// # Errors
 /// A [`Failure`] that names the model, file and line where it can; nothing was published then.
-pub async fn run_job(
+pub fn run_job<'a>(
+    spec: &'a JobSpec,
+    context: &'a JobContext,
+    events: &'a EventSink,
+    cancel: &'a CancellationToken,
+) -> BoxFuture<'a, Result<JobSummary, Failure>> {
+    // Boxed, so that callers can spawn it without proving Send for every lifetime inside.
+    run(spec, context, events, cancel).boxed()
+}
+
+async fn run(
     spec: &JobSpec,
     context: &JobContext,
     events: &EventSink,

@@ -7,6 +7,7 @@
 mod diagnose;
 mod head;
 mod listing;
+pub mod packed;
 mod shape;
 mod table;
 #[cfg(test)]
@@ -52,14 +53,25 @@ pub async fn provider(
     session: &SessionContext,
     stores: &ObjectStores,
 ) -> Result<Arc<dyn TableProvider>, Failure> {
-    let SourceLocation::Files { pattern, format, options } = &source.location else {
+    let SourceLocation::Files {
+        pattern,
+        format,
+        options,
+    } = &source.location
+    else {
         return Err(Failure::new(
             FailureKind::Internal,
-            format!("source {} is an Iceberg table, not files", source.source_ref()),
+            format!(
+                "source {} is an Iceberg table, not files",
+                source.source_ref()
+            ),
         ));
     };
     let state = session.state();
-    let views = state.config_options().sql_parser.map_string_types_to_utf8view;
+    let views = state
+        .config_options()
+        .sql_parser
+        .map_string_types_to_utf8view;
     let listing = listing::list(source, pattern, stores).await?;
     let files = file_shapes(source, &listing, *format, options, Some(&state)).await?;
     let shape = shape::shape(source, *format, options, &listing.keys, files, views)?;
@@ -81,25 +93,49 @@ async fn file_shapes(
         .map(|meta| async move {
             let shown = listing.shown(&meta.location);
             let bad = |cause: String, line: u32| {
-                Failure::new(FailureKind::Source, format!("source {}: cannot read {shown}", source.source_ref()))
-                    .at(&shown, line, 0)
-                    .cause(cause)
+                Failure::new(
+                    FailureKind::Source,
+                    format!("source {}: cannot read {shown}", source.source_ref()),
+                )
+                .at(&shown, line, 0)
+                .cause(cause)
             };
             let (schema, first_line) = match (format, state) {
-                (FileFormat::Parquet, Some(state)) => (footer(&meta, listing, state).await.map_err(|e| match e {
-                    FooterError::Store(e) => listing::unreadable(source, &shown, &listing.root, &e),
-                    FooterError::Content(cause) => bad(cause, 0),
-                })?, String::new()),
+                (FileFormat::Parquet, Some(state)) => (
+                    footer(&meta, listing, state).await.map_err(|e| match e {
+                        FooterError::Store(e) => {
+                            listing::unreadable(source, &shown, &listing.root, &e)
+                        }
+                        FooterError::Content(cause) => bad(cause, 0),
+                    })?,
+                    String::new(),
+                ),
                 _ => match head::read(&listing.store, &meta, format, options).await {
-                    Ok(head) => (head.schema, if options.header { head.first_line } else { String::new() }),
+                    Ok(head) => (
+                        head.schema,
+                        if options.header {
+                            head.first_line
+                        } else {
+                            String::new()
+                        },
+                    ),
                     Err(HeadError::Store(error)) => {
                         return Err(listing::unreadable(source, &shown, &listing.root, &error));
                     }
                     Err(HeadError::Content { cause, line }) => return Err(bad(cause, line)),
                 },
             };
-            let first_line = if format == FileFormat::Csv { first_line } else { String::new() };
-            Ok(FileShape { meta, shown, schema, first_line })
+            let first_line = if format == FileFormat::Csv {
+                first_line
+            } else {
+                String::new()
+            };
+            Ok(FileShape {
+                meta,
+                shown,
+                schema,
+                first_line,
+            })
         })
         .buffered(CONCURRENT_READS)
         .try_collect()
@@ -111,16 +147,23 @@ enum FooterError {
     Content(String),
 }
 
-async fn footer(meta: &ObjectMeta, listing: &Listing, state: &SessionState) -> Result<Schema, FooterError> {
+async fn footer(
+    meta: &ObjectMeta,
+    listing: &Listing,
+    state: &SessionState,
+) -> Result<Schema, FooterError> {
     use datafusion::error::DataFusionError;
-    let schema = ParquetFormat::default().infer_schema(state, &listing.store, std::slice::from_ref(meta)).await;
+    let schema = ParquetFormat::default()
+        .infer_schema(state, &listing.store, std::slice::from_ref(meta))
+        .await;
     match schema {
         Ok(schema) => Ok(schema.as_ref().clone()),
         Err(error) => Err(match error {
             DataFusionError::ObjectStore(error) => FooterError::Store(*error),
-            DataFusionError::ParquetError(error) => {
-                FooterError::Content(format!("the file is no Parquet file: {}", bare(&error.to_string())))
-            }
+            DataFusionError::ParquetError(error) => FooterError::Content(format!(
+                "the file is no Parquet file: {}",
+                bare(&error.to_string())
+            )),
             other => FooterError::Content(bare(&other.strip_backtrace()).to_string()),
         }),
     }
@@ -129,7 +172,9 @@ async fn footer(meta: &ObjectMeta, listing: &Listing, state: &SessionState) -> R
 /// Parquet's words without the name of its error in front.
 fn bare(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    ["Parquet error: ", "EOF: ", "Parquet error: "].iter().fold(line, |line, lead| line.strip_prefix(lead).unwrap_or(line))
+    ["Parquet error: ", "EOF: ", "Parquet error: "]
+        .iter()
+        .fold(line, |line, lead| line.strip_prefix(lead).unwrap_or(line))
 }
 
 async fn table(
@@ -141,8 +186,15 @@ async fn table(
     state: &SessionState,
 ) -> Result<FilesTable, Failure> {
     let field = |c: &TableColumn| Field::new(&c.name, c.data_type.clone(), true);
-    let schema: SchemaRef = Arc::new(Schema::new(shape.columns.iter().map(field).collect::<Vec<_>>()));
-    let path_columns: Vec<TableColumn> = shape.columns.iter().filter(|c| c.from_path).cloned().collect();
+    let schema: SchemaRef = Arc::new(Schema::new(
+        shape.columns.iter().map(field).collect::<Vec<_>>(),
+    ));
+    let path_columns: Vec<TableColumn> = shape
+        .columns
+        .iter()
+        .filter(|c| c.from_path)
+        .cloned()
+        .collect();
     let reader = reader(format, options, state);
     let mut groups = vec![];
     for layout in &shape.layouts {
@@ -150,15 +202,29 @@ async fn table(
         let mut files = vec![];
         for file in &layout.files {
             let values = path_values(source, &file.shown, &path_columns)?;
-            files.push(PartitionedFile::new_from_meta(file.meta.clone()).with_partition_values(values));
+            files.push(
+                PartitionedFile::new_from_meta(file.meta.clone()).with_partition_values(values),
+            );
         }
         if format == FileFormat::Parquet && state.config().collect_statistics() {
             files = with_statistics(files, listing, &reader, &file_schema, state).await;
         }
-        groups.push(Layout { format: Arc::clone(&reader), file_schema, files, columns });
+        let packed = format != FileFormat::Parquet && options.compression != Compression::None;
+        groups.push(Layout {
+            format: Arc::clone(&reader),
+            file_schema,
+            files,
+            columns,
+            packed,
+        });
     }
     let path_columns = path_columns.iter().map(|c| Arc::new(field(c))).collect();
-    Ok(FilesTable { schema, url: listing.url.clone(), path_columns, groups })
+    Ok(FilesTable {
+        schema,
+        url: listing.url.clone(),
+        path_columns,
+        groups,
+    })
 }
 
 /// The schema to read a layout with, and where each of the table's columns is in it.
@@ -178,13 +244,16 @@ fn columns(
         FileFormat::Csv => names
             .iter()
             .map(|name| match shape.data_type(name) {
-                Some(data_type) if options.null_values.is_empty() => Field::new(name, data_type.clone(), true),
+                Some(data_type) if options.null_values.is_empty() => {
+                    Field::new(name, data_type.clone(), true)
+                }
                 other => Field::new(name, text(other), true),
             })
             .collect(),
         FileFormat::Json | FileFormat::Parquet => {
             let own = shape.columns.iter().filter(|c| !c.from_path);
-            own.map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect()
+            own.map(|c| Field::new(&c.name, c.data_type.clone(), true))
+                .collect()
         }
     };
     let from = shape.columns.iter().map(|column| {
@@ -194,7 +263,10 @@ fn columns(
         match of_files.iter().position(|f| *f.name() == column.name) {
             None => From::Missing,
             Some(index) if format == FileFormat::Csv && !options.null_values.is_empty() => {
-                From::Text { index, nulls: options.null_values.clone() }
+                From::Text {
+                    index,
+                    nulls: options.null_values.clone(),
+                }
             }
             Some(index) => From::Index(index),
         }
@@ -210,9 +282,9 @@ fn reader(format: FileFormat, options: &FileOptions, state: &SessionState) -> Ar
         Compression::Zstd => FileCompressionType::ZSTD,
     };
     match format {
-        FileFormat::Parquet => {
-            Arc::new(ParquetFormat::default().with_options(state.default_table_options().parquet.clone()))
-        }
+        FileFormat::Parquet => Arc::new(
+            ParquetFormat::default().with_options(state.default_table_options().parquet.clone()),
+        ),
         FileFormat::Csv => Arc::new(
             CsvFormat::default()
                 .with_has_header(options.header)
@@ -226,22 +298,41 @@ fn reader(format: FileFormat, options: &FileOptions, state: &SessionState) -> Ar
 }
 
 /// The values of `key=value` folders, as the types of their columns.
-fn path_values(source: &Source, shown: &str, columns: &[TableColumn]) -> Result<Vec<ScalarValue>, Failure> {
+fn path_values(
+    source: &Source,
+    shown: &str,
+    columns: &[TableColumn],
+) -> Result<Vec<ScalarValue>, Failure> {
     columns
         .iter()
         .map(|column| {
-            let value = shown.split('/').find_map(|s| s.strip_prefix(column.name.as_str())?.strip_prefix('='));
-            let value = value.filter(|v| *v != "__HIVE_DEFAULT_PARTITION__").map(str::to_string);
-            ScalarValue::Utf8(value.clone()).cast_to(&column.data_type).map_err(|error| {
-                Failure::new(
-                    FailureKind::Source,
-                    format!("source {}: {} is not {}", source.source_ref(), column.name, types::called(&column.data_type)),
-                )
-                .at(shown, 0, 0)
-                .cause(format!("the path says {}={}", column.name, value.unwrap_or_default()))
-                .note(format!("correct its data_type in {}", source.defined_at))
-                .caused_by(&error)
-            })
+            let value = shown
+                .split('/')
+                .find_map(|s| s.strip_prefix(column.name.as_str())?.strip_prefix('='));
+            let value = value
+                .filter(|v| *v != "__HIVE_DEFAULT_PARTITION__")
+                .map(str::to_string);
+            ScalarValue::Utf8(value.clone())
+                .cast_to(&column.data_type)
+                .map_err(|error| {
+                    Failure::new(
+                        FailureKind::Source,
+                        format!(
+                            "source {}: {} is not {}",
+                            source.source_ref(),
+                            column.name,
+                            types::called(&column.data_type)
+                        ),
+                    )
+                    .at(shown, 0, 0)
+                    .cause(format!(
+                        "the path says {}={}",
+                        column.name,
+                        value.unwrap_or_default()
+                    ))
+                    .note(format!("correct its data_type in {}", source.defined_at))
+                    .caused_by(&error)
+                })
         })
         .collect()
 }
@@ -256,7 +347,9 @@ async fn with_statistics(
 ) -> Vec<PartitionedFile> {
     stream::iter(files)
         .map(|file| async move {
-            let found = reader.infer_stats(state, &listing.store, Arc::clone(schema), &file.object_meta).await;
+            let found = reader
+                .infer_stats(state, &listing.store, Arc::clone(schema), &file.object_meta)
+                .await;
             match found {
                 Ok(statistics) => file.with_statistics(Arc::new(statistics)),
                 Err(_) => file,
