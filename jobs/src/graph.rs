@@ -18,8 +18,9 @@ pub fn levels(project: &Project) -> Result<Vec<Vec<ModelName>>, Failure> {
     let mut done: BTreeSet<&ModelName> = BTreeSet::new();
     let mut levels = vec![];
     while !left.is_empty() {
-        let (ready, waiting): (Vec<&Model>, Vec<&Model>) =
-            left.iter().partition(|m| m.depends_on.iter().all(|d| done.contains(d)));
+        let (ready, waiting): (Vec<&Model>, Vec<&Model>) = left
+            .iter()
+            .partition(|m| m.depends_on.iter().all(|d| done.contains(d)));
         if ready.is_empty() {
             return Err(cycle(project, &waiting));
         }
@@ -32,22 +33,41 @@ pub fn levels(project: &Project) -> Result<Vec<Vec<ModelName>>, Failure> {
 
 /// Every model that `name` needs, directly or not.
 pub fn ancestors(project: &Project, name: &ModelName) -> BTreeSet<ModelName> {
-    reach(name, None, &|name| project.model(name).map(|m| m.depends_on.clone()).unwrap_or_default())
+    reach(name, None, &|name| {
+        project
+            .model(name)
+            .map(|m| m.depends_on.clone())
+            .unwrap_or_default()
+    })
 }
 
 /// Every model that needs `name`, directly or not.
 pub fn descendants(project: &Project, name: &ModelName) -> BTreeSet<ModelName> {
     let readers = readers(project);
-    reach(name, None, &|name| readers.get(name).cloned().unwrap_or_default())
+    reach(name, None, &|name| {
+        readers.get(name).cloned().unwrap_or_default()
+    })
 }
 
 /// As [`ancestors`] or [`descendants`], at most `steps` away.
-pub(crate) fn within(project: &Project, name: &ModelName, steps: Option<u32>, down: bool) -> BTreeSet<ModelName> {
+pub(crate) fn within(
+    project: &Project,
+    name: &ModelName,
+    steps: Option<u32>,
+    down: bool,
+) -> BTreeSet<ModelName> {
     if down {
         let readers = readers(project);
-        return reach(name, steps, &|name| readers.get(name).cloned().unwrap_or_default());
+        return reach(name, steps, &|name| {
+            readers.get(name).cloned().unwrap_or_default()
+        });
     }
-    reach(name, steps, &|name| project.model(name).map(|m| m.depends_on.clone()).unwrap_or_default())
+    reach(name, steps, &|name| {
+        project
+            .model(name)
+            .map(|m| m.depends_on.clone())
+            .unwrap_or_default()
+    })
 }
 
 fn models(project: &Project) -> impl Iterator<Item = &Model> {
@@ -59,7 +79,10 @@ fn readers(project: &Project) -> BTreeMap<ModelName, Vec<ModelName>> {
     let mut readers: BTreeMap<ModelName, Vec<ModelName>> = BTreeMap::new();
     for model in models(project) {
         for needed in &model.depends_on {
-            readers.entry(needed.clone()).or_default().push(model.name.clone());
+            readers
+                .entry(needed.clone())
+                .or_default()
+                .push(model.name.clone());
         }
     }
     readers
@@ -74,7 +97,11 @@ fn reach(
     let mut edge = vec![from.clone()];
     let mut taken = 0;
     while !edge.is_empty() && steps.is_none_or(|s| taken < s) {
-        edge = edge.iter().flat_map(next).filter(|name| found.insert(name.clone())).collect();
+        edge = edge
+            .iter()
+            .flat_map(next)
+            .filter(|name| found.insert(name.clone()))
+            .collect();
         taken += 1;
     }
     found.remove(from);
@@ -83,11 +110,20 @@ fn reach(
 
 /// The shortest way from a model back to itself, each step with its file and line.
 fn cycle(project: &Project, waiting: &[&Model]) -> Failure {
-    let path = waiting.iter().filter_map(|m| way_back(project, &m.name)).min_by_key(Vec::len).unwrap_or_default();
+    let path = waiting
+        .iter()
+        .filter_map(|m| way_back(project, &m.name))
+        .min_by_key(Vec::len)
+        .unwrap_or_default();
     let names: Vec<&str> = path.iter().map(ModelName::as_str).collect();
-    let mut failure = Failure::new(FailureKind::Project, format!("models form a cycle: {}", names.join(" -> ")));
+    let mut failure = Failure::new(
+        FailureKind::Project,
+        format!("models form a cycle: {}", names.join(" -> ")),
+    );
     for (index, step) in path.windows(2).enumerate() {
-        let Some(model) = project.model(&step[0]) else { continue };
+        let Some(model) = project.model(&step[0]) else {
+            continue;
+        };
         let (line, column, span) = mention(&model.raw_sql, step[1].as_str());
         if index == 0 {
             failure = failure
@@ -96,7 +132,10 @@ fn cycle(project: &Project, waiting: &[&Model]) -> Failure {
                 .snippet_of(&model.raw_sql, span)
                 .cause(format!("{} needs {}", step[0], step[1]));
         } else {
-            failure = failure.note(format!("{} needs {} in {}:{line}", step[0], step[1], model.path));
+            failure = failure.note(format!(
+                "{} needs {} in {}:{line}",
+                step[0], step[1], model.path
+            ));
         }
     }
     failure.note("take one of these references away")

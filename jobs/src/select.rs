@@ -16,7 +16,11 @@ use crate::project::{Model, ModelName, Project, did_you_mean};
 ///
 /// Nothing selected means all models; analyses run only when they are named. A selector that matches nothing is a
 /// failure with the nearest name.
-pub fn select(project: &Project, select: &[String], exclude: &[String]) -> Result<Vec<ModelName>, Failure> {
+pub fn select(
+    project: &Project,
+    select: &[String],
+    exclude: &[String],
+) -> Result<Vec<ModelName>, Failure> {
     let mut chosen = match union(project, select, "--select")? {
         Some(chosen) => chosen,
         None => project.models.iter().map(|m| m.name.clone()).collect(),
@@ -28,11 +32,18 @@ pub fn select(project: &Project, select: &[String], exclude: &[String]) -> Resul
         return Err(Failure::new(FailureKind::Project, "nothing is selected")
             .cause("--exclude takes away every model that --select gives"));
     }
-    Ok(graph::order(project)?.into_iter().filter(|name| chosen.contains(name)).collect())
+    Ok(graph::order(project)?
+        .into_iter()
+        .filter(|name| chosen.contains(name))
+        .collect())
 }
 
 /// `None` if there is no selector at all.
-fn union(project: &Project, arguments: &[String], flag: &str) -> Result<Option<BTreeSet<ModelName>>, Failure> {
+fn union(
+    project: &Project,
+    arguments: &[String],
+    flag: &str,
+) -> Result<Option<BTreeSet<ModelName>>, Failure> {
     let mut found: Option<BTreeSet<ModelName>> = None;
     for word in arguments.iter().flat_map(|a| a.split_whitespace()) {
         let mut of_word: Option<BTreeSet<ModelName>> = None;
@@ -45,8 +56,11 @@ fn union(project: &Project, arguments: &[String], flag: &str) -> Result<Option<B
         }
         let of_word = of_word.unwrap_or_default();
         if of_word.is_empty() && word.contains(',') {
-            return Err(Failure::new(FailureKind::Project, format!("{flag} {word} selects nothing"))
-                .cause("no model is in all of its parts"));
+            return Err(Failure::new(
+                FailureKind::Project,
+                format!("{flag} {word} selects nothing"),
+            )
+            .cause("no model is in all of its parts"));
         }
         found.get_or_insert_default().extend(of_word);
     }
@@ -73,7 +87,13 @@ impl Reach {
 
 /// `2+name+` as (two up, `name`, all down).
 fn split(part: &str) -> (Reach, &str, Reach) {
-    let count = |digits: &str| if digits.is_empty() { Some(Reach::All) } else { digits.parse().ok().map(Reach::Steps) };
+    let count = |digits: &str| {
+        if digits.is_empty() {
+            Some(Reach::All)
+        } else {
+            digits.parse().ok().map(Reach::Steps)
+        }
+    };
     let (up, rest) = match part.split_once('+') {
         Some((before, rest)) if !rest.is_empty() || before.is_empty() => match count(before) {
             Some(up) => (up, rest),
@@ -93,13 +113,20 @@ fn split(part: &str) -> (Reach, &str, Reach) {
 fn one(project: &Project, part: &str, flag: &str) -> Result<BTreeSet<ModelName>, Failure> {
     let (up, what, down) = split(part);
     let cores = cores(project, what).map_err(|cause| {
-        Failure::new(FailureKind::Project, format!("{flag} {part} selects nothing")).cause(cause)
+        Failure::new(
+            FailureKind::Project,
+            format!("{flag} {part} selects nothing"),
+        )
+        .cause(cause)
     })?;
     let mut found = BTreeSet::new();
     for name in cores {
         // What follows a selection never pulls analyses in: they run only when they are named.
         let models = |names: BTreeSet<ModelName>| {
-            names.into_iter().filter(|n| project.models.iter().any(|m| m.name == *n)).collect::<Vec<_>>()
+            names
+                .into_iter()
+                .filter(|n| project.models.iter().any(|m| m.name == *n))
+                .collect::<Vec<_>>()
         };
         if up != Reach::None {
             found.extend(models(graph::within(project, &name, up.steps(), false)));
@@ -118,8 +145,13 @@ fn cores(project: &Project, what: &str) -> Result<Vec<ModelName>, String> {
         Some(("tag", tag)) => {
             let matches = glob(tag, false)?;
             let found = of(&project.models, |m| m.tags.iter().any(|t| matches(t)));
-            let tags = project.models.iter().flat_map(|m| m.tags.iter().map(String::as_str));
-            non_empty(found, || format!("no model has tag {tag}{}", did_you_mean(tag, tags)))
+            let tags = project
+                .models
+                .iter()
+                .flat_map(|m| m.tags.iter().map(String::as_str));
+            non_empty(found, || {
+                format!("no model has tag {tag}{}", did_you_mean(tag, tags))
+            })
         }
         Some(("path", path)) => {
             let path = path.trim_start_matches("./").trim_end_matches('/');
@@ -127,21 +159,40 @@ fn cores(project: &Project, what: &str) -> Result<Vec<ModelName>, String> {
             let fits = |m: &Model| matches(&m.path) || inside(&m.path);
             let mut found = of(&project.models, fits);
             found.extend(of(&project.analyses, fits));
-            let folders: BTreeSet<&str> = project.models.iter().flat_map(|m| folders_of(&m.path)).collect();
-            non_empty(found, || format!("no model is in {path}{}", did_you_mean(path, folders)))
+            let folders: BTreeSet<&str> = project
+                .models
+                .iter()
+                .flat_map(|m| folders_of(&m.path))
+                .collect();
+            non_empty(found, || {
+                format!("no model is in {path}{}", did_you_mean(path, folders))
+            })
         }
         Some(("source", source)) => {
             let matches = glob(source, false)?;
-            let reads = |m: &Model| m.sources.iter().any(|s| matches(&s.to_string()) || matches(&s.source_name));
-            let names: Vec<String> = project.sources.iter().map(|s| s.source_ref().to_string()).collect();
+            let reads = |m: &Model| {
+                m.sources
+                    .iter()
+                    .any(|s| matches(&s.to_string()) || matches(&s.source_name))
+            };
+            let names: Vec<String> = project
+                .sources
+                .iter()
+                .map(|s| s.source_ref().to_string())
+                .collect();
             non_empty(of(&project.models, reads), || {
-                format!("no model reads source {source}{}", did_you_mean(source, names.iter().map(String::as_str)))
+                format!(
+                    "no model reads source {source}{}",
+                    did_you_mean(source, names.iter().map(String::as_str))
+                )
             })
         }
         Some(("fqn" | "model", name)) => named(project, name),
         Some((method, _)) => {
             let near = did_you_mean(method, ["tag", "path", "source", "fqn"]);
-            Err(format!("there is no selector {method}:; tag:, path: and source: are there{near}"))
+            Err(format!(
+                "there is no selector {method}:; tag:, path: and source: are there{near}"
+            ))
         }
         None => named(project, what),
     }
@@ -157,12 +208,19 @@ fn named(project: &Project, what: &str) -> Result<Vec<ModelName>, String> {
     }
     if found.is_empty() {
         // A namespace or folder alone selects all of it, as in dbt.
-        found = of(&project.models, |m| matches(&m.table.namespace) || folder(m));
+        found = of(&project.models, |m| {
+            matches(&m.table.namespace) || folder(m)
+        });
     }
     let full: Vec<String> = project.models.iter().map(|m| m.table.to_string()).collect();
     let names: Vec<&str> = match what.contains('.') {
         true => full.iter().map(String::as_str).collect(),
-        false => project.models.iter().chain(&project.analyses).map(|m| m.name.as_str()).collect(),
+        false => project
+            .models
+            .iter()
+            .chain(&project.analyses)
+            .map(|m| m.name.as_str())
+            .collect(),
     };
     non_empty(found, || match what.contains(['*', '?', '[']) {
         true => format!("no model matches {what}"),
@@ -171,11 +229,22 @@ fn named(project: &Project, what: &str) -> Result<Vec<ModelName>, String> {
 }
 
 fn of(models: &[Model], fits: impl Fn(&Model) -> bool) -> Vec<ModelName> {
-    models.iter().filter(|m| fits(m)).map(|m| m.name.clone()).collect()
+    models
+        .iter()
+        .filter(|m| fits(m))
+        .map(|m| m.name.clone())
+        .collect()
 }
 
-fn non_empty(found: Vec<ModelName>, cause: impl FnOnce() -> String) -> Result<Vec<ModelName>, String> {
-    if found.is_empty() { Err(cause()) } else { Ok(found) }
+fn non_empty(
+    found: Vec<ModelName>,
+    cause: impl FnOnce() -> String,
+) -> Result<Vec<ModelName>, String> {
+    if found.is_empty() {
+        Err(cause())
+    } else {
+        Ok(found)
+    }
 }
 
 fn folders_of(path: &str) -> impl Iterator<Item = &str> {

@@ -11,19 +11,29 @@ use crate::project::{Model, did_you_mean, nearest};
 
 /// A model's SQL could not be parsed or planned.
 pub fn plan_failure(model: &Model, error: &DataFusionError) -> Failure {
-    let what = if model.is_analysis { "analysis" } else { "model" };
+    let what = if model.is_analysis {
+        "analysis"
+    } else {
+        "model"
+    };
     let told = Told::of(&model.sql, error);
-    let mut failure = Failure::new(FailureKind::Project, format!("cannot plan {what} {}", model.table))
-        .model(model.table.to_string())
-        .at(&model.path, 0, 0)
-        .cause(told.cause);
+    let mut failure = Failure::new(
+        FailureKind::Project,
+        format!("cannot plan {what} {}", model.table),
+    )
+    .model(model.table.to_string())
+    .at(&model.path, 0, 0)
+    .cause(told.cause);
     if let Some(place) = told.place {
         let spot = model.spot(place.line, place.column, &place.token);
-        failure = failure.at(&model.path, spot.line, spot.column).snippet_of(&model.raw_sql, spot.span);
+        failure = failure
+            .at(&model.path, spot.line, spot.column)
+            .snippet_of(&model.raw_sql, spot.span);
     }
     failure.notes.extend(told.note);
     if told.is_unknown_table {
-        failure = failure.note("name models with {{ ref('…') }} and sources with {{ source('…', '…') }}");
+        failure =
+            failure.note("name models with {{ ref('…') }} and sources with {{ source('…', '…') }}");
     }
     failure.chain = chain(error);
     failure
@@ -35,7 +45,9 @@ pub fn sql_failure(sql: &str, error: &DataFusionError) -> Failure {
     let mut failure = Failure::new(FailureKind::Project, "cannot plan the query").cause(told.cause);
     if let Some(place) = told.place {
         let span = place.token.chars().count().max(1) as u32;
-        failure = failure.at("query", place.line, place.column).snippet_of(sql, span);
+        failure = failure
+            .at("query", place.line, place.column)
+            .snippet_of(sql, span);
     }
     failure.notes.extend(told.note);
     failure.chain = chain(error);
@@ -60,7 +72,12 @@ impl Told {
     fn of(sql: &str, error: &DataFusionError) -> Self {
         let (diagnostic, root) = unwrap(error);
         let span = diagnostic.and_then(|d| d.span);
-        let mut told = Self { cause: String::new(), place: span.and_then(|s| spanned(sql, s)), note: None, is_unknown_table: false };
+        let mut told = Self {
+            cause: String::new(),
+            place: span.and_then(|s| spanned(sql, s)),
+            note: None,
+            is_unknown_table: false,
+        };
         match root {
             DataFusionError::SQL(parser, _) => told.syntax(sql, &parser.to_string()),
             DataFusionError::SchemaError(schema, _) => told.schema(sql, schema),
@@ -78,75 +95,129 @@ impl Told {
         if let Some((line, column)) = place
             && let (Ok(line), Ok(column)) = (line.trim().parse(), column.trim().parse())
         {
-            self.place = Some(Place { line, column, token: token_at(sql, line, column) });
+            self.place = Some(Place {
+                line,
+                column,
+                token: token_at(sql, line, column),
+            });
         }
-        let cause = cause.trim_start_matches("ParserError(").trim_matches(['"', ')']);
-        self.cause = match cause.strip_prefix("Expected: ").and_then(|c| c.split_once(", found: ")) {
+        let cause = cause
+            .trim_start_matches("ParserError(")
+            .trim_matches(['"', ')']);
+        self.cause = match cause
+            .strip_prefix("Expected: ")
+            .and_then(|c| c.split_once(", found: "))
+        {
             Some((expected, "EOF")) => format!("the SQL ends here; expected {expected}"),
             Some((expected, found)) => format!("expected {expected}, found {found}"),
             None => sentence(cause),
         };
         if cause.ends_with("found: EOF") {
             let line = sql.trim_end().lines().count() as u32;
-            let column = sql.trim_end().lines().last().map_or(0, |l| l.chars().count()) as u32;
-            self.place = Some(Place { line, column: column.max(1), token: String::new() });
+            let column = sql
+                .trim_end()
+                .lines()
+                .last()
+                .map_or(0, |l| l.chars().count()) as u32;
+            self.place = Some(Place {
+                line,
+                column: column.max(1),
+                token: String::new(),
+            });
         }
     }
 
     fn schema(&mut self, sql: &str, error: &SchemaError) {
         match error {
-            SchemaError::FieldNotFound { field, valid_fields } => {
+            SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } => {
                 self.place = self.place.take().or_else(|| find_column(sql, field));
                 self.cause = no_column(sql, field, valid_fields);
             }
             SchemaError::AmbiguousReference { field } => {
                 self.place = self.place.take().or_else(|| find_column(sql, field));
-                self.cause = format!("column {} is in more than one of the tables; write table.{}", field.name, field.name);
+                self.cause = format!(
+                    "column {} is in more than one of the tables; write table.{}",
+                    field.name, field.name
+                );
             }
-            SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            SchemaError::DuplicateQualifiedField { name, .. }
+            | SchemaError::DuplicateUnqualifiedField { name } => {
                 self.place = self.place.take().or_else(|| find_word(sql, name));
-                self.cause = format!("column {name} is there twice; give one of them another name with AS");
+                self.cause =
+                    format!("column {name} is there twice; give one of them another name with AS");
             }
         }
     }
 
     fn message(&mut self, sql: &str, text: &str, diagnostic: Option<&Diagnostic>) {
         let text = bare(text);
-        if let Some(table) = text.strip_prefix("table '").and_then(|t| t.strip_suffix("' not found")) {
+        if let Some(table) = text
+            .strip_prefix("table '")
+            .and_then(|t| t.strip_suffix("' not found"))
+        {
             return self.unknown_table(sql, table);
         }
         if let Some(rest) = text.strip_prefix("Invalid function '") {
             let (name, rest) = rest.split_once('\'').unwrap_or((rest, ""));
-            let near = rest.split('\'').nth(1).filter(|near| nearest(name, [*near]).is_some());
-            self.cause = format!("there is no function {name}{}", near.map(|n| format!("; did you mean {n}?")).unwrap_or_default());
+            let near = rest
+                .split('\'')
+                .nth(1)
+                .filter(|near| nearest(name, [*near]).is_some());
+            self.cause = format!(
+                "there is no function {name}{}",
+                near.map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default()
+            );
             self.place = self.place.take().or_else(|| find_word(sql, name));
             return;
         }
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         self.cause = sentence(first.trim_end_matches('.'));
-        let help = diagnostic.and_then(|d| d.helps.first()).map(|h| h.message.trim().to_string());
+        let help = diagnostic
+            .and_then(|d| d.helps.first())
+            .map(|h| h.message.trim().to_string());
         self.note = help.filter(|h| !h.is_empty()).or_else(|| {
             let rest = rest.trim();
             (!rest.is_empty() && rest.lines().count() == 1).then(|| sentence(rest))
         });
         // Without a span: the text in quotes, if the SQL has it.
         if self.place.is_none() {
-            self.place = first.split(['\'', '"', '`']).skip(1).step_by(2).find_map(|word| find_word(sql, word));
+            self.place = first
+                .split(['\'', '"', '`'])
+                .skip(1)
+                .step_by(2)
+                .find_map(|word| find_word(sql, word));
         }
     }
 
     /// The name as it was written, not `catalog.schema.name` as it was looked for.
     fn unknown_table(&mut self, sql: &str, table: &str) {
         self.is_unknown_table = true;
-        let last = table.rsplit('.').next().unwrap_or(table).trim_matches('"').to_string();
-        let short = table.split('.').skip(table.split('.').count().saturating_sub(2)).collect::<Vec<_>>().join(".");
+        let last = table
+            .rsplit('.')
+            .next()
+            .unwrap_or(table)
+            .trim_matches('"')
+            .to_string();
+        let short = table
+            .split('.')
+            .skip(table.split('.').count().saturating_sub(2))
+            .collect::<Vec<_>>()
+            .join(".");
         let tokens = tokens(sql);
         let qualified = tokens.windows(2).any(|w| {
-            matches!(w[0].token, Token::Period) && matches!(&w[1].token, Token::Word(word) if word.value == last)
+            matches!(w[0].token, Token::Period)
+                && matches!(&w[1].token, Token::Word(word) if word.value == last)
         });
         let shown = if qualified { short } else { last.clone() };
         let ctes = ctes(&tokens);
-        self.cause = format!("there is no table {shown}{}", did_you_mean(&last, ctes.iter().map(String::as_str)));
+        self.cause = format!(
+            "there is no table {shown}{}",
+            did_you_mean(&last, ctes.iter().map(String::as_str))
+        );
         self.place = self.place.take().or_else(|| find_word(sql, &last));
     }
 }
@@ -157,19 +228,39 @@ fn no_column(sql: &str, field: &Column, valid: &[Column]) -> String {
     let Some(relation) = &field.relation else {
         let near = did_you_mean(name, valid.iter().map(|c| c.name.as_str()));
         return match valid.iter().find(|c| c.name.eq_ignore_ascii_case(name)) {
-            Some(same) => format!("no column {name}; did you mean \"{}\" (in quotes, capitals count)?", same.name),
+            Some(same) => format!(
+                "no column {name}; did you mean \"{}\" (in quotes, capitals count)?",
+                same.name
+            ),
             None => format!("no column {name}{near}"),
         };
     };
-    let of_relation: Vec<&str> =
-        valid.iter().filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == relation.table())).map(|c| c.name.as_str()).collect();
+    let of_relation: Vec<&str> = valid
+        .iter()
+        .filter(|c| {
+            c.relation
+                .as_ref()
+                .is_some_and(|r| r.table() == relation.table())
+        })
+        .map(|c| c.name.as_str())
+        .collect();
     if of_relation.is_empty() {
-        let mut known: Vec<&str> = valid.iter().filter_map(|c| c.relation.as_ref().map(|r| r.table())).collect();
+        let mut known: Vec<&str> = valid
+            .iter()
+            .filter_map(|c| c.relation.as_ref().map(|r| r.table()))
+            .collect();
         known.dedup();
-        return format!("no table or alias {} here{}", relation.table(), did_you_mean(relation.table(), known));
+        return format!(
+            "no table or alias {} here{}",
+            relation.table(),
+            did_you_mean(relation.table(), known)
+        );
     }
     let table = aliased(sql, relation.table()).unwrap_or_else(|| relation.table().to_string());
-    format!("{table} has no column {name}{}", did_you_mean(name, of_relation))
+    format!(
+        "{table} has no column {name}{}",
+        did_you_mean(name, of_relation)
+    )
 }
 
 /// The table that `alias` stands for in the SQL.
@@ -180,7 +271,8 @@ fn aliased(sql: &str, alias: &str) -> Option<String> {
         _ => None,
     };
     tokens.iter().enumerate().find_map(|(at, token)| {
-        let is_alias = word(token).is_some_and(|w| w.value == alias) && tokens.get(at + 1).is_none_or(|t| t.token != Token::Period);
+        let is_alias = word(token).is_some_and(|w| w.value == alias)
+            && tokens.get(at + 1).is_none_or(|t| t.token != Token::Period);
         let mut before = tokens.get(..at)?.iter().rev();
         let mut previous = word(before.next()?)?;
         if previous.keyword == Keyword::AS {
@@ -193,7 +285,8 @@ fn aliased(sql: &str, alias: &str) -> Option<String> {
             before.next()?;
             lead = before.next()?;
         }
-        let opens = lead.token == Token::Comma || word(lead).is_some_and(|w| matches!(w.keyword, Keyword::FROM | Keyword::JOIN));
+        let opens = lead.token == Token::Comma
+            || word(lead).is_some_and(|w| matches!(w.keyword, Keyword::FROM | Keyword::JOIN));
         (is_alias && is_table && opens).then_some(previous.value)
     })
 }
@@ -203,7 +296,8 @@ fn ctes(tokens: &[TokenWithSpan]) -> Vec<String> {
     let mut names = vec![];
     for window in tokens.windows(3) {
         if let [a, b, c] = window
-            && let (Token::Word(name), Token::Word(word), Token::LParen) = (&a.token, &b.token, &c.token)
+            && let (Token::Word(name), Token::Word(word), Token::LParen) =
+                (&a.token, &b.token, &c.token)
             && word.keyword == Keyword::AS
             && !names.contains(&name.value)
         {
@@ -227,7 +321,9 @@ fn unwrap(error: &DataFusionError) -> (Option<&Diagnostic>, &DataFusionError) {
             None => (None, error),
         },
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            datafusion::arrow::error::ArrowError::ExternalError(e) => e.downcast_ref().map_or((None, error), unwrap),
+            datafusion::arrow::error::ArrowError::ExternalError(e) => {
+                e.downcast_ref().map_or((None, error), unwrap)
+            }
             _ => (None, error),
         },
         DataFusionError::External(inner) => inner.downcast_ref().map_or((None, error), unwrap),
@@ -238,8 +334,15 @@ fn unwrap(error: &DataFusionError) -> (Option<&Diagnostic>, &DataFusionError) {
 /// DataFusion's words without the names of its errors in front.
 fn bare(text: &str) -> &str {
     const LEADS: [&str; 9] = [
-        "Error during planning: ", "type_coercion", "caused by", "Schema error: ", "SQL error: ", "Execution error: ",
-        "This feature is not implemented: ", "Arrow error: ", "Optimizer rule 'simplify_expressions' failed",
+        "Error during planning: ",
+        "type_coercion",
+        "caused by",
+        "Schema error: ",
+        "SQL error: ",
+        "Execution error: ",
+        "This feature is not implemented: ",
+        "Arrow error: ",
+        "Optimizer rule 'simplify_expressions' failed",
     ];
     let mut text = text.trim();
     while let Some(rest) = LEADS.iter().find_map(|lead| text.strip_prefix(lead)) {
@@ -274,8 +377,13 @@ fn chain(error: &DataFusionError) -> Vec<String> {
 }
 
 fn tokens(sql: &str) -> Vec<TokenWithSpan> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap_or_default();
-    tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect()
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize_with_location()
+        .unwrap_or_default();
+    tokens
+        .into_iter()
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .collect()
 }
 
 fn spanned(sql: &str, span: Span) -> Option<Place> {
@@ -287,19 +395,36 @@ fn spanned(sql: &str, span: Span) -> Option<Place> {
         true => {
             let text = sql.lines().nth(line as usize - 1)?;
             let length = (span.end.column - span.start.column) as usize;
-            text.chars().skip(column as usize - 1).take(length).collect()
+            text.chars()
+                .skip(column as usize - 1)
+                .take(length)
+                .collect()
         }
         false => token_at(sql, line, column),
     };
-    Some(Place { line, column, token })
+    Some(Place {
+        line,
+        column,
+        token,
+    })
 }
 
 /// The word (or else the character) at a place.
 fn token_at(sql: &str, line: u32, column: u32) -> String {
-    let text = sql.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default();
+    let text = sql
+        .lines()
+        .nth((line as usize).saturating_sub(1))
+        .unwrap_or_default();
     let rest = text.chars().skip((column as usize).saturating_sub(1));
-    let word: String = rest.clone().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    if word.is_empty() { rest.take(1).collect() } else { word }
+    let word: String = rest
+        .clone()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
+    if word.is_empty() {
+        rest.take(1).collect()
+    } else {
+        word
+    }
 }
 
 fn find_column(sql: &str, field: &Column) -> Option<Place> {
@@ -313,8 +438,16 @@ fn find_column(sql: &str, field: &Column) -> Option<Place> {
             let (start, end) = (first.span.start, last.span.end);
             let length = end.column.saturating_sub(start.column) as usize;
             let line = sql.lines().nth(start.line as usize - 1)?;
-            let token = line.chars().skip(start.column as usize - 1).take(length).collect();
-            return Some(Place { line: start.line as u32, column: start.column as u32, token });
+            let token = line
+                .chars()
+                .skip(start.column as usize - 1)
+                .take(length)
+                .collect();
+            return Some(Place {
+                line: start.line as u32,
+                column: start.column as u32,
+                token,
+            });
         }
     }
     find_word(sql, &field.name)
@@ -322,11 +455,21 @@ fn find_column(sql: &str, field: &Column) -> Option<Place> {
 
 /// The first place where the SQL has this identifier, comments and texts left out.
 fn find_word(sql: &str, name: &str) -> Option<Place> {
-    let found = tokens(sql).into_iter().find(|t| matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case(name)))?;
+    let found = tokens(sql)
+        .into_iter()
+        .find(|t| matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case(name)))?;
     let (line, column) = (found.span.start.line as u32, found.span.start.column as u32);
     let quoted = matches!(&found.token, Token::Word(w) if w.quote_style.is_some());
-    let token = if quoted { format!("\"{name}\"") } else { token_at(sql, line, column) };
-    Some(Place { line, column, token })
+    let token = if quoted {
+        format!("\"{name}\"")
+    } else {
+        token_at(sql, line, column)
+    };
+    Some(Place {
+        line,
+        column,
+        token,
+    })
 }
 
 #[cfg(test)]

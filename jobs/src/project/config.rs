@@ -18,17 +18,47 @@ pub struct Settings {
 }
 
 /// Every setting we know.
-pub const KEYS: [&str; 9] =
-    ["materialized", "schema", "alias", "tags", "enabled", "partition_by", "meta", "contract", "description"];
+pub const KEYS: [&str; 9] = [
+    "materialized",
+    "schema",
+    "alias",
+    "tags",
+    "enabled",
+    "partition_by",
+    "meta",
+    "contract",
+    "description",
+];
 
 /// Settings of dbt that change nothing here.
-const IGNORED: [&str; 9] =
-    ["docs", "persist_docs", "group", "access", "full_refresh", "quoting", "grants", "static_analysis", "event_time"];
+const IGNORED: [&str; 9] = [
+    "docs",
+    "persist_docs",
+    "group",
+    "access",
+    "full_refresh",
+    "quoting",
+    "grants",
+    "static_analysis",
+    "event_time",
+];
 
 /// Settings of dbt that would change the result and that we do not have.
 const UNSUPPORTED: [&str; 14] = [
-    "pre_hook", "post_hook", "pre-hook", "post-hook", "unique_key", "incremental_strategy", "on_schema_change",
-    "database", "sql_header", "file_format", "options", "packages", "cluster_by", "batch_size",
+    "pre_hook",
+    "post_hook",
+    "pre-hook",
+    "post-hook",
+    "unique_key",
+    "incremental_strategy",
+    "on_schema_change",
+    "database",
+    "sql_header",
+    "file_format",
+    "options",
+    "packages",
+    "cluster_by",
+    "batch_size",
 ];
 
 /// Whether `key` is a setting of dbt, ours or not (a folder may have any other name).
@@ -57,13 +87,20 @@ impl Settings {
                 _ => return Err("meta must be keys and values".into()),
             },
             "contract" => {
-                let enforced = value.get("enforced").ok_or("contract needs enforced: true or false")?;
+                let enforced = value
+                    .get("enforced")
+                    .ok_or("contract needs enforced: true or false")?;
                 self.config.contract_enforced = boolean("enforced", enforced)?;
             }
             "description" => {}
             _ if IGNORED.contains(&key) => {}
             _ if UNSUPPORTED.contains(&key) => return Err(format!("{key} is not supported yet")),
-            _ => return Err(format!("there is no setting {key}{}", did_you_mean(key, KEYS))),
+            _ => {
+                return Err(format!(
+                    "there is no setting {key}{}",
+                    did_you_mean(key, KEYS)
+                ));
+            }
         }
         Ok(())
     }
@@ -80,7 +117,9 @@ impl Settings {
             }
         }
         if !over.config.partition_by.is_empty() {
-            self.config.partition_by.clone_from(&over.config.partition_by);
+            self.config
+                .partition_by
+                .clone_from(&over.config.partition_by);
         }
         self.config.meta.extend(over.config.meta.clone());
         self.config.contract_enforced |= over.config.contract_enforced;
@@ -92,9 +131,9 @@ fn materialized(word: &str) -> Result<Materialized, String> {
         "table" => Ok(Materialized::Table),
         "view" => Ok(Materialized::View),
         "ephemeral" => Ok(Materialized::Ephemeral),
-        "incremental" | "materialized_view" | "snapshot" | "seed" | "external" => {
-            Err(format!("materialized {word} is not supported yet; use table, view or ephemeral"))
-        }
+        "incremental" | "materialized_view" | "snapshot" | "seed" | "external" => Err(format!(
+            "materialized {word} is not supported yet; use table, view or ephemeral"
+        )),
         _ => {
             let near = did_you_mean(word, ["table", "view", "ephemeral"]);
             Err(format!("there is no materialization {word}{near}"))
@@ -108,7 +147,9 @@ pub fn identifier(what: &str, name: &str) -> Result<String, String> {
     match name.chars().find(|c| !legal(*c)) {
         None if !name.is_empty() => Ok(name.to_string()),
         None => Err(format!("{what} must not be empty")),
-        Some(c) => Err(format!("{what} {name} holds {c:?}; letters, digits and _ are allowed")),
+        Some(c) => Err(format!(
+            "{what} {name} holds {c:?}; letters, digits and _ are allowed"
+        )),
     }
 }
 

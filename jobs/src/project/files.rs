@@ -28,43 +28,68 @@ pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
         let near = siblings(folder);
         let hint = folder
             .file_name()
-            .and_then(|name| nearest(&name.to_string_lossy(), near.iter().map(String::as_str)).map(str::to_string))
+            .and_then(|name| {
+                nearest(&name.to_string_lossy(), near.iter().map(String::as_str))
+                    .map(str::to_string)
+            })
             .map(|name| format!("; did you mean {}?", folder.with_file_name(name).display()))
             .unwrap_or_default();
         return Err(failure().cause(format!("there is no folder {shown}{hint}")));
     }
     if !folder.is_dir() {
-        return Err(failure().cause(format!("{shown} is a file; give the folder that holds dbt_project.yml")));
+        return Err(failure().cause(format!(
+            "{shown} is a file; give the folder that holds dbt_project.yml"
+        )));
     }
     if !folder.join("dbt_project.yml").is_file() {
         let failure = failure().cause(format!("{shown} has no dbt_project.yml"));
         return Err(match nearest_project(folder) {
-            Some(near) => failure.note(format!("the nearest one is in {near}: use --project {near}")),
+            Some(near) => failure.note(format!(
+                "the nearest one is in {near}: use --project {near}"
+            )),
             None => failure.note("a project is a folder with dbt_project.yml and models/"),
         });
     }
     let mut files = vec![];
-    let walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(|entry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0
-            || !(name.starts_with('.') || (entry.file_type().is_dir() && SKIPPED.contains(&name.as_ref())))
-    });
+    let walk = walkdir::WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            entry.depth() == 0
+                || !(name.starts_with('.')
+                    || (entry.file_type().is_dir() && SKIPPED.contains(&name.as_ref())))
+        });
     for entry in walk {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder).display().to_string();
-            failure().cause(format!("cannot read {path}{}", reason(error.io_error()))).caused_by(&error)
+            failure()
+                .cause(format!("cannot read {path}{}", reason(error.io_error())))
+                .caused_by(&error)
         })?;
         let path = entry.path();
-        let kept = path.extension().is_some_and(|e| KEPT.iter().any(|k| e.eq_ignore_ascii_case(k)));
+        let kept = path
+            .extension()
+            .is_some_and(|e| KEPT.iter().any(|k| e.eq_ignore_ascii_case(k)));
         if !entry.file_type().is_file() || !kept {
             continue;
         }
         let content = std::fs::read(path).map_err(|error| {
-            failure().cause(format!("cannot read {}{}", path.display(), reason(Some(&error)))).caused_by(&error)
+            failure()
+                .cause(format!(
+                    "cannot read {}{}",
+                    path.display(),
+                    reason(Some(&error))
+                ))
+                .caused_by(&error)
         })?;
         let relative = path.strip_prefix(folder).unwrap_or(path);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        files.push(ProjectFile { path: parts.join("/"), content });
+        files.push(ProjectFile {
+            path: parts.join("/"),
+            content,
+        });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
@@ -84,7 +109,9 @@ fn siblings(folder: &Path) -> Vec<String> {
         Some(parent) => parent,
         None => return vec![],
     };
-    let Ok(entries) = std::fs::read_dir(parent) else { return vec![] };
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return vec![];
+    };
     entries
         .flatten()
         .filter(|entry| entry.path().is_dir())
@@ -94,7 +121,10 @@ fn siblings(folder: &Path) -> Vec<String> {
 
 /// A project above the folder, or at most three levels below it.
 fn nearest_project(folder: &Path) -> Option<String> {
-    let above = folder.ancestors().skip(1).filter(|a| !a.as_os_str().is_empty());
+    let above = folder
+        .ancestors()
+        .skip(1)
+        .filter(|a| !a.as_os_str().is_empty());
     if let Some(found) = above.take(4).find(|a| a.join("dbt_project.yml").is_file()) {
         return Some(found.display().to_string());
     }

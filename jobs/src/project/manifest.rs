@@ -30,22 +30,59 @@ struct Folder {
 
 /// Keys that only tools on a person's machine read.
 const IGNORED: [&str; 19] = [
-    "version", "config-version", "profile", "clean-targets", "docs-paths", "asset-paths", "target-path", "log-path",
-    "packages-install-path", "require-dbt-version", "flags", "query-comment", "quoting", "docs", "seed-paths",
-    "test-paths", "snapshot-paths", "dbt-cloud", "function-paths",
+    "version",
+    "config-version",
+    "profile",
+    "clean-targets",
+    "docs-paths",
+    "asset-paths",
+    "target-path",
+    "log-path",
+    "packages-install-path",
+    "require-dbt-version",
+    "flags",
+    "query-comment",
+    "quoting",
+    "docs",
+    "seed-paths",
+    "test-paths",
+    "snapshot-paths",
+    "dbt-cloud",
+    "function-paths",
 ];
 
 const UNSUPPORTED: [&str; 14] = [
-    "on-run-start", "on-run-end", "dispatch", "seeds", "snapshots", "tests", "data_tests", "unit_tests", "sources",
-    "exposures", "semantic-models", "metrics", "saved-queries", "packages",
+    "on-run-start",
+    "on-run-end",
+    "dispatch",
+    "seeds",
+    "snapshots",
+    "tests",
+    "data_tests",
+    "unit_tests",
+    "sources",
+    "exposures",
+    "semantic-models",
+    "metrics",
+    "saved-queries",
+    "packages",
 ];
 
-const KNOWN: [&str; 6] = ["name", "model-paths", "macro-paths", "analysis-paths", "vars", "models"];
+const KNOWN: [&str; 6] = [
+    "name",
+    "model-paths",
+    "macro-paths",
+    "analysis-paths",
+    "vars",
+    "models",
+];
 
 /// Reads `dbt_project.yml`.
 pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
     let root = doc.root();
-    let name = root.get("name").ok_or_else(|| root.fail("the project has no name: add name: my_project"))?;
+    let name = root
+        .get("name")
+        .ok_or_else(|| root.fail("the project has no name: add name: my_project"))?;
     let mut manifest = Manifest {
         name: name.text()?,
         model_paths: vec!["models".into()],
@@ -63,7 +100,9 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
             "vars" => manifest.vars = vars(&node, &manifest.name)?,
             "models" => folders(&node, &manifest.name, &mut manifest.folders)?,
             k if IGNORED.contains(&k) => {}
-            k if UNSUPPORTED.contains(&k) => return Err(node.fail(format!("{k} is not supported yet"))),
+            k if UNSUPPORTED.contains(&k) => {
+                return Err(node.fail(format!("{k} is not supported yet")));
+            }
             k => {
                 let near = did_you_mean(k, KNOWN.into_iter().chain(IGNORED).chain(UNSUPPORTED));
                 return Err(node.fail(format!("dbt_project.yml has no key {k}{near}")));
@@ -74,7 +113,11 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
 }
 
 fn folders_of(node: &Node<'_>) -> Result<Vec<String>, Failure> {
-    Ok(node.texts()?.iter().map(|p| p.trim_start_matches("./").trim_end_matches('/').to_string()).collect())
+    Ok(node
+        .texts()?
+        .iter()
+        .map(|p| p.trim_start_matches("./").trim_end_matches('/').to_string())
+        .collect())
 }
 
 /// Variables of the project; those under the project's own name go over the common ones.
@@ -107,7 +150,11 @@ fn folders(node: &Node<'_>, project: &str, found: &mut Vec<Folder>) -> Result<()
             checked(&key, &value)?;
         }
     }
-    found.push(Folder { path: vec![], settings, unused: node.fail("no model is in this project") });
+    found.push(Folder {
+        path: vec![],
+        settings,
+        unused: node.fail("no model is in this project"),
+    });
     Ok(())
 }
 
@@ -118,36 +165,52 @@ fn folder(node: &Node<'_>, path: Vec<String>, found: &mut Vec<Folder>) -> Result
         if let Some(key) = setting(&key, &value) {
             settings.push(checked(&key, &value)?);
         } else if value.is_mapping() {
-            inner.push(([path.as_slice(), std::slice::from_ref(&key)].concat(), value));
+            inner.push((
+                [path.as_slice(), std::slice::from_ref(&key)].concat(),
+                value,
+            ));
         } else {
             checked(&key, &value)?;
         }
     }
     let unused = node.fail(String::new());
-    found.push(Folder { path, settings, unused });
-    inner.into_iter().try_for_each(|(path, value)| folder(&value, path, found))
+    found.push(Folder {
+        path,
+        settings,
+        unused,
+    });
+    inner
+        .into_iter()
+        .try_for_each(|(path, value)| folder(&value, path, found))
 }
 
 /// `+key` is a setting whatever it holds; `key` is one if dbt knows it and it is no folder of that name.
 fn setting(key: &str, value: &Node<'_>) -> Option<String> {
     match key.strip_prefix('+') {
         Some(key) => Some(key.to_string()),
-        None if is_setting(key) && (!value.is_mapping() || key == "meta" || key == "contract") => Some(key.to_string()),
+        None if is_setting(key) && (!value.is_mapping() || key == "meta" || key == "contract") => {
+            Some(key.to_string())
+        }
         None => None,
     }
 }
 
 fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value), Failure> {
     let json = value.json();
-    Settings::default().set(key, &json).map_err(|cause| value.fail(cause))?;
+    Settings::default()
+        .set(key, &json)
+        .map_err(|cause| value.fail(cause))?;
     Ok((key.to_string(), json))
 }
 
 impl Manifest {
     /// The settings for the model at `inside`: its path below the model folder, without `.sql`, in parts.
     pub fn settings_for(&self, inside: &[&str]) -> Settings {
-        let mut matching: Vec<&Folder> =
-            self.folders.iter().filter(|f| f.path.len() <= inside.len() && f.path.iter().eq(&inside[..f.path.len()])).collect();
+        let mut matching: Vec<&Folder> = self
+            .folders
+            .iter()
+            .filter(|f| f.path.len() <= inside.len() && f.path.iter().eq(&inside[..f.path.len()]))
+            .collect();
         matching.sort_by_key(|f| f.path.len());
         let mut settings = Settings::default();
         for (key, value) in matching.iter().flat_map(|f| &f.settings) {
@@ -160,14 +223,25 @@ impl Manifest {
     /// A folder in `models:` that holds no model is a typing mistake more often than not.
     pub fn check_used(&self, models: &[Vec<&str>]) -> Result<(), Failure> {
         for folder in &self.folders {
-            let Some((last, parent)) = folder.path.split_last() else { continue };
-            if models.iter().any(|m| m.len() >= folder.path.len() && folder.path.iter().eq(&m[..folder.path.len()])) {
+            let Some((last, parent)) = folder.path.split_last() else {
+                continue;
+            };
+            if models.iter().any(|m| {
+                m.len() >= folder.path.len() && folder.path.iter().eq(&m[..folder.path.len()])
+            }) {
                 continue;
             }
-            let siblings: Vec<&str> =
-                models.iter().filter(|m| m.len() > parent.len() && parent.iter().eq(&m[..parent.len()])).map(|m| m[parent.len()]).collect();
+            let siblings: Vec<&str> = models
+                .iter()
+                .filter(|m| m.len() > parent.len() && parent.iter().eq(&m[..parent.len()]))
+                .map(|m| m[parent.len()])
+                .collect();
             let mut unused = folder.unused.clone();
-            unused.cause = format!("no model is in {}{}", folder.path.join("/"), did_you_mean(last, siblings));
+            unused.cause = format!(
+                "no model is in {}{}",
+                folder.path.join("/"),
+                did_you_mean(last, siblings)
+            );
             return Err(unused);
         }
         Ok(())

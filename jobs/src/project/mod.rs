@@ -26,8 +26,9 @@ use crate::failure::{Failure, FailureKind};
 
 pub use files::{ProjectFile, read_dir};
 pub use model::{
-    Column, Compression, DataTest, FileFormat, FileOptions, Materialized, Model, ModelConfig, ModelName, Place, Project,
-    RelationshipTarget, Severity, Source, SourceLocation, SourceRef, TestKind,
+    Column, Compression, DataTest, FileFormat, FileOptions, Materialized, Model, ModelConfig,
+    ModelName, Place, Project, RelationshipTarget, Severity, Source, SourceLocation, SourceRef,
+    TestKind,
 };
 pub use source_map::Spot;
 pub use suggest::{did_you_mean, nearest};
@@ -47,10 +48,19 @@ pub const DEFAULT_NAMESPACE: &str = "main";
 pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project, Failure> {
     let texts = texts(files)?;
     let manifest_text = texts.get("dbt_project.yml").ok_or_else(|| {
-        let near = nearest("dbt_project.yml", texts.keys().map(String::as_str).filter(|p| !p.contains('/')));
-        let failure = Failure::new(FailureKind::Project, "cannot read the project").cause("there is no dbt_project.yml");
+        let near = nearest(
+            "dbt_project.yml",
+            texts
+                .keys()
+                .map(String::as_str)
+                .filter(|p| !p.contains('/')),
+        );
+        let failure = Failure::new(FailureKind::Project, "cannot read the project")
+            .cause("there is no dbt_project.yml");
         match near {
-            Some(near) => failure.note(format!("{near} is near, but the name must be dbt_project.yml")),
+            Some(near) => failure.note(format!(
+                "{near} is near, but the name must be dbt_project.yml"
+            )),
             None => failure,
         }
     })?;
@@ -81,11 +91,18 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
             .map_err(|failure| failure.model(draft.table.to_string()))?;
         let model = draft.finish(rendered, described);
         if model.sql.trim().is_empty() {
-            return Err(Failure::new(FailureKind::Project, format!("model {} has no SQL", model.table))
-                .at(&model.path, 1, 1)
-                .model(model.table.to_string()));
+            return Err(Failure::new(
+                FailureKind::Project,
+                format!("model {} has no SQL", model.table),
+            )
+            .at(&model.path, 1, 1)
+            .model(model.table.to_string()));
         }
-        if model.is_analysis { project.analyses.push(model) } else { project.models.push(model) }
+        if model.is_analysis {
+            project.analyses.push(model)
+        } else {
+            project.models.push(model)
+        }
     }
     check_relationships(&project)?;
     crate::graph::order(&project)?;
@@ -99,13 +116,20 @@ fn texts(files: &[ProjectFile]) -> Result<BTreeMap<String, String>, Failure> {
         .iter()
         .map(|file| {
             let text = std::str::from_utf8(&file.content).map_err(|error| {
-                let line = file.content[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() as u32 + 1;
+                let line = file.content[..error.valid_up_to()]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count() as u32
+                    + 1;
                 Failure::new(FailureKind::Project, format!("cannot read {}", file.path))
                     .at(&file.path, line, 0)
                     .cause("the file is not UTF-8 text")
             })?;
             // A byte order mark is not part of the text; Windows line ends would end up in messages.
-            Ok((file.path.clone(), text.trim_start_matches('\u{feff}').replace("\r\n", "\n")))
+            Ok((
+                file.path.clone(),
+                text.trim_start_matches('\u{feff}').replace("\r\n", "\n"),
+            ))
         })
         .collect()
 }
@@ -124,7 +148,11 @@ impl Layout {
     fn new(texts: &BTreeMap<String, String>, manifest: &Manifest) -> Result<Self, Failure> {
         let mut layout = Self::default();
         let below = |path: &str, folders: &[String]| {
-            folders.iter().find_map(|f| path.strip_prefix(f.as_str())?.strip_prefix('/').map(str::to_string))
+            folders.iter().find_map(|f| {
+                path.strip_prefix(f.as_str())?
+                    .strip_prefix('/')
+                    .map(str::to_string)
+            })
         };
         for (path, text) in texts {
             let sql = path.ends_with(".sql");
@@ -132,15 +160,23 @@ impl Layout {
             let own = || (path.clone(), text.clone());
             if let Some(inside) = below(path, &manifest.model_paths) {
                 if let Some(stem) = inside.strip_suffix(".sql") {
-                    layout.models.push((path.clone(), stem.to_string(), text.clone()));
+                    layout
+                        .models
+                        .push((path.clone(), stem.to_string(), text.clone()));
                 } else if yaml && !path.ends_with(".test.yaml") && !path.ends_with(".test.yml") {
                     layout.yaml.push(own());
                 } else if path.ends_with(".csv") {
-                    return Err(unsupported(path, "a CSV file among the models is not read", "read it as a source"));
+                    return Err(unsupported(
+                        path,
+                        "a CSV file among the models is not read",
+                        "read it as a source",
+                    ));
                 }
             } else if let Some(inside) = below(path, &manifest.analysis_paths) {
                 if let Some(stem) = inside.strip_suffix(".sql") {
-                    layout.analyses.push((path.clone(), stem.to_string(), text.clone()));
+                    layout
+                        .analyses
+                        .push((path.clone(), stem.to_string(), text.clone()));
                 }
             } else if below(path, &manifest.macro_paths).is_some() {
                 if sql {
@@ -161,17 +197,31 @@ fn check_folder(path: &str, text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     match folder {
-        "seeds" | "data" if file.ends_with(".csv") => {
-            Err(unsupported(path, "seeds are not supported yet", "read the file as a source with external_location"))
-        }
-        "snapshots" => Err(unsupported(path, "snapshots are not supported yet", "write the versions as a model")),
-        "tests" if file.ends_with(".sql") => {
-            Err(unsupported(path, "tests as SQL files are not supported yet", "declare tests under a column in YAML"))
-        }
+        "seeds" | "data" if file.ends_with(".csv") => Err(unsupported(
+            path,
+            "seeds are not supported yet",
+            "read the file as a source with external_location",
+        )),
+        "snapshots" => Err(unsupported(
+            path,
+            "snapshots are not supported yet",
+            "write the versions as a model",
+        )),
+        "tests" if file.ends_with(".sql") => Err(unsupported(
+            path,
+            "tests as SQL files are not supported yet",
+            "declare tests under a column in YAML",
+        )),
         "" if matches!(file, "packages.yml" | "dependencies.yml") => {
             let doc = Doc::parse(path, text)?;
-            match doc.root().get("packages").or_else(|| doc.root().get("projects")) {
-                Some(node) => Err(node.fail("packages are not supported yet").note("copy the macros you use to macros/")),
+            match doc
+                .root()
+                .get("packages")
+                .or_else(|| doc.root().get("projects"))
+            {
+                Some(node) => Err(node
+                    .fail("packages are not supported yet")
+                    .note("copy the macros you use to macros/")),
                 None => Ok(()),
             }
         }
@@ -180,7 +230,10 @@ fn check_folder(path: &str, text: &str) -> Result<(), Failure> {
 }
 
 fn unsupported(path: &str, cause: &str, way_out: &str) -> Failure {
-    Failure::new(FailureKind::Project, format!("cannot read {path}")).at(path, 0, 0).cause(cause).note(way_out)
+    Failure::new(FailureKind::Project, format!("cannot read {path}"))
+        .at(path, 0, 0)
+        .cause(cause)
+        .note(way_out)
 }
 
 fn read_yaml(
@@ -195,14 +248,24 @@ fn read_yaml(
         for node in model_nodes {
             let found = properties::model(&node, warnings)?;
             if let Some(other) = descriptions.iter().find(|d| d.name == found.name) {
-                return Err(found.stray.cause(format!("model {} is already described in {}", found.name, other.at)));
+                return Err(found.stray.cause(format!(
+                    "model {} is already described in {}",
+                    found.name, other.at
+                )));
             }
             descriptions.push(found);
         }
         for node in source_nodes {
             for found in source_yaml::source(&node, renderer, warnings)? {
-                if let Some(other) = sources.iter().find(|s| s.source_ref() == found.source_ref()) {
-                    return Err(node.fail(format!("source {} is already defined in {}", found.source_ref(), other.defined_at)));
+                if let Some(other) = sources
+                    .iter()
+                    .find(|s| s.source_ref() == found.source_ref())
+                {
+                    return Err(node.fail(format!(
+                        "source {} is already defined in {}",
+                        found.source_ref(),
+                        other.defined_at
+                    )));
                 }
                 sources.push(found);
             }
@@ -257,17 +320,26 @@ fn drafts(
 ) -> Result<Vec<Draft>, Failure> {
     let mut drafts: Vec<Draft> = vec![];
     let analyses = layout.analyses.iter().map(|file| (file, true));
-    for ((path, inside, text), is_analysis) in layout.models.iter().map(|file| (file, false)).chain(analyses) {
+    for ((path, inside, text), is_analysis) in layout
+        .models
+        .iter()
+        .map(|file| (file, false))
+        .chain(analyses)
+    {
         let stem = inside.rsplit('/').next().unwrap_or(inside);
         let fail = |cause: String| {
-            Failure::new(FailureKind::Project, format!("cannot read {path}")).at(path, 0, 0).cause(cause)
+            Failure::new(FailureKind::Project, format!("cannot read {path}"))
+                .at(path, 0, 0)
+                .cause(cause)
         };
         let name = identifier("the name of a model", stem).map_err(fail)?;
         if let Some(other) = drafts.iter().find(|d| d.name.as_str() == name) {
-            return Err(Failure::new(FailureKind::Project, format!("there are two models {name}"))
-                .at(path, 0, 0)
-                .cause(format!("the other is {}", other.path))
-                .note("names are unique in a project: rename one of the files"));
+            return Err(
+                Failure::new(FailureKind::Project, format!("there are two models {name}"))
+                    .at(path, 0, 0)
+                    .cause(format!("the other is {}", other.path))
+                    .note("names are unique in a project: rename one of the files"),
+            );
         }
         let described = descriptions.iter().find(|d| d.name == name);
         let mut settings = match is_analysis {
@@ -276,7 +348,10 @@ fn drafts(
         };
         settings.extend(&described.map(|d| d.settings.clone()).unwrap_or_default());
         let enabled_before = settings.enabled.unwrap_or(true);
-        let own = TableName { namespace: DEFAULT_NAMESPACE.into(), name: name.clone() };
+        let own = TableName {
+            namespace: DEFAULT_NAMESPACE.into(),
+            name: name.clone(),
+        };
         if enabled_before {
             let what = format!("cannot render model {name}");
             let rendered = renderer.model(path, text, &own, None, &what)?;
@@ -284,7 +359,10 @@ fn drafts(
         }
         drafts.push(Draft {
             table: TableName {
-                namespace: settings.schema.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
+                namespace: settings
+                    .schema
+                    .clone()
+                    .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
                 name: settings.alias.clone().unwrap_or_else(|| name.clone()),
             },
             enabled: settings.enabled.unwrap_or(true),
@@ -296,14 +374,21 @@ fn drafts(
         });
     }
     check_tables(&drafts)?;
-    let inside: Vec<Vec<&str>> = layout.models.iter().map(|(_, inside, _)| inside.split('/').collect()).collect();
+    let inside: Vec<Vec<&str>> = layout
+        .models
+        .iter()
+        .map(|(_, inside, _)| inside.split('/').collect())
+        .collect();
     manifest.check_used(&inside)?;
     let names = || drafts.iter().map(|d| d.name.as_str());
     match descriptions.iter().find(|d| !names().any(|n| n == d.name)) {
         None => Ok(drafts),
         Some(stray) => {
             let near = did_you_mean(&stray.name, names());
-            Err(stray.stray.clone().cause(format!("there is no model {}{near}", stray.name)))
+            Err(stray
+                .stray
+                .clone()
+                .cause(format!("there is no model {}{near}", stray.name)))
         }
     }
 }
@@ -330,20 +415,35 @@ fn check_tables(drafts: &[Draft]) -> Result<(), Failure> {
     let mut seen: BTreeMap<String, &Draft> = BTreeMap::new();
     for draft in drafts.iter().filter(|d| d.enabled && !d.is_analysis) {
         if let Some(other) = seen.insert(draft.table.to_string(), draft) {
-            return Err(Failure::new(FailureKind::Project, format!("two models are table {}", draft.table))
-                .at(&draft.path, 0, 0)
-                .cause(format!("the other is {}", other.path)));
+            return Err(Failure::new(
+                FailureKind::Project,
+                format!("two models are table {}", draft.table),
+            )
+            .at(&draft.path, 0, 0)
+            .cause(format!("the other is {}", other.path)));
         }
     }
     Ok(())
 }
 
 fn scope(drafts: &[Draft], sources: &[Source]) -> Scope {
-    let (on, off): (Vec<&Draft>, Vec<&Draft>) = drafts.iter().filter(|d| !d.is_analysis).partition(|d| d.enabled);
+    let (on, off): (Vec<&Draft>, Vec<&Draft>) = drafts
+        .iter()
+        .filter(|d| !d.is_analysis)
+        .partition(|d| d.enabled);
     Scope {
-        models: on.into_iter().map(|d| (d.name.clone(), d.table.clone())).collect(),
-        disabled: off.into_iter().map(|d| (d.name.clone(), d.path.clone())).collect(),
-        sources: sources.iter().map(|s| (s.source_ref(), s.table.clone())).collect(),
+        models: on
+            .into_iter()
+            .map(|d| (d.name.clone(), d.table.clone()))
+            .collect(),
+        disabled: off
+            .into_iter()
+            .map(|d| (d.name.clone(), d.path.clone()))
+            .collect(),
+        sources: sources
+            .iter()
+            .map(|s| (s.source_ref(), s.table.clone()))
+            .collect(),
     }
 }
 
@@ -352,18 +452,33 @@ fn check_relationships(project: &Project) -> Result<(), Failure> {
     for model in &project.models {
         for test in &model.tests {
             let cause = match &test.kind {
-                TestKind::Relationships { to: RelationshipTarget::Model(name), .. } if project.model(name).is_none() => {
-                    format!("there is no model {name}{}", did_you_mean(name.as_str(), project.models.iter().map(|m| m.name.as_str())))
+                TestKind::Relationships {
+                    to: RelationshipTarget::Model(name),
+                    ..
+                } if project.model(name).is_none() => {
+                    format!(
+                        "there is no model {name}{}",
+                        did_you_mean(
+                            name.as_str(),
+                            project.models.iter().map(|m| m.name.as_str())
+                        )
+                    )
                 }
-                TestKind::Relationships { to: RelationshipTarget::Source(source), .. } if project.source(source).is_none() => {
+                TestKind::Relationships {
+                    to: RelationshipTarget::Source(source),
+                    ..
+                } if project.source(source).is_none() => {
                     format!("there is no source {source}")
                 }
                 _ => continue,
             };
-            return Err(Failure::new(FailureKind::Project, format!("cannot read {}", test.at.file))
-                .at(&test.at.file, test.at.line, 0)
-                .model(model.table.to_string())
-                .cause(cause));
+            return Err(Failure::new(
+                FailureKind::Project,
+                format!("cannot read {}", test.at.file),
+            )
+            .at(&test.at.file, test.at.line, 0)
+            .model(model.table.to_string())
+            .cause(cause));
         }
     }
     Ok(())

@@ -107,7 +107,10 @@ pub struct Project {
 impl Project {
     /// The model or analysis of this name.
     pub fn model(&self, name: &ModelName) -> Option<&Model> {
-        self.models.iter().chain(&self.analyses).find(|m| m.name == *name)
+        self.models
+            .iter()
+            .chain(&self.analyses)
+            .find(|m| m.name == *name)
     }
 
     /// Models and analyses, each after those it refers to.
@@ -121,7 +124,9 @@ impl Project {
 
     /// The source that a model names.
     pub fn source(&self, source: &SourceRef) -> Option<&Source> {
-        self.sources.iter().find(|s| s.source_name == source.source_name && s.name == source.name)
+        self.sources
+            .iter()
+            .find(|s| s.source_name == source.source_name && s.name == source.name)
     }
 }
 
@@ -173,7 +178,13 @@ impl Model {
 
     /// Like [`Self::locate`], with the number of characters to underline.
     pub fn spot(&self, rendered_line: u32, rendered_column: u32, token: &str) -> super::Spot {
-        self.map.locate(&self.raw_sql, &self.sql, rendered_line, rendered_column, token)
+        self.map.locate(
+            &self.raw_sql,
+            &self.sql,
+            rendered_line,
+            rendered_column,
+            token,
+        )
     }
 }
 
@@ -219,8 +230,14 @@ pub enum TestKind {
     NotNull,
     Unique,
     /// `quote` false: the values are numbers or booleans.
-    AcceptedValues { values: Vec<String>, quote: bool },
-    Relationships { to: RelationshipTarget, field: String },
+    AcceptedValues {
+        values: Vec<String>,
+        quote: bool,
+    },
+    Relationships {
+        to: RelationshipTarget,
+        field: String,
+    },
 }
 
 impl TestKind {
@@ -275,7 +292,10 @@ impl Source {
 
     /// As models name it.
     pub fn source_ref(&self) -> SourceRef {
-        SourceRef { source_name: self.source_name.clone(), name: self.name.clone() }
+        SourceRef {
+            source_name: self.source_name.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -284,7 +304,11 @@ impl Source {
 #[serde(rename_all = "snake_case")]
 pub enum SourceLocation {
     /// Files that match a pattern: an absolute path or `s3://bucket/…`, with `*`, `**`, `?` and `[…]` in any segment.
-    Files { pattern: String, format: FileFormat, options: FileOptions },
+    Files {
+        pattern: String,
+        format: FileFormat,
+        options: FileOptions,
+    },
     /// An Iceberg table of the catalog.
     Iceberg { table: TableName },
 }

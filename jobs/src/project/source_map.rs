@@ -57,7 +57,10 @@ pub fn mark(template: &str) -> Option<Marked> {
             put(&mut out, at, true);
         }
     }
-    Some(Marked { template: out, marks })
+    Some(Marked {
+        template: out,
+        marks,
+    })
 }
 
 /// The length in bytes of the tag that `rest` starts with, quotes respected.
@@ -111,24 +114,47 @@ pub struct Spot {
 impl SourceMap {
     /// Compares what the template and the marked template gave.
     pub fn new(rendered: &str, marked: &Marked, marked_rendered: &str) -> Self {
-        let Some(places) = follow(marked, marked_rendered) else { return Self::default() };
+        let Some(places) = follow(marked, marked_rendered) else {
+            return Self::default();
+        };
         let mut places = places.into_iter();
         let mut breaks: Vec<Break> = vec![];
         for (at, c) in rendered.char_indices().filter(|(_, c)| !c.is_whitespace()) {
-            let Some((_, offset, literal)) = places.next().filter(|(d, ..)| *d == c) else { return Self::default() };
+            let Some((_, offset, literal)) = places.next().filter(|(d, ..)| *d == c) else {
+                return Self::default();
+            };
             let goes_on = breaks.last().is_some_and(|b| {
                 b.literal == literal
-                    && if literal { at - b.rendered == offset.wrapping_sub(b.offset) } else { b.offset == offset }
+                    && if literal {
+                        at - b.rendered == offset.wrapping_sub(b.offset)
+                    } else {
+                        b.offset == offset
+                    }
             });
             if !goes_on {
-                breaks.push(Break { rendered: at, offset, literal });
+                breaks.push(Break {
+                    rendered: at,
+                    offset,
+                    literal,
+                });
             }
         }
-        if places.next().is_some() { Self::default() } else { Self { breaks } }
+        if places.next().is_some() {
+            Self::default()
+        } else {
+            Self { breaks }
+        }
     }
 
     /// The template's place for a 1-based place in the rendered SQL. `token` is the text that stands there.
-    pub fn locate(&self, template: &str, rendered: &str, line: u32, column: u32, token: &str) -> Spot {
+    pub fn locate(
+        &self,
+        template: &str,
+        rendered: &str,
+        line: u32,
+        column: u32,
+        token: &str,
+    ) -> Spot {
         let span = token.chars().count().max(1) as u32;
         let Some(at) = offset_of(rendered, line, column) else {
             return by_text(template, rendered, line, token, span);
@@ -139,7 +165,10 @@ impl SourceMap {
         };
         if found.literal {
             // Blanks at the end of a stretch may be gone from the template's line; never run past its end.
-            let offset = floor_char(template, (found.offset + at - found.rendered).min(template.len()));
+            let offset = floor_char(
+                template,
+                (found.offset + at - found.rendered).min(template.len()),
+            );
             return spot(template, offset, span);
         }
         let rest = &template[found.offset..];
@@ -150,14 +179,21 @@ impl SourceMap {
             return spot(template, found.offset + inside, span);
         }
         let on_line = rest[..length].lines().next().unwrap_or_default();
-        spot(template, found.offset, on_line.chars().count().max(1) as u32)
+        spot(
+            template,
+            found.offset,
+            on_line.chars().count().max(1) as u32,
+        )
     }
 }
 
 /// The characters of marked output that are not blanks, each with its offset in the template.
 fn follow(marked: &Marked, output: &str) -> Option<Vec<(char, usize, bool)>> {
     let mut places = vec![];
-    let mut current = Mark { offset: 0, literal: true };
+    let mut current = Mark {
+        offset: 0,
+        literal: true,
+    };
     let mut chars = output.chars();
     while let Some(c) = chars.next() {
         if c == OPEN {
@@ -179,7 +215,10 @@ fn offset_of(text: &str, line: u32, column: u32) -> Option<usize> {
     let mut start = 0;
     for (n, content) in text.split_inclusive('\n').enumerate() {
         if n + 1 == line as usize {
-            let inside = content.char_indices().nth((column as usize).saturating_sub(1)).map_or(content.len(), |(i, _)| i);
+            let inside = content
+                .char_indices()
+                .nth((column as usize).saturating_sub(1))
+                .map_or(content.len(), |(i, _)| i);
             return Some(start + inside);
         }
         start += content.len();
@@ -191,7 +230,13 @@ fn offset_of(text: &str, line: u32, column: u32) -> Option<usize> {
 pub fn spot(text: &str, offset: usize, span: u32) -> Spot {
     let before = &text[..floor_char(text, offset.min(text.len()))];
     let line = before.matches('\n').count() as u32 + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u32 + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count() as u32
+        + 1;
     Spot { line, column, span }
 }
 
@@ -204,13 +249,35 @@ fn floor_char(text: &str, mut offset: usize) -> usize {
 
 /// Without a map: the line that reads the same, else the first that holds the token, else the line of that number.
 fn by_text(template: &str, rendered: &str, line: u32, token: &str, span: u32) -> Spot {
-    let wanted = rendered.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
-    let same = template.lines().position(|l| !wanted.is_empty() && l.trim() == wanted);
-    let holds = || template.lines().position(|l| !token.is_empty() && l.contains(token));
+    let wanted = rendered
+        .lines()
+        .nth((line as usize).saturating_sub(1))
+        .unwrap_or_default()
+        .trim();
+    let same = template
+        .lines()
+        .position(|l| !wanted.is_empty() && l.trim() == wanted);
+    let holds = || {
+        template
+            .lines()
+            .position(|l| !token.is_empty() && l.contains(token))
+    };
     let last = template.lines().count().max(1);
-    let found = same.or_else(holds).unwrap_or((line as usize).clamp(1, last) - 1);
+    let found = same
+        .or_else(holds)
+        .unwrap_or((line as usize).clamp(1, last) - 1);
     let text = template.lines().nth(found).unwrap_or_default();
-    let inside = if token.is_empty() { None } else { text.find(token) };
-    let column = inside.map_or(text.len() - text.trim_start().len(), |i| text[..i].chars().count());
-    Spot { line: found as u32 + 1, column: column as u32 + 1, span }
+    let inside = if token.is_empty() {
+        None
+    } else {
+        text.find(token)
+    };
+    let column = inside.map_or(text.len() - text.trim_start().len(), |i| {
+        text[..i].chars().count()
+    });
+    Spot {
+        line: found as u32 + 1,
+        column: column as u32 + 1,
+        span,
+    }
 }

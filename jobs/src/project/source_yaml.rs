@@ -15,13 +15,30 @@ use super::yaml::Node;
 
 /// Keys of a source or of its table that say nothing about where it is.
 const IGNORED: [&str; 12] = [
-    "name", "schema", "identifier", "description", "tables", "columns", "loader", "loaded_at_field", "loaded_at_query",
-    "freshness", "tags", "quoting",
+    "name",
+    "schema",
+    "identifier",
+    "description",
+    "tables",
+    "columns",
+    "loader",
+    "loaded_at_field",
+    "loaded_at_query",
+    "freshness",
+    "tags",
+    "quoting",
 ];
 
 /// Keys that may stand in `meta`, `config`, `config.meta` or directly.
 const SETTINGS: [&str; 9] = [
-    "external_location", "format", "delimiter", "header", "compression", "null_values", "quote", "strict_columns",
+    "external_location",
+    "format",
+    "delimiter",
+    "header",
+    "compression",
+    "null_values",
+    "quote",
+    "strict_columns",
     "newlines_in_values",
 ];
 
@@ -30,54 +47,88 @@ const SETTINGS: [&str; 9] = [
 /// `external_location` is looked for at the table, then at the source; Jinja is rendered, then `{name}` and
 /// `{identifier}` are filled in. It must be an absolute path or `s3://…`: the server does not know the client's
 /// folder. (The client makes the variable `input` absolute before it submits.)
-pub fn source(node: &Node<'_>, renderer: &Renderer, warnings: &mut Vec<String>) -> Result<Vec<Source>, Failure> {
-    let name = node.get("name").ok_or_else(|| node.fail("a source needs a name"))?;
+pub fn source(
+    node: &Node<'_>,
+    renderer: &Renderer,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Source>, Failure> {
+    let name = node
+        .get("name")
+        .ok_or_else(|| node.fail("a source needs a name"))?;
     let source_name = name.text()?;
     let schema = match node.get("schema") {
         Some(schema) => {
-            let text = renderer.value(&schema.text()?).map_err(|cause| schema.fail(cause))?;
+            let text = renderer
+                .value(&schema.text()?)
+                .map_err(|cause| schema.fail(cause))?;
             identifier("schema", &text).map_err(|cause| schema.fail(cause))?
         }
         None => identifier("source", &source_name).map_err(|cause| name.fail(cause))?,
     };
     let common = settings(node)?;
-    let tables = node.get("tables").ok_or_else(|| node.fail(format!("source {source_name} has no tables")))?;
+    let tables = node
+        .get("tables")
+        .ok_or_else(|| node.fail(format!("source {source_name} has no tables")))?;
     let mut sources: Vec<Source> = vec![];
     for table in tables.items()? {
-        let name_node = table.get("name").ok_or_else(|| table.fail("a table needs a name"))?;
+        let name_node = table
+            .get("name")
+            .ok_or_else(|| table.fail("a table needs a name"))?;
         let name = name_node.text()?;
         if sources.iter().any(|s| s.name == name) {
             return Err(name_node.fail(format!("source {source_name} has table {name} twice")));
         }
         let identifier = match table.get("identifier") {
             Some(node) => {
-                let text = renderer.value(&node.text()?).map_err(|cause| node.fail(cause))?;
+                let text = renderer
+                    .value(&node.text()?)
+                    .map_err(|cause| node.fail(cause))?;
                 identifier("identifier", &text).map_err(|cause| node.fail(cause))?
             }
             None => identifier("table", &name).map_err(|cause| name_node.fail(cause))?,
         };
         let mut found = common.clone();
         found.extend(settings(&table)?);
-        let table_name = TableName { namespace: schema.clone(), name: identifier.clone() };
+        let table_name = TableName {
+            namespace: schema.clone(),
+            name: identifier.clone(),
+        };
         let mut tests = vec![];
         sources.push(Source {
             location: match found.get("external_location") {
                 Some(location) => files(location, &found, &name, &identifier, renderer)?,
-                None => SourceLocation::Iceberg { table: table_name.clone() },
+                None => SourceLocation::Iceberg {
+                    table: table_name.clone(),
+                },
             },
             table: table_name,
-            description: table.get("description").map(|d| d.text()).transpose()?.unwrap_or_default().trim().to_string(),
+            description: table
+                .get("description")
+                .map(|d| d.text())
+                .transpose()?
+                .unwrap_or_default()
+                .trim()
+                .to_string(),
             columns: match table.get("columns") {
                 Some(node) => columns(&node, &mut tests, warnings)?,
                 None => vec![],
             },
-            strict_columns: found.get("strict_columns").map_or(Ok(false), |s| s.boolean())?,
-            defined_at: Place { file: node.file().to_string(), line: name_node.line() },
+            strict_columns: found
+                .get("strict_columns")
+                .map_or(Ok(false), |s| s.boolean())?,
+            defined_at: Place {
+                file: node.file().to_string(),
+                line: name_node.line(),
+            },
             source_name: source_name.clone(),
             name,
         });
         if !tests.is_empty() {
-            warnings.push(format!("{}:{}: tests of sources are not run", table.file(), table.line()));
+            warnings.push(format!(
+                "{}:{}: tests of sources are not run",
+                table.file(),
+                table.line()
+            ));
         }
     }
     Ok(sources)
@@ -88,8 +139,16 @@ fn settings<'a>(node: &Node<'a>) -> Result<BTreeMap<String, Node<'a>>, Failure> 
     let mut found = BTreeMap::new();
     let config = node.get("config");
     let config_meta = config.as_ref().and_then(|c| c.get("meta"));
-    let places = [(Some(node.clone()), true), (node.get("meta"), false), (config, true), (config_meta, false)];
-    for (place, strict) in places.into_iter().filter_map(|(place, strict)| Some((place?, strict))) {
+    let places = [
+        (Some(node.clone()), true),
+        (node.get("meta"), false),
+        (config, true),
+        (config_meta, false),
+    ];
+    for (place, strict) in places
+        .into_iter()
+        .filter_map(|(place, strict)| Some((place?, strict)))
+    {
         for (key, value) in place.entries()? {
             match key.as_str() {
                 k if SETTINGS.contains(&k) => {
@@ -106,9 +165,17 @@ fn settings<'a>(node: &Node<'a>) -> Result<BTreeMap<String, Node<'a>>, Failure> 
                 }
                 "meta" | "config" | "enabled" | "docs" => {}
                 "tests" | "data_tests" => return Err(value.fail("tests belong under a column")),
-                "database" | "overrides" => return Err(value.fail(format!("{key} is not supported yet"))),
+                "database" | "overrides" => {
+                    return Err(value.fail(format!("{key} is not supported yet")));
+                }
                 k if strict && !IGNORED.contains(&k) => {
-                    let near = did_you_mean(k, SETTINGS.into_iter().chain(IGNORED).chain(["options", "meta", "config"]));
+                    let near = did_you_mean(
+                        k,
+                        SETTINGS
+                            .into_iter()
+                            .chain(IGNORED)
+                            .chain(["options", "meta", "config"]),
+                    );
                     return Err(value.fail(format!("a source has no key {k}{near}")));
                 }
                 _ => {}
@@ -125,12 +192,20 @@ fn files(
     identifier: &str,
     renderer: &Renderer,
 ) -> Result<SourceLocation, Failure> {
-    let text = renderer.value(&location.text()?).map_err(|cause| location.fail(cause))?;
-    let pattern = text.replace("{name}", name).replace("{identifier}", identifier).trim().to_string();
+    let text = renderer
+        .value(&location.text()?)
+        .map_err(|cause| location.fail(cause))?;
+    let pattern = text
+        .replace("{name}", name)
+        .replace("{identifier}", identifier)
+        .trim()
+        .to_string();
     match pattern.split_once("://") {
         Some(("s3" | "file", _)) => {}
         Some((scheme, _)) => {
-            return Err(location.fail(format!("{scheme}:// is not supported yet; use a path or s3://")));
+            return Err(location.fail(format!(
+                "{scheme}:// is not supported yet; use a path or s3://"
+            )));
         }
         None if pattern.starts_with('/') => {}
         None => {
@@ -148,27 +223,45 @@ fn files(
     options.compression = compression;
     let word = match settings.get("format") {
         Some(format) => format.text()?.to_lowercase(),
-        None => stem.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map_or("", |(_, e)| e).to_lowercase(),
+        None => stem
+            .rsplit('/')
+            .next()
+            .and_then(|file| file.rsplit_once('.'))
+            .map_or("", |(_, e)| e)
+            .to_lowercase(),
     };
     let format = match word.as_str() {
         "parquet" => FileFormat::Parquet,
         "csv" | "tsv" => FileFormat::Csv,
         "json" | "jsonl" | "ndjson" => FileFormat::Json,
-        "" => return Err(location.fail(format!("cannot tell the format of {pattern}")).note("add format: parquet, csv or json")),
+        "" => {
+            return Err(location
+                .fail(format!("cannot tell the format of {pattern}"))
+                .note("add format: parquet, csv or json"));
+        }
         other => {
             let near = did_you_mean(other, ["parquet", "csv", "json", "jsonl", "ndjson"]);
             let node = settings.get("format").unwrap_or(location);
-            return Err(node.fail(format!("format {other} is not supported; parquet, csv and json are{near}")));
+            return Err(node.fail(format!(
+                "format {other} is not supported; parquet, csv and json are{near}"
+            )));
         }
     };
     if word == "tsv" {
         options.delimiter = b'\t';
     }
     read_options(settings, &mut options)?;
-    Ok(SourceLocation::Files { pattern, format, options })
+    Ok(SourceLocation::Files {
+        pattern,
+        format,
+        options,
+    })
 }
 
-fn read_options(settings: &BTreeMap<String, Node<'_>>, options: &mut FileOptions) -> Result<(), Failure> {
+fn read_options(
+    settings: &BTreeMap<String, Node<'_>>,
+    options: &mut FileOptions,
+) -> Result<(), Failure> {
     let byte = |node: &Node<'_>, what: &str| match node.text()?.as_str() {
         "\\t" | "tab" => Ok(b'\t'),
         text if text.len() == 1 => Ok(text.as_bytes()[0]),
@@ -187,7 +280,11 @@ fn read_options(settings: &BTreeMap<String, Node<'_>>, options: &mut FileOptions
         options.newlines_in_values = node.boolean()?;
     }
     if let Some(node) = settings.get("null_values") {
-        options.null_values = node.texts()?.into_iter().filter(|v| !v.is_empty()).collect();
+        options.null_values = node
+            .texts()?
+            .into_iter()
+            .filter(|v| !v.is_empty())
+            .collect();
     }
     if let Some(node) = settings.get("compression") {
         options.compression = match node.text()?.to_lowercase().as_str() {
@@ -195,7 +292,11 @@ fn read_options(settings: &BTreeMap<String, Node<'_>>, options: &mut FileOptions
             "gzip" | "gz" => Compression::Gzip,
             "zstd" | "zst" => Compression::Zstd,
             "auto" => options.compression,
-            other => return Err(node.fail(format!("compression {other} is not supported; none, gzip and zstd are"))),
+            other => {
+                return Err(node.fail(format!(
+                    "compression {other} is not supported; none, gzip and zstd are"
+                )));
+            }
         };
     }
     Ok(())

@@ -34,13 +34,18 @@ fn closeness(wanted: &str, candidate: &str) -> f64 {
     let edits = strsim::normalized_damerau_levenshtein(wanted, candidate);
     let winkler = strsim::jaro_winkler(wanted, candidate) - 0.1;
     let contained = if wanted.len() >= 4
-        && (candidate.ends_with(&format!("_{wanted}")) || candidate.starts_with(&format!("{wanted}_")))
+        && (candidate.ends_with(&format!("_{wanted}"))
+            || candidate.starts_with(&format!("{wanted}_")))
     {
         0.8
     } else {
         0.0
     };
     // One slip in a short name weighs too much above.
-    let slip = if wanted.len() >= 3 && strsim::damerau_levenshtein(wanted, candidate) == 1 { 0.76 } else { 0.0 };
+    let slip = if wanted.len() >= 3 && strsim::damerau_levenshtein(wanted, candidate) == 1 {
+        0.76
+    } else {
+        0.0
+    };
     edits.max(winkler).max(contained).max(slip)
 }

@@ -29,20 +29,37 @@ struct Place {
 impl Doc {
     /// Parses `text`. The failure names file, line and column of a syntax error.
     pub fn parse(path: &str, text: &str) -> Result<Self, Failure> {
-        let value: Value = serde_yaml::from_str(text).map_err(|error| syntax_failure(path, text, &error))?;
-        Ok(Self { path: path.to_string(), text: text.to_string(), value, places: places(text) })
+        let value: Value =
+            serde_yaml::from_str(text).map_err(|error| syntax_failure(path, text, &error))?;
+        Ok(Self {
+            path: path.to_string(),
+            text: text.to_string(),
+            value,
+            places: places(text),
+        })
     }
 
     /// The whole document.
     pub fn root(&self) -> Node<'_> {
-        Node { doc: self, value: &self.value, path: String::new() }
+        Node {
+            doc: self,
+            value: &self.value,
+            path: String::new(),
+        }
     }
 }
 
 fn syntax_failure(path: &str, text: &str, error: &serde_yaml::Error) -> Failure {
     let full = error.to_string();
-    let cause = full.split(" at line ").next().unwrap_or(&full).trim_end_matches(',').to_string();
-    let (line, column) = error.location().map_or((1, 1), |l| (l.line() as u32, l.column() as u32));
+    let cause = full
+        .split(" at line ")
+        .next()
+        .unwrap_or(&full)
+        .trim_end_matches(',')
+        .to_string();
+    let (line, column) = error
+        .location()
+        .map_or((1, 1), |l| (l.line() as u32, l.column() as u32));
     let mut failure = Failure::new(FailureKind::Project, format!("cannot read {path}"))
         .at(path, line, column)
         .snippet_of(text, 1)
@@ -65,7 +82,11 @@ impl<'a> Node<'a> {
     /// The value under `key`, if this is a mapping that has it and it is not null.
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = self.value.as_mapping()?.get(key)?;
-        (!value.is_null()).then(|| Node { doc: self.doc, value, path: child(&self.path, key) })
+        (!value.is_null()).then(|| Node {
+            doc: self.doc,
+            value,
+            path: child(&self.path, key),
+        })
     }
 
     /// The entries of a mapping, in the order of the file; null is an empty mapping.
@@ -77,7 +98,14 @@ impl<'a> Node<'a> {
                 .map(|(key, value)| {
                     let key = scalar(key).ok_or_else(|| self.fail("a key must be text"))?;
                     let path = child(&self.path, &key);
-                    Ok((key, Node { doc: self.doc, value, path }))
+                    Ok((
+                        key,
+                        Node {
+                            doc: self.doc,
+                            value,
+                            path,
+                        },
+                    ))
                 })
                 .collect(),
             _ => Err(self.fail("expected keys and values here")),
@@ -91,7 +119,11 @@ impl<'a> Node<'a> {
             Value::Sequence(list) => Ok(list
                 .iter()
                 .enumerate()
-                .map(|(i, value)| Node { doc: self.doc, value, path: child(&self.path, &format!("#{i}")) })
+                .map(|(i, value)| Node {
+                    doc: self.doc,
+                    value,
+                    path: child(&self.path, &format!("#{i}")),
+                })
                 .collect()),
             _ => Err(self.fail("expected a list here (lines starting with -)")),
         }
@@ -143,10 +175,13 @@ impl<'a> Node<'a> {
     /// A failure at this place.
     pub fn fail(&self, cause: impl Into<String>) -> Failure {
         let place = self.place();
-        Failure::new(FailureKind::Project, format!("cannot read {}", self.doc.path))
-            .at(&self.doc.path, place.line, place.column)
-            .snippet_of(&self.doc.text, place.span)
-            .cause(cause)
+        Failure::new(
+            FailureKind::Project,
+            format!("cannot read {}", self.doc.path),
+        )
+        .at(&self.doc.path, place.line, place.column)
+        .snippet_of(&self.doc.text, place.span)
+        .cause(cause)
     }
 
     fn place(&self) -> Place {
@@ -157,7 +192,13 @@ impl<'a> Node<'a> {
             }
             match path.rfind('\u{1}') {
                 Some(cut) => path = &path[..cut],
-                None => return Place { line: 1, column: 1, span: 1 },
+                None => {
+                    return Place {
+                        line: 1,
+                        column: 1,
+                        span: 1,
+                    };
+                }
             }
         }
     }
@@ -218,12 +259,25 @@ fn places(text: &str) -> HashMap<String, Place> {
                     levels.pop();
                 }
                 match levels.last_mut() {
-                    Some(Level { indent, at: At::Item(n) }) if *indent == column => *n += 1,
-                    _ => levels.push(Level { indent: column, at: At::Item(0) }),
+                    Some(Level {
+                        indent,
+                        at: At::Item(n),
+                    }) if *indent == column => *n += 1,
+                    _ => levels.push(Level {
+                        indent: column,
+                        at: At::Item(0),
+                    }),
                 }
                 let inner = rest[1..].trim_start();
                 column += rest.len() - inner.len();
-                note(&mut found, &levels, number, line, column, inner.chars().count());
+                note(
+                    &mut found,
+                    &levels,
+                    number,
+                    line,
+                    column,
+                    inner.chars().count(),
+                );
                 if inner.is_empty() {
                     break;
                 }
@@ -240,8 +294,14 @@ fn places(text: &str) -> HashMap<String, Place> {
                 levels.pop();
             }
             match levels.last_mut() {
-                Some(Level { indent, at: At::Key(k) }) if *indent == column => *k = key,
-                _ => levels.push(Level { indent: column, at: At::Key(key) }),
+                Some(Level {
+                    indent,
+                    at: At::Key(k),
+                }) if *indent == column => *k = key,
+                _ => levels.push(Level {
+                    indent: column,
+                    at: At::Key(key),
+                }),
             }
             note(&mut found, &levels, number, line, column, length);
             if value.starts_with('|') || value.starts_with('>') {
@@ -263,12 +323,20 @@ fn note(
     column: usize,
     span: usize,
 ) {
-    let path = levels.iter().fold(String::new(), |path, level| match &level.at {
-        At::Key(key) => child(&path, key),
-        At::Item(n) => child(&path, &format!("#{n}")),
-    });
-    let column = line.get(..column).map_or(column, |before| before.chars().count());
-    let place = Place { line: number as u32 + 1, column: column as u32 + 1, span: span.max(1) as u32 };
+    let path = levels
+        .iter()
+        .fold(String::new(), |path, level| match &level.at {
+            At::Key(key) => child(&path, key),
+            At::Item(n) => child(&path, &format!("#{n}")),
+        });
+    let column = line
+        .get(..column)
+        .map_or(column, |before| before.chars().count());
+    let place = Place {
+        line: number as u32 + 1,
+        column: column as u32 + 1,
+        span: span.max(1) as u32,
+    };
     found.entry(path).or_insert(place);
 }
 
@@ -283,9 +351,16 @@ fn key_of(rest: &str) -> Option<(String, usize, &str)> {
     if rest.starts_with(['{', '[', '#', '&', '*', '!', '|', '>']) {
         return None;
     }
-    let colon = rest.match_indices(':').map(|(i, _)| i).find(|i| matches!(rest[i + 1..].chars().next(), None | Some(' ')))?;
+    let colon = rest
+        .match_indices(':')
+        .map(|(i, _)| i)
+        .find(|i| matches!(rest[i + 1..].chars().next(), None | Some(' ')))?;
     let key = rest[..colon].trim_end();
-    Some((key.to_string(), key.chars().count(), rest[colon + 1..].trim()))
+    Some((
+        key.to_string(),
+        key.chars().count(),
+        rest[colon + 1..].trim(),
+    ))
 }
 
 /// A value that goes on over several lines: a quote, or brackets so deep.
@@ -348,7 +423,9 @@ mod tests {
         assert_eq!(columns[0].get("data_type").unwrap().line(), 8);
         assert_eq!(columns[1].get("data_type").unwrap().line(), 9);
         assert_eq!(models[1].get("name").unwrap().line(), 10);
-        let z = models[1].get("columns").unwrap().items().unwrap()[0].get("name").unwrap();
+        let z = models[1].get("columns").unwrap().items().unwrap()[0]
+            .get("name")
+            .unwrap();
         assert_eq!(z.line(), 12);
     }
 
@@ -356,7 +433,10 @@ mod tests {
     fn a_syntax_error_has_file_line_and_column() {
         let failure = Doc::parse("models/a.yml", "models:\n  - name: a\n   bad: x\n").unwrap_err();
         assert_eq!(failure.file.as_deref(), Some("models/a.yml"));
-        assert_eq!((failure.line, failure.message.as_str()), (3, "cannot read models/a.yml"));
+        assert_eq!(
+            (failure.line, failure.message.as_str()),
+            (3, "cannot read models/a.yml")
+        );
         assert!(!failure.cause.contains("line"), "{}", failure.cause);
     }
 }

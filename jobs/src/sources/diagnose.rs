@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chrono::Utc;
 use datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal, string_to_datetime};
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
-    Time64MicrosecondType,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Schema, Time64MicrosecondType,
 };
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
@@ -26,14 +26,31 @@ use super::{file_shapes, listing, types};
 /// `None` if the error is of another kind or nothing is found: then the error itself is all there is to tell.
 pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> Option<Failure> {
     let error = error.to_lowercase();
-    let signs = ["pars", "cast", "csv", "json", "decod", "utf-8", "utf8", "fields", "unequal length", "expected "];
+    let signs = [
+        "pars",
+        "cast",
+        "csv",
+        "json",
+        "decod",
+        "utf-8",
+        "utf8",
+        "fields",
+        "unequal length",
+        "expected ",
+    ];
     if !signs.iter().any(|s| error.contains(s)) {
         return None;
     }
     for source in read {
         let found = match &source.location {
-            SourceLocation::Files { format: FileFormat::Csv, .. } => diagnose_csv(source, stores).await,
-            SourceLocation::Files { format: FileFormat::Json, .. } => diagnose_json(source, stores).await,
+            SourceLocation::Files {
+                format: FileFormat::Csv,
+                ..
+            } => diagnose_csv(source, stores).await,
+            SourceLocation::Files {
+                format: FileFormat::Json,
+                ..
+            } => diagnose_json(source, stores).await,
             _ => None,
         };
         if found.is_some() {
@@ -54,7 +71,14 @@ pub async fn diagnose_json(source: &Source, stores: &ObjectStores) -> Option<Fai
 }
 
 async fn scan(source: &Source, stores: &ObjectStores, wanted: FileFormat) -> Option<Failure> {
-    let SourceLocation::Files { pattern, format, options } = &source.location else { return None };
+    let SourceLocation::Files {
+        pattern,
+        format,
+        options,
+    } = &source.location
+    else {
+        return None;
+    };
     if *format != wanted {
         return None;
     }
@@ -75,10 +99,21 @@ async fn scan(source: &Source, stores: &ObjectStores, wanted: FileFormat) -> Opt
     for file in files {
         let columns = wanted_types(file, &shape);
         let (sender, chunks) = mpsc::channel(8);
-        let stream = listing.store.get(&file.meta.location).await.ok()?.into_stream();
+        let stream = listing
+            .store
+            .get(&file.meta.location)
+            .await
+            .ok()?
+            .into_stream();
         let options = options.clone();
         let look = tokio::task::spawn_blocking(move || {
-            let bytes = unpacked(Chunks { chunks, now: Bytes::new() }, options.compression)?;
+            let bytes = unpacked(
+                Chunks {
+                    chunks,
+                    now: Bytes::new(),
+                },
+                options.compression,
+            )?;
             match wanted {
                 FileFormat::Csv => bad_cell(bytes, &columns, &options),
                 _ => bad_line(bytes, &columns),
@@ -100,9 +135,17 @@ fn wanted_types(file: &FileShape, shape: &Shape) -> Schema {
     });
     let mut fields: Vec<_> = fields.collect();
     // A JSON column may first come up far behind the beginning.
-    for column in shape.columns.iter().filter(|c| !c.from_path && file.first_line.is_empty()) {
+    for column in shape
+        .columns
+        .iter()
+        .filter(|c| !c.from_path && file.first_line.is_empty())
+    {
         if !fields.iter().any(|f| *f.name() == column.name) {
-            fields.push(datafusion::arrow::datatypes::Field::new(&column.name, column.data_type.clone(), true));
+            fields.push(datafusion::arrow::datatypes::Field::new(
+                &column.name,
+                column.data_type.clone(),
+                true,
+            ));
         }
     }
     Schema::new(fields)
@@ -119,18 +162,28 @@ struct Bad {
 }
 
 fn tell(source: &Source, file: &FileShape, bad: &Bad) -> Failure {
-    let place = format!("source {}, row {}", source.source_ref(), with_commas(bad.row));
+    let place = format!(
+        "source {}, row {}",
+        source.source_ref(),
+        with_commas(bad.row)
+    );
     let failure = Failure::new(FailureKind::Source, format!("{place}: {}", bad.what)).at(
         &file.shown,
         u32::try_from(bad.line).unwrap_or(0),
         0,
     );
-    let Some(name) = &bad.column else { return failure.note("fix the file") };
+    let Some(name) = &bad.column else {
+        return failure.note("fix the file");
+    };
     match source.columns.iter().find(|c| c.name == *name) {
-        Some(column) if column.data_type.is_some() => {
-            failure.note(format!("fix the file, or correct data_type in {}", column.at))
-        }
-        _ => failure.note(format!("fix the file, or declare the data_type of {name} in {}", source.defined_at)),
+        Some(column) if column.data_type.is_some() => failure.note(format!(
+            "fix the file, or correct data_type in {}",
+            column.at
+        )),
+        _ => failure.note(format!(
+            "fix the file, or declare the data_type of {name} in {}",
+            source.defined_at
+        )),
     }
 }
 
@@ -148,7 +201,14 @@ fn bad_cell(bytes: impl Read, columns: &Schema, options: &FileOptions) -> Option
         match reader.read_byte_record(&mut record) {
             Ok(true) => row += 1,
             Ok(false) => return None,
-            Err(error) => return Some(Bad { row: row + 1, line, column: None, what: error.to_string() }),
+            Err(error) => {
+                return Some(Bad {
+                    row: row + 1,
+                    line,
+                    column: None,
+                    what: error.to_string(),
+                });
+            }
         }
         // The reader stands behind the header until its first record is read.
         let line = record.position().map_or(line, csv::Position::line);
@@ -156,18 +216,41 @@ fn bad_cell(bytes: impl Read, columns: &Schema, options: &FileOptions) -> Option
         let wanted = columns.fields().len();
         if there != wanted {
             let what = format!("{there} fields, the file has {wanted} columns");
-            return Some(Bad { row, line, column: None, what });
+            return Some(Bad {
+                row,
+                line,
+                column: None,
+                what,
+            });
         }
         for (cell, field) in record.iter().zip(columns.fields()) {
             let column = || Some(field.name().clone());
             let Ok(text) = std::str::from_utf8(cell) else {
-                return Some(Bad { row, line, column: None, what: format!("{} is not UTF-8 text", field.name()) });
+                return Some(Bad {
+                    row,
+                    line,
+                    column: None,
+                    what: format!("{} is not UTF-8 text", field.name()),
+                });
             };
-            if text.is_empty() || options.null_values.iter().any(|n| n == text) || fits(text, field.data_type()) {
+            if text.is_empty()
+                || options.null_values.iter().any(|n| n == text)
+                || fits(text, field.data_type())
+            {
                 continue;
             }
-            let what = format!("{} is not {}: {}", field.name(), called(text, field.data_type()), quoted(text));
-            return Some(Bad { row, line, column: column(), what });
+            let what = format!(
+                "{} is not {}: {}",
+                field.name(),
+                called(text, field.data_type()),
+                quoted(text)
+            );
+            return Some(Bad {
+                row,
+                line,
+                column: column(),
+                what,
+            });
         }
     }
 }
@@ -175,7 +258,9 @@ fn bad_cell(bytes: impl Read, columns: &Schema, options: &FileOptions) -> Option
 /// Whether the reader of CSV takes `text` for a value of the type.
 fn fits(text: &str, wanted: &DataType) -> bool {
     match wanted {
-        DataType::Boolean => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+        DataType::Boolean => {
+            text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
+        }
         DataType::Int8 => Int8Type::parse(text).is_some(),
         DataType::Int16 => Int16Type::parse(text).is_some(),
         DataType::Int32 => Int32Type::parse(text).is_some(),
@@ -194,7 +279,11 @@ fn fits(text: &str, wanted: &DataType) -> bool {
 fn called(text: &str, wanted: &DataType) -> String {
     let digits = text.trim_start_matches(['-', '+']);
     if wanted.is_integer() && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-        let article = if *wanted == DataType::Int32 { "an" } else { "a" };
+        let article = if *wanted == DataType::Int32 {
+            "an"
+        } else {
+            "a"
+        };
         return format!("{article} {} (too large)", types::sql(wanted));
     }
     types::called(wanted)
@@ -210,17 +299,34 @@ fn bad_line(bytes: impl Read, columns: &Schema) -> Option<Bad> {
             continue;
         }
         row += 1;
-        let bad = |column: Option<String>, what: String| Some(Bad { row, line, column, what });
+        let bad = |column: Option<String>, what: String| {
+            Some(Bad {
+                row,
+                line,
+                column,
+                what,
+            })
+        };
         let object = match serde_json::from_slice(text) {
             Ok(serde_json::Value::Object(object)) => object,
             Ok(_) => return bad(None, "the line is no JSON object".into()),
-            Err(error) => return bad(None, format!("the line is not JSON: {}", json_cause(&error))),
+            Err(error) => {
+                return bad(
+                    None,
+                    format!("the line is not JSON: {}", json_cause(&error)),
+                );
+            }
         };
         for field in columns.fields() {
-            let Some(value) = object.get(field.name()) else { continue };
+            let Some(value) = object.get(field.name()) else {
+                continue;
+            };
             if let Some((path, value, wanted)) = misfit(field.name(), value, field.data_type()) {
                 let shown: String = value.to_string().chars().take(80).collect();
-                return bad(Some(field.name().clone()), format!("{path} is not {}: {shown}", types::called(&wanted)));
+                return bad(
+                    Some(field.name().clone()),
+                    format!("{path} is not {}: {shown}", types::called(&wanted)),
+                );
             }
         }
     }
@@ -237,7 +343,13 @@ fn misfit<'a>(
     let fine = match (value, wanted) {
         (Value::Null, _) => true,
         (Value::Object(object), DataType::Struct(fields)) => {
-            return fields.iter().find_map(|f| misfit(&format!("{path}.{}", f.name()), object.get(f.name())?, f.data_type()));
+            return fields.iter().find_map(|f| {
+                misfit(
+                    &format!("{path}.{}", f.name()),
+                    object.get(f.name())?,
+                    f.data_type(),
+                )
+            });
         }
         (Value::Array(items), DataType::List(item)) => {
             let mut items = items.iter().enumerate();

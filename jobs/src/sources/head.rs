@@ -30,7 +30,10 @@ pub struct Head {
 pub enum HeadError {
     Store(object_store::Error),
     /// The cause, and the line it is about (0 = none).
-    Content { cause: String, line: u32 },
+    Content {
+        cause: String,
+        line: u32,
+    },
 }
 
 /// Reads the beginning of one file.
@@ -41,11 +44,18 @@ pub async fn read(
     options: &FileOptions,
 ) -> Result<Head, HeadError> {
     let end = file.size.min(HEAD_BYTES);
-    let bytes = store.get_range(&file.location, 0..end).await.map_err(HeadError::Store)?;
+    let bytes = store
+        .get_range(&file.location, 0..end)
+        .await
+        .map_err(HeadError::Store)?;
     let (text, whole) = unpacked(&bytes, options.compression, end == file.size)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
-    let first_line = String::from_utf8_lossy(first).trim_end().chars().take(500).collect();
+    let first_line = String::from_utf8_lossy(first)
+        .trim_end()
+        .chars()
+        .take(500)
+        .collect();
     // A last line that is cut off would be understood wrongly.
     let text = match text.iter().rposition(|b| *b == b'\n') {
         Some(end) if !whole => &text[..=end],
@@ -59,11 +69,18 @@ pub async fn read(
 }
 
 fn content(cause: impl Into<String>, line: u32) -> HeadError {
-    HeadError::Content { cause: cause.into(), line }
+    HeadError::Content {
+        cause: cause.into(),
+        line,
+    }
 }
 
 /// Unpacks as much as there is; whether that is the whole file.
-fn unpacked(bytes: &Bytes, compression: Compression, whole: bool) -> Result<(Vec<u8>, bool), HeadError> {
+fn unpacked(
+    bytes: &Bytes,
+    compression: Compression,
+    whole: bool,
+) -> Result<(Vec<u8>, bool), HeadError> {
     let mut out = vec![];
     let mut from: Box<dyn Read + '_> = match compression {
         Compression::None => return Ok((bytes.to_vec(), whole)),
@@ -84,8 +101,15 @@ fn unpacked(bytes: &Bytes, compression: Compression, whole: bool) -> Result<(Vec
             // The end of what was read, not of the file.
             Err(_) if !whole && !out.is_empty() => return Ok((out, false)),
             Err(error) => {
-                let name = if compression == Compression::Gzip { "gzip" } else { "zstd" };
-                return Err(content(format!("the file cannot be unpacked as {name}: {error}"), 0));
+                let name = if compression == Compression::Gzip {
+                    "gzip"
+                } else {
+                    "zstd"
+                };
+                return Err(content(
+                    format!("the file cannot be unpacked as {name}: {error}"),
+                    0,
+                ));
             }
         }
     }
@@ -99,14 +123,18 @@ fn csv(text: &[u8], options: &FileOptions) -> Result<Schema, HeadError> {
         .quote(options.quote)
         .from_reader(text);
     let mut first = csv::ByteRecord::new();
-    let there = reader.read_byte_record(&mut first).map_err(|error| content(error.to_string(), 1))?;
+    let there = reader
+        .read_byte_record(&mut first)
+        .map_err(|error| content(error.to_string(), 1))?;
     if !there {
         return Err(content("the file is empty: not even a header", 0));
     }
     let mut names: Vec<String> = vec![];
     for (index, name) in first.iter().enumerate() {
         let name = match options.header {
-            true => std::str::from_utf8(name).map_err(|_| content("the header is not UTF-8 text", 1))?.to_string(),
+            true => std::str::from_utf8(name)
+                .map_err(|_| content("the header is not UTF-8 text", 1))?
+                .to_string(),
             false => format!("column_{}", index + 1),
         };
         if options.header && names.contains(&name) {
@@ -126,8 +154,15 @@ fn csv(text: &[u8], options: &FileOptions) -> Result<Schema, HeadError> {
         .into_iter()
         .enumerate()
         .map(|(index, name)| {
-            let guess = types.as_ref().and_then(|s| s.fields().get(index)).map(|f| f.data_type().clone());
-            Field::new(name, guess.unwrap_or(datafusion::arrow::datatypes::DataType::Utf8), true)
+            let guess = types
+                .as_ref()
+                .and_then(|s| s.fields().get(index))
+                .map(|f| f.data_type().clone());
+            Field::new(
+                name,
+                guess.unwrap_or(datafusion::arrow::datatypes::DataType::Utf8),
+                true,
+            )
         })
         .collect();
     Ok(Schema::new(fields))
@@ -135,7 +170,10 @@ fn csv(text: &[u8], options: &FileOptions) -> Result<Schema, HeadError> {
 
 fn json(text: &[u8]) -> Result<Schema, HeadError> {
     if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(content("the file is one JSON array; one object per line is read", 1));
+        return Err(content(
+            "the file is one JSON array; one object per line is read",
+            1,
+        ));
     }
     for (number, line) in text.split(|b| *b == b'\n').take(SAMPLE_ROWS).enumerate() {
         let line = line.trim_ascii();

@@ -34,14 +34,37 @@ impl Listing {
 }
 
 /// Lists the files that match `pattern`. No file, and anything that cannot be read, is a failure.
-pub async fn list(source: &Source, pattern: &str, stores: &ObjectStores) -> Result<Listing, Failure> {
+pub async fn list(
+    source: &Source,
+    pattern: &str,
+    stores: &ObjectStores,
+) -> Result<Listing, Failure> {
     let (root, inside) = root_and_path(pattern);
     let cannot = |cause: String| failure(source, pattern).cause(cause);
-    let (url, _, store) = stores.resolve(&root).map_err(|error| cannot(error.to_string()).caused_by(&error))?;
-    let segments: Vec<&str> = inside.split('/').filter(|s| !s.is_empty() && *s != ".").collect();
-    let keys = segments.iter().filter_map(|s| s.split_once('=')).map(|(key, _)| key.to_string()).collect();
-    let mut listing = Listing { url, store, files: vec![], root: shown_root(&root), keys };
-    let walk = Walk { source, pattern, listing: &listing };
+    let (url, _, store) = stores
+        .resolve(&root)
+        .map_err(|error| cannot(error.to_string()).caused_by(&error))?;
+    let segments: Vec<&str> = inside
+        .split('/')
+        .filter(|s| !s.is_empty() && *s != ".")
+        .collect();
+    let keys = segments
+        .iter()
+        .filter_map(|s| s.split_once('='))
+        .map(|(key, _)| key.to_string())
+        .collect();
+    let mut listing = Listing {
+        url,
+        store,
+        files: vec![],
+        root: shown_root(&root),
+        keys,
+    };
+    let walk = Walk {
+        source,
+        pattern,
+        listing: &listing,
+    };
     let mut files = walk.all(&segments).await?;
     files.sort_by(|a, b| a.location.cmp(&b.location));
     files.dedup_by(|a, b| a.location == b.location);
@@ -50,22 +73,35 @@ pub async fn list(source: &Source, pattern: &str, stores: &ObjectStores) -> Resu
 }
 
 fn failure(source: &Source, pattern: &str) -> Failure {
-    Failure::new(FailureKind::Source, format!("source {}: no file matches {pattern}", source.source_ref()))
-        .at(&source.defined_at.file, source.defined_at.line, 0)
+    Failure::new(
+        FailureKind::Source,
+        format!("source {}: no file matches {pattern}", source.source_ref()),
+    )
+    .at(&source.defined_at.file, source.defined_at.line, 0)
 }
 
 /// `s3://bucket/a/*.csv` as (`s3://bucket/`, `a/*.csv`); `/a/*.csv` as (`/`, `a/*.csv`).
 fn root_and_path(pattern: &str) -> (String, String) {
-    if let Some((scheme, rest)) = pattern.split_once("://").filter(|(scheme, _)| *scheme != "file") {
+    if let Some((scheme, rest)) = pattern
+        .split_once("://")
+        .filter(|(scheme, _)| *scheme != "file")
+    {
         let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         return (format!("{scheme}://{bucket}/"), path.to_string());
     }
-    let path = pattern.strip_prefix("file://localhost").or_else(|| pattern.strip_prefix("file://")).unwrap_or(pattern);
+    let path = pattern
+        .strip_prefix("file://localhost")
+        .or_else(|| pattern.strip_prefix("file://"))
+        .unwrap_or(pattern);
     ("/".to_string(), path.to_string())
 }
 
 fn shown_root(root: &str) -> String {
-    if root == "/" { "/".to_string() } else { root.to_string() }
+    if root == "/" {
+        "/".to_string()
+    } else {
+        root.to_string()
+    }
 }
 
 struct Walk<'a> {
@@ -107,7 +143,11 @@ impl Walk<'_> {
             let matcher = self.matcher(last)?;
             for folder in &folders {
                 let (_, inner) = self.entries(folder).await?;
-                files.extend(inner.into_iter().filter(|m| taken(&matcher, &m.location) && m.size > 0));
+                files.extend(
+                    inner
+                        .into_iter()
+                        .filter(|m| taken(&matcher, &m.location) && m.size > 0),
+                );
             }
         } else {
             for folder in &folders {
@@ -116,12 +156,20 @@ impl Walk<'_> {
                     Ok(meta) => files.push(meta),
                     Err(object_store::Error::NotFound { .. }) => {}
                     // A folder on disk is no file; say so below.
-                    Err(_) if !self.entries(&path).await.is_ok_and(|(a, b)| a.is_empty() && b.is_empty()) => {}
+                    Err(_)
+                        if !self
+                            .entries(&path)
+                            .await
+                            .is_ok_and(|(a, b)| a.is_empty() && b.is_empty()) => {}
                     Err(error) => return Err(self.unreadable(&path, &error)),
                 }
             }
         }
-        if files.is_empty() { Err(self.nothing(&folders, last, false).await) } else { Ok(files) }
+        if files.is_empty() {
+            Err(self.nothing(&folders, last, false).await)
+        } else {
+            Ok(files)
+        }
     }
 
     /// `**`: everything below, matched as a whole.
@@ -129,13 +177,18 @@ impl Walk<'_> {
         let matcher = self.matcher(&segments.join("/"))?;
         let mut files = vec![];
         for folder in folders {
-            let below: Vec<ObjectMeta> = match self.listing.store.list(Some(folder)).try_collect().await {
-                Ok(found) => found,
-                Err(error) if is_not_there(&error) => vec![],
-                Err(error) => return Err(self.unreadable(folder, &error)),
-            };
+            let below: Vec<ObjectMeta> =
+                match self.listing.store.list(Some(folder)).try_collect().await {
+                    Ok(found) => found,
+                    Err(error) if is_not_there(&error) => vec![],
+                    Err(error) => return Err(self.unreadable(folder, &error)),
+                };
             files.extend(below.into_iter().filter(|meta| {
-                let inside = meta.location.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();
+                let inside = meta
+                    .location
+                    .as_ref()
+                    .strip_prefix(folder.as_ref())
+                    .unwrap_or_default();
                 let inside = inside.trim_start_matches('/');
                 let hidden = inside.split('/').any(|part| part.starts_with(['.', '_']));
                 meta.size > 0 && !hidden && matcher.is_match(inside)
@@ -150,7 +203,9 @@ impl Walk<'_> {
     fn matcher(&self, glob: &str) -> Result<GlobMatcher, Failure> {
         let built = GlobBuilder::new(glob).literal_separator(true).build();
         built.map(|glob| glob.compile_matcher()).map_err(|error| {
-            failure(self.source, self.pattern).cause(format!("{glob} is no pattern: {}", error.kind())).caused_by(&error)
+            failure(self.source, self.pattern)
+                .cause(format!("{glob} is no pattern: {}", error.kind()))
+                .caused_by(&error)
         })
     }
 
@@ -181,7 +236,10 @@ impl Walk<'_> {
                 Err(failure) => return failure,
             };
             let shown = self.listing.shown(&at);
-            let parent = at.as_ref().rsplit_once('/').map(|(parent, _)| Path::parse(parent).unwrap_or_default());
+            let parent = at
+                .as_ref()
+                .rsplit_once('/')
+                .map(|(parent, _)| Path::parse(parent).unwrap_or_default());
             if names.is_empty() && !at.as_ref().is_empty() {
                 missing = at.filename().unwrap_or_default().to_string();
                 if self.listing.root == "/" && std::path::Path::new(&shown).is_dir() {
@@ -194,11 +252,19 @@ impl Walk<'_> {
                 return failure.cause(format!("{shown} is empty"));
             }
             let bare: Vec<&str> = names.iter().map(|n| n.trim_end_matches('/')).collect();
-            let near = nearest(&missing, bare.iter().copied()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            if names.iter().any(|n| n.strip_suffix('/') == Some(missing.as_str())) {
+            let near = nearest(&missing, bare.iter().copied())
+                .map(|n| format!("; did you mean {n}?"))
+                .unwrap_or_default();
+            if names
+                .iter()
+                .any(|n| n.strip_suffix('/') == Some(missing.as_str()))
+            {
                 return failure
                     .cause(format!("{}{missing} is a folder", with_slash(&shown)))
-                    .note(format!("to read its files write {}/*", self.pattern.trim_end_matches('/')));
+                    .note(format!(
+                        "to read its files write {}/*",
+                        self.pattern.trim_end_matches('/')
+                    ));
             }
             let wanted = if missing == segment { wanted } else { "folder" };
             return failure
@@ -210,27 +276,57 @@ impl Walk<'_> {
 
 /// A path that is not there; a bucket that is not there is another matter.
 fn is_not_there(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. }) && !chain_text(error).contains("NoSuchBucket")
+    matches!(error, object_store::Error::NotFound { .. })
+        && !chain_text(error).contains("NoSuchBucket")
 }
 
 /// A store's refusal in a person's words.
-pub fn unreadable(source: &Source, shown: &str, root: &str, error: &object_store::Error) -> Failure {
+pub fn unreadable(
+    source: &Source,
+    shown: &str,
+    root: &str,
+    error: &object_store::Error,
+) -> Failure {
     let text = chain_text(error);
     let lower = text.to_lowercase();
-    let failure = Failure::new(FailureKind::Storage, format!("source {}: cannot read {shown}", source.source_ref()))
-        .at(&source.defined_at.file, source.defined_at.line, 0)
-        .caused_by(error);
+    let failure = Failure::new(
+        FailureKind::Storage,
+        format!("source {}: cannot read {shown}", source.source_ref()),
+    )
+    .at(&source.defined_at.file, source.defined_at.line, 0)
+    .caused_by(error);
     let bucket = root.trim_end_matches('/');
     let any = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     if any(&["nosuchbucket", "bucket does not exist"]) {
         failure.cause(format!("there is no bucket {bucket}"))
     } else if any(&["permission denied"]) {
-        failure.cause("permission denied").note("the scheduler and the executors must be allowed to read it")
-    } else if any(&["403", "accessdenied", "access denied", "forbidden", "invalidaccesskeyid", "signaturedoesnotmatch", "401"]) {
-        failure.cause(format!("the store refuses access to {bucket} (403)")).note("check the keys in storage.s3 and the bucket's policy")
-    } else if any(&["connection refused", "dns error", "timed out", "connect error", "error sending request"]) {
         failure
-            .cause(format!("the store of {bucket} cannot be reached: {}", last_cause(error)))
+            .cause("permission denied")
+            .note("the scheduler and the executors must be allowed to read it")
+    } else if any(&[
+        "403",
+        "accessdenied",
+        "access denied",
+        "forbidden",
+        "invalidaccesskeyid",
+        "signaturedoesnotmatch",
+        "401",
+    ]) {
+        failure
+            .cause(format!("the store refuses access to {bucket} (403)"))
+            .note("check the keys in storage.s3 and the bucket's policy")
+    } else if any(&[
+        "connection refused",
+        "dns error",
+        "timed out",
+        "connect error",
+        "error sending request",
+    ]) {
+        failure
+            .cause(format!(
+                "the store of {bucket} cannot be reached: {}",
+                last_cause(error)
+            ))
             .note("check storage.s3.endpoint")
             .retryable(true)
     } else {
@@ -261,8 +357,14 @@ fn last_cause(error: &dyn std::error::Error) -> String {
 }
 
 fn names(folders: &[Path], files: &[ObjectMeta]) -> Vec<String> {
-    let folders = folders.iter().filter_map(|p| p.filename()).map(|n| format!("{n}/"));
-    let files = files.iter().filter_map(|m| m.location.filename()).map(str::to_string);
+    let folders = folders
+        .iter()
+        .filter_map(|p| p.filename())
+        .map(|n| format!("{n}/"));
+    let files = files
+        .iter()
+        .filter_map(|m| m.location.filename())
+        .map(str::to_string);
     folders.chain(files).collect()
 }
 
@@ -276,7 +378,11 @@ fn holds(names: &[String]) -> String {
 }
 
 fn with_slash(shown: &str) -> String {
-    if shown.ends_with('/') { shown.to_string() } else { format!("{shown}/") }
+    if shown.ends_with('/') {
+        shown.to_string()
+    } else {
+        format!("{shown}/")
+    }
 }
 
 fn is_glob(segment: &str) -> bool {
@@ -284,10 +390,15 @@ fn is_glob(segment: &str) -> bool {
 }
 
 fn taken(matcher: &GlobMatcher, path: &Path) -> bool {
-    path.filename().is_some_and(|name| !name.starts_with(['.', '_']) && matcher.is_match(name))
+    path.filename()
+        .is_some_and(|name| !name.starts_with(['.', '_']) && matcher.is_match(name))
 }
 
 fn child(folder: &Path, segment: &str) -> Path {
-    let text = if folder.as_ref().is_empty() { segment.to_string() } else { format!("{folder}/{segment}") };
+    let text = if folder.as_ref().is_empty() {
+        segment.to_string()
+    } else {
+        format!("{folder}/{segment}")
+    };
     Path::parse(&text).unwrap_or_else(|_| Path::from(text))
 }

@@ -48,7 +48,10 @@ pub struct Shape {
 impl Shape {
     /// The type of a column, if the table has it.
     pub fn data_type(&self, name: &str) -> Option<&DataType> {
-        self.columns.iter().find(|c| c.name == name).map(|c| &c.data_type)
+        self.columns
+            .iter()
+            .find(|c| c.name == name)
+            .map(|c| &c.data_type)
     }
 }
 
@@ -66,14 +69,24 @@ pub fn shape(
     let mut declared: BTreeMap<&str, DataType> = BTreeMap::new();
     for column in &source.columns {
         if let Some(text) = &column.data_type {
-            declared.insert(&column.name, declared_type(source, column, text, format, views)?);
+            declared.insert(
+                &column.name,
+                declared_type(source, column, text, format, views)?,
+            );
         }
     }
     if format == FileFormat::Csv && !options.header {
         name_columns(source, &mut files)?;
     }
-    for column in source.columns.iter().filter(|c| !c.optional && !keys.contains(&c.name)) {
-        if let Some(file) = files.iter().find(|f| f.schema.index_of(&column.name).is_err()) {
+    for column in source
+        .columns
+        .iter()
+        .filter(|c| !c.optional && !keys.contains(&c.name))
+    {
+        if let Some(file) = files
+            .iter()
+            .find(|f| f.schema.index_of(&column.name).is_err())
+        {
             return Err(missing(source, column, file));
         }
     }
@@ -91,34 +104,62 @@ pub fn shape(
     let from_path = |name: &str| {
         keys.iter().any(|k| k == name) && !files.iter().any(|f| f.schema.index_of(name).is_ok())
     };
-    let extra_keys: Vec<&str> =
-        keys.iter().map(String::as_str).filter(|k| !names.contains(k) && from_path(k) && !source.strict_columns).collect();
-    let (of_path, of_files): (Vec<&str>, Vec<&str>) = names.into_iter().chain(extra_keys).partition(|n| from_path(n));
+    let extra_keys: Vec<&str> = keys
+        .iter()
+        .map(String::as_str)
+        .filter(|k| !names.contains(k) && from_path(k) && !source.strict_columns)
+        .collect();
+    let (of_path, of_files): (Vec<&str>, Vec<&str>) = names
+        .into_iter()
+        .chain(extra_keys)
+        .partition(|n| from_path(n));
     let mut columns = vec![];
     for name in of_files {
         let data_type = match declared.get(name) {
             Some(declared) => declared.clone(),
             None => found_type(source, name, is_declared(name), &files, format, views)?,
         };
-        columns.push(TableColumn { name: name.to_string(), data_type, from_path: false });
+        columns.push(TableColumn {
+            name: name.to_string(),
+            data_type,
+            from_path: false,
+        });
     }
     for name in of_path {
-        let data_type = declared.get(name).cloned().unwrap_or_else(|| types::string(views));
-        columns.push(TableColumn { name: name.to_string(), data_type, from_path: true });
+        let data_type = declared
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| types::string(views));
+        columns.push(TableColumn {
+            name: name.to_string(),
+            data_type,
+            from_path: true,
+        });
     }
-    Ok(Shape { columns, layouts: layouts(files, format) })
+    Ok(Shape {
+        columns,
+        layouts: layouts(files, format),
+    })
 }
 
 fn layouts(files: Vec<FileShape>, format: FileFormat) -> Vec<FileLayout> {
     let mut layouts: Vec<FileLayout> = vec![];
     for file in files {
         let names: Vec<String> = match format {
-            FileFormat::Csv => file.schema.fields().iter().map(|f| f.name().clone()).collect(),
+            FileFormat::Csv => file
+                .schema
+                .fields()
+                .iter()
+                .map(|f| f.name().clone())
+                .collect(),
             FileFormat::Json | FileFormat::Parquet => vec![],
         };
         match layouts.iter_mut().find(|l| l.names == names) {
             Some(layout) => layout.files.push(file),
-            None => layouts.push(FileLayout { names, files: vec![file] }),
+            None => layouts.push(FileLayout {
+                names,
+                files: vec![file],
+            }),
         }
     }
     layouts
@@ -132,13 +173,21 @@ fn declared_type(
     views: bool,
 ) -> Result<DataType, Failure> {
     let cannot = |cause: String| {
-        Failure::new(FailureKind::Project, format!("source {}: cannot read column {}", source.source_ref(), column.name))
-            .at(&column.at.file, column.at.line, 0)
-            .cause(cause)
+        Failure::new(
+            FailureKind::Project,
+            format!(
+                "source {}: cannot read column {}",
+                source.source_ref(),
+                column.name
+            ),
+        )
+        .at(&column.at.file, column.at.line, 0)
+        .cause(cause)
     };
     let parsed = types::parse(text, views).map_err(cannot)?;
     if format == FileFormat::Csv && parsed.is_nested() {
-        return Err(cannot(format!("a CSV file cannot hold {text}")).note("declare it VARCHAR and take it apart in SQL"));
+        return Err(cannot(format!("a CSV file cannot hold {text}"))
+            .note("declare it VARCHAR and take it apart in SQL"));
     }
     Ok(parsed)
 }
@@ -151,14 +200,25 @@ fn name_columns(source: &Source, files: &mut [FileShape]) -> Result<(), Failure>
         if there != wanted {
             return Err(Failure::new(
                 FailureKind::Source,
-                format!("source {}: {} has {there} columns, {wanted} are declared", source.source_ref(), file.shown),
+                format!(
+                    "source {}: {} has {there} columns, {wanted} are declared",
+                    source.source_ref(),
+                    file.shown
+                ),
             )
             .at(&file.shown, 1, 0)
             .cause("without a header, columns are told by their position")
-            .note(format!("declare all of them in {}, in the order of the files", source.defined_at)));
+            .note(format!(
+                "declare all of them in {}, in the order of the files",
+                source.defined_at
+            )));
         }
         let fields = file.schema.fields().iter().zip(&source.columns);
-        file.schema = Schema::new(fields.map(|(f, c)| f.as_ref().clone().with_name(&c.name)).collect::<Vec<_>>());
+        file.schema = Schema::new(
+            fields
+                .map(|(f, c)| f.as_ref().clone().with_name(&c.name))
+                .collect::<Vec<_>>(),
+        );
     }
     Ok(())
 }
@@ -173,7 +233,12 @@ fn missing(source: &Source, column: &Column, file: &FileShape) -> Failure {
     };
     let mut failure = Failure::new(
         FailureKind::Source,
-        format!("source {}: {} has no column {}", source.source_ref(), file.shown, column.name),
+        format!(
+            "source {}: {} has no column {}",
+            source.source_ref(),
+            file.shown,
+            column.name
+        ),
     )
     .at(&file.shown, u32::from(!file.first_line.is_empty()), 0)
     .cause(match near.strip_prefix("; ") {
@@ -185,7 +250,10 @@ fn missing(source: &Source, column: &Column, file: &FileShape) -> Failure {
         failure.span = file.first_line.chars().count() as u32;
         failure.column = 1;
     }
-    failure.note(format!("correct {}, or let files lack it with meta: {{optional: true}}", column.at))
+    failure.note(format!(
+        "correct {}, or let files lack it with meta: {{optional: true}}",
+        column.at
+    ))
 }
 
 fn few<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -208,7 +276,9 @@ fn check_casts(
         return Ok(());
     }
     for column in &source.columns {
-        let Some(wanted) = declared.get(column.name.as_str()) else { continue };
+        let Some(wanted) = declared.get(column.name.as_str()) else {
+            continue;
+        };
         let found = files.iter().find_map(|file| {
             let field = file.schema.field_with_name(&column.name).ok()?;
             (!castable(field.data_type(), wanted)).then_some((file, field))
@@ -216,7 +286,12 @@ fn check_casts(
         if let Some((file, field)) = found {
             return Err(Failure::new(
                 FailureKind::Source,
-                format!("source {}: {} cannot be read as {}", source.source_ref(), column.name, types::sql(wanted)),
+                format!(
+                    "source {}: {} cannot be read as {}",
+                    source.source_ref(),
+                    column.name,
+                    types::sql(wanted)
+                ),
             )
             .at(&file.shown, 0, 0)
             .cause(format!("the file holds {}", types::sql(field.data_type())))
@@ -229,7 +304,12 @@ fn check_casts(
 /// Casts that keep a value or fail; a number does not become a date because both are stored alike.
 fn castable(found: &DataType, wanted: &DataType) -> bool {
     let number = |t: &DataType| t.is_numeric() || t.is_decimal();
-    let time = |t: &DataType| matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+    let time = |t: &DataType| {
+        matches!(
+            t,
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
+        )
+    };
     if (number(found) && time(wanted)) || (time(found) && number(wanted)) {
         return false;
     }
@@ -247,7 +327,9 @@ fn found_type(
 ) -> Result<DataType, Failure> {
     let mut found: Option<(DataType, &FileShape)> = None;
     for file in files {
-        let Ok(field) = file.schema.field_with_name(name) else { continue };
+        let Ok(field) = file.schema.field_with_name(name) else {
+            continue;
+        };
         if *field.data_type() == DataType::Null {
             continue;
         }
@@ -261,11 +343,22 @@ fn found_type(
                     let action = if declared { "give" } else { "declare" };
                     return Err(Failure::new(
                         FailureKind::Source,
-                        format!("source {}: files disagree about column {name}", source.source_ref()),
+                        format!(
+                            "source {}: files disagree about column {name}",
+                            source.source_ref()
+                        ),
                     )
                     .at(&file.shown, 0, 0)
-                    .cause(format!("here it is {}, in {} it is {}", types::sql(&here), first.shown, types::sql(&before)))
-                    .note(format!("{action} {name} with its data_type in {}", source.defined_at)));
+                    .cause(format!(
+                        "here it is {}, in {} it is {}",
+                        types::sql(&here),
+                        first.shown,
+                        types::sql(&before)
+                    ))
+                    .note(format!(
+                        "{action} {name} with its data_type in {}",
+                        source.defined_at
+                    )));
                 }
             },
         });

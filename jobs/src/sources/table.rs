@@ -3,7 +3,8 @@
 //! ```text
 //! UnionExec                          only if files differ in layout
 //!   ProjectionExec                   only if columns are put in order, missing or have null texts
-//!     DataSourceExec                 CSV, JSON or Parquet; files in as many groups as there are partitions
+//!     PackedScanExec                 only over gzip and zstd
+//!       DataSourceExec               CSV, JSON or Parquet; files in as many groups as there are partitions
 //! ```
 
 use std::fmt;
@@ -26,6 +27,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
+use super::packed::PackedScanExec;
+
 /// The files of a source as one table.
 pub struct FilesTable {
     pub schema: SchemaRef,
@@ -43,6 +46,8 @@ pub struct Layout {
     pub files: Vec<PartitionedFile>,
     /// For each column of the table, how it comes about.
     pub columns: Vec<From>,
+    /// gzip or zstd around CSV or JSON.
+    pub packed: bool,
 }
 
 /// Where a column of the table comes from.
@@ -74,7 +79,10 @@ impl TableProvider for FilesTable {
     }
 
     /// Row groups of Parquet are left out by filters when the physical plan is optimised; the filter stays above.
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
@@ -85,7 +93,9 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let wanted: Vec<usize> = projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let limit = limit.filter(|_| filters.is_empty());
         let mut plans = vec![];
         for layout in &self.groups {
@@ -126,7 +136,10 @@ impl FilesTable {
             .with_projection_indices(Some(read.clone()))?
             .with_limit(limit)
             .build();
-        let scan = layout.format.create_physical_plan(state, config).await?;
+        let mut scan = layout.format.create_physical_plan(state, config).await?;
+        if layout.packed {
+            scan = Arc::new(PackedScanExec::new(scan));
+        }
         self.in_order(layout, wanted, &read, scan)
     }
 
@@ -159,7 +172,9 @@ impl FilesTable {
             let from: Arc<dyn PhysicalExpr> = match &layout.columns[*target] {
                 From::Index(index) => column(*index),
                 From::Missing => Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)),
-                From::Text { index, nulls } => without(column(*index), nulls, field.data_type(), &schema)?,
+                From::Text { index, nulls } => {
+                    without(column(*index), nulls, field.data_type(), &schema)?
+                }
             };
             columns.push((from, field.name().clone()));
         }
@@ -188,12 +203,20 @@ fn without(
         false => Arc::new(CastExpr::new(column, target.clone(), None)),
     };
     let null: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(ScalarValue::try_from(target)?));
-    Ok(Arc::new(CaseExpr::try_new(None, vec![(is_null, null)], Some(value))?))
+    Ok(Arc::new(CaseExpr::try_new(
+        None,
+        vec![(is_null, null)],
+        Some(value),
+    )?))
 }
 
 /// Rows and sizes as far as the files say without being read: joins are planned with them.
 fn statistics(layout: &Layout, schema: &SchemaRef) -> Statistics {
-    let known: Option<Vec<&Statistics>> = layout.files.iter().map(|f| f.statistics.as_deref()).collect();
+    let known: Option<Vec<&Statistics>> = layout
+        .files
+        .iter()
+        .map(|f| f.statistics.as_deref())
+        .collect();
     if let Some(known) = known.filter(|k| !k.is_empty())
         && let Ok(merged) = Statistics::try_merge_iter(known, schema)
     {

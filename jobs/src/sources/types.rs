@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, TimezoneInfo,
+};
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -15,7 +17,9 @@ pub const UTC: &str = "+00:00";
 /// `views` chooses Arrow's string views over plain strings, as the session does for its own.
 pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
     let unknown = |_| format!("{text} is no SQL type");
-    let mut parser = Parser::new(&DuckDbDialect {}).try_with_sql(text).map_err(unknown)?;
+    let mut parser = Parser::new(&DuckDbDialect {})
+        .try_with_sql(text)
+        .map_err(unknown)?;
     let sql = parser.parse_data_type().map_err(unknown)?;
     if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
         return Err(format!("{text} is no SQL type"));
@@ -27,8 +31,20 @@ pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
 }
 
 const KNOWN: [&str; 14] = [
-    "VARCHAR", "TEXT", "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE", "DECIMAL", "DATE", "TIME",
-    "TIMESTAMP", "TIMESTAMPTZ", "BYTEA",
+    "VARCHAR",
+    "TEXT",
+    "BOOLEAN",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "REAL",
+    "DOUBLE",
+    "DECIMAL",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "BYTEA",
 ];
 
 fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
@@ -39,30 +55,55 @@ fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
         Sql::Int(_) | Sql::Integer(_) | Sql::Int4(_) | Sql::Int32 => DataType::Int32,
         Sql::BigInt(_) | Sql::Int8(_) | Sql::Int64 => DataType::Int64,
         Sql::Real | Sql::Float4 => DataType::Float32,
-        Sql::Float(_) | Sql::Double(_) | Sql::DoublePrecision | Sql::Float8 | Sql::Float64 => DataType::Float64,
+        Sql::Float(_) | Sql::Double(_) | Sql::DoublePrecision | Sql::Float8 | Sql::Float64 => {
+            DataType::Float64
+        }
         Sql::Decimal(size) | Sql::Numeric(size) | Sql::Dec(size) => decimal(size)?,
         Sql::Date => DataType::Date32,
-        Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Time64(TimeUnit::Microsecond),
+        Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            DataType::Time64(TimeUnit::Microsecond)
+        }
         Sql::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
             DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
         }
-        Sql::Timestamp(..) | Sql::Datetime(_) | Sql::TimestampNtz(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        Sql::Varchar(_) | Sql::Text | Sql::String(_) | Sql::Char(_) | Sql::Character(_) | Sql::CharacterVarying(_)
-        | Sql::CharVarying(_) | Sql::Nvarchar(_) | Sql::Uuid | Sql::JSON => string(views),
+        Sql::Timestamp(..) | Sql::Datetime(_) | Sql::TimestampNtz(_) => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
+        Sql::Varchar(_)
+        | Sql::Text
+        | Sql::String(_)
+        | Sql::Char(_)
+        | Sql::Character(_)
+        | Sql::CharacterVarying(_)
+        | Sql::CharVarying(_)
+        | Sql::Nvarchar(_)
+        | Sql::Uuid
+        | Sql::JSON => string(views),
         Sql::Bytea | Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) => match views {
             true => DataType::BinaryView,
             false => DataType::Binary,
         },
-        Sql::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item))
+        Sql::Array(
+            ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item),
+        )
         | Sql::Array(ArrayElemTypeDef::Parenthesis(item)) => list(arrow(item, views)?),
         Sql::Struct(fields, _) => {
             let fields: Option<Vec<Field>> = fields
                 .iter()
-                .map(|f| Some(Field::new(f.field_name.as_ref()?.value.clone(), arrow(&f.field_type, views)?, true)))
+                .map(|f| {
+                    Some(Field::new(
+                        f.field_name.as_ref()?.value.clone(),
+                        arrow(&f.field_type, views)?,
+                        true,
+                    ))
+                })
                 .collect();
             DataType::Struct(Fields::from(fields?))
         }
-        Sql::Custom(name, arguments) => match (name.to_string().to_uppercase().as_str(), arguments.as_slice()) {
+        Sql::Custom(name, arguments) => match (
+            name.to_string().to_uppercase().as_str(),
+            arguments.as_slice(),
+        ) {
             ("LIST", [item]) => list(parse(item, views).ok()?),
             ("TIMESTAMPTZ", _) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
             _ => return None,
@@ -88,7 +129,11 @@ fn list(item: DataType) -> DataType {
 
 /// The string type of a session.
 pub fn string(views: bool) -> DataType {
-    if views { DataType::Utf8View } else { DataType::Utf8 }
+    if views {
+        DataType::Utf8View
+    } else {
+        DataType::Utf8
+    }
 }
 
 /// A type found in files, as tables have it: microseconds, UTC as `+00:00`, no dictionaries, strings of the session.
@@ -98,13 +143,21 @@ pub fn normal(found: &DataType, views: bool) -> DataType {
         DataType::Null => string(views),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => string(views),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
-            if views { DataType::BinaryView } else { DataType::Binary }
+            if views {
+                DataType::BinaryView
+            } else {
+                DataType::Binary
+            }
         }
-        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| UTC.into())),
+        DataType::Timestamp(_, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| UTC.into()))
+        }
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Date64 => DataType::Date32,
         DataType::Dictionary(_, value) => normal(value, views),
-        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) => DataType::List(field(item)),
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) => {
+            DataType::List(field(item))
+        }
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
         other => other.clone(),
     }
@@ -118,7 +171,11 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     if a.is_integer() && b.is_integer() {
         return Some(DataType::Int64);
     }
-    if a.is_numeric() && b.is_numeric() && !matches!(a, DataType::Decimal128(..)) && !matches!(b, DataType::Decimal128(..)) {
+    if a.is_numeric()
+        && b.is_numeric()
+        && !matches!(a, DataType::Decimal128(..))
+        && !matches!(b, DataType::Decimal128(..))
+    {
         return Some(DataType::Float64);
     }
     match (a, b) {
@@ -129,7 +186,10 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
             let mut fields: Vec<Field> = vec![];
             for field in x {
                 let other = y.iter().find(|f| f.name() == field.name());
-                let merged = other.map_or_else(|| Some(field.data_type().clone()), |o| common(field.data_type(), o.data_type()))?;
+                let merged = other.map_or_else(
+                    || Some(field.data_type().clone()),
+                    |o| common(field.data_type(), o.data_type()),
+                )?;
                 fields.push(Field::new(field.name(), merged, true));
             }
             let new = y.iter().filter(|f| !x.iter().any(|g| g.name() == f.name()));
@@ -145,7 +205,9 @@ pub fn called(wanted: &DataType) -> String {
     match wanted {
         DataType::Boolean => "true or false".into(),
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "an integer".into(),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "an integer".into(),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+            "an integer".into()
+        }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => "a number".into(),
         DataType::Decimal128(p, s) => format!("a DECIMAL({p},{s})"),
         DataType::Date32 => "a date".into(),
@@ -176,7 +238,10 @@ pub fn sql(found: &DataType) -> String {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".into(),
         DataType::List(item) => format!("{}[]", sql(item.data_type())),
         DataType::Struct(fields) => {
-            let fields: Vec<String> = fields.iter().map(|f| format!("{} {}", f.name(), sql(f.data_type()))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|f| format!("{} {}", f.name(), sql(f.data_type())))
+                .collect();
             format!("STRUCT({})", fields.join(", "))
         }
         other => other.to_string(),
