@@ -5,6 +5,8 @@
 
 pub mod generate;
 mod project;
+#[cfg(test)]
+mod tests;
 pub mod truth;
 pub mod verify;
 

@@ -99,5 +99,10 @@ mod tests {
         let undescribed: Vec<String> =
             project.models.iter().filter(|m| m.description.is_empty()).map(|m| m.table.to_string()).collect();
         assert_eq!(undescribed, Vec::<String>::new());
+        let fact = project.models.iter().find(|m| m.table.to_string() == "marts.fact_order_items").unwrap();
+        assert_eq!(fact.config.partition_by, ["month(order_date)"]);
+        assert!(fact.sql.contains("dim_product"), "{}", fact.sql);
+        assert!(fact.sql.contains("items.order_date < products.valid_until"), "{}", fact.sql);
+        assert!(!project.models.iter().any(|m| m.sql.contains("{{") || m.sql.contains("{%")));
     }
 }

@@ -2,6 +2,14 @@
 -- product_sk and seller_sk are the versions valid at order_date; the unknown row where there is none.
 {{ config(partition_by=['month(order_date)']) }}
 
+WITH product_versions AS (
+    {{ versions(ref('dim_product'), 'product') }}
+),
+
+seller_versions AS (
+    {{ versions(ref('dim_seller'), 'seller') }}
+)
+
 SELECT
     items.order_id,
     items.order_item_id,
@@ -13,9 +21,9 @@ SELECT
     items.freight_value,
     items.order_date
 FROM {{ ref('stg_order_items') }} AS items
-LEFT JOIN {{ ref('dim_product') }} AS products
+LEFT JOIN product_versions AS products
     ON items.product_id = products.product_id
     AND {{ valid_at('products', 'items.order_date') }}
-LEFT JOIN {{ ref('dim_seller') }} AS sellers
+LEFT JOIN seller_versions AS sellers
     ON items.seller_id = sellers.seller_id
     AND {{ valid_at('sellers', 'items.order_date') }}

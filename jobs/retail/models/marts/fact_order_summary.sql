@@ -13,6 +13,10 @@ WITH order_totals AS (
         MAX(shipping_limit_date) AS max_shipping_limit_date
     FROM {{ ref('stg_order_items') }}
     GROUP BY order_id
+),
+
+customer_versions AS (
+    {{ versions(ref('dim_customer'), 'customer') }}
 )
 
 SELECT
@@ -32,6 +36,6 @@ SELECT
     orders.order_date
 FROM {{ ref('stg_orders') }} AS orders
 LEFT JOIN order_totals ON orders.order_id = order_totals.order_id
-LEFT JOIN {{ ref('dim_customer') }} AS customers
+LEFT JOIN customer_versions AS customers
     ON orders.customer_id = customers.customer_id
     AND {{ valid_at('customers', 'orders.order_date') }}

@@ -80,7 +80,7 @@ pub struct TableWriter<R> {
 
 enum Sink {
     Parquet(Box<ArrowWriter<BufWriter<File>>>),
-    Csv(csv::Writer<BufWriter<File>>),
+    Csv(Box<csv::Writer<BufWriter<File>>>),
 }
 
 impl<R: SourceRow> TableWriter<R> {
@@ -103,7 +103,8 @@ impl<R: SourceRow> TableWriter<R> {
             }
             Format::Csv => {
                 let moments = "%Y-%m-%dT%H:%M:%SZ".to_string();
-                Sink::Csv(csv::WriterBuilder::new().with_header(true).with_timestamp_tz_format(moments).build(file))
+                let csv = csv::WriterBuilder::new().with_header(true).with_timestamp_tz_format(moments);
+                Sink::Csv(Box::new(csv.build(file)))
             }
         };
         Ok(Self { path, schema, rows: Vec::with_capacity(BATCH_ROWS + 64), written: 0, sink, of: PhantomData })

@@ -147,7 +147,7 @@ impl World {
     pub fn new(orders: u64, days: u32, seed: u64) -> Self {
         let later = u64::from(days.max(1) - 1);
         // Half a percent of all orders is a day's business; the first delivery keeps at least half.
-        let new_orders = if later == 0 { 0 } else { (orders / 200).min(orders / 2 / later) };
+        let new_orders = (orders / 2).checked_div(later).unwrap_or(0).min(orders / 200);
         let products = (orders / 20).clamp(20, 20_000);
         let list_prices_cents = (0..products)
             .map(|index| {
