@@ -7,6 +7,11 @@
 //!                     position          feed: number, store, tell watchers
 //! ```
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
+
 mod admission;
 mod counters;
 mod feed;

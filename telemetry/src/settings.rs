@@ -295,7 +295,10 @@ impl Settings {
             None => format!("{key}_file"),
         };
         if value.as_str() != Some("")
-            && let Some(other) = self.entries.iter_mut().find(|e| e.key == twin)
+            && let Some(other) = self
+                .entries
+                .iter_mut()
+                .find(|e| e.key == twin && e.is_set())
         {
             other.value = Value::String(String::new());
             other.origin = origin.clone();

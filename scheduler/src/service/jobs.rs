@@ -1,5 +1,10 @@
 //! `retail.v1.Jobs`: submits, watches and steers jobs.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
