@@ -15,10 +15,10 @@ use crate::human::parse_duration;
     propagate_version = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    after_help = "Examples:\n  retail-submit demo\n  retail-submit run --local --project jobs/retail --vars day=1 input=./retail-data/input"
+    after_help = "Examples:\n  retail-submit demo\n  retail-submit run --local --project jobs/retail --vars input=./retail-data/input"
 )]
 pub struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub global: Global,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -83,10 +83,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  retail-submit generate --orders 100000 --days 2 --out ./retail-data/input\n  retail-submit generate --orders 1000 --out /tmp/small --format csv --seed 7")]
     Generate(GenerateArgs),
     /// Run a project's models and watch
-    #[command(after_help = "Examples:\n  retail-submit run --project jobs/retail --vars day=2 input=./retail-data/input\n  retail-submit run --local --project jobs/retail --select +marts.fact_order_items")]
+    #[command(after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --project jobs/retail --vars input=./retail-data/input --select +fact_order_items")]
     Run(RunArgs),
     /// Write the SQL that a project's templates come to; needs no cluster
-    #[command(after_help = "Examples:\n  retail-submit compile --project jobs/retail --out ./compiled\n  retail-submit compile --project jobs/retail --select tag:daily --vars day=2")]
+    #[command(after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=./retail-data/input --out ./compiled\n  retail-submit compile --project jobs/retail --vars input=/data --select tag:staging")]
     Compile(CompileArgs),
     /// Watch a job, from its beginning, until it ends
     #[command(after_help = "Examples:\n  retail-submit watch 7f3a\n  retail-submit watch 7f3a --json | jq -c .kind")]
@@ -138,7 +138,7 @@ pub enum Command {
         local: LocalArgs,
     },
     /// Say what models read, do and write, without running them (-v: SQL and plans)
-    #[command(after_help = "Examples:\n  retail-submit explain fact_order_items --project jobs/retail\n  retail-submit explain +fact_order_summary --project jobs/retail -v")]
+    #[command(after_help = "Examples:\n  retail-submit explain fact_order_items --project jobs/retail --vars input=./retail-data/input\n  retail-submit explain +fact_order_summary --project jobs/retail --vars input=/data -v")]
     Explain {
         /// Models, as --select takes them
         #[arg(required = true)]

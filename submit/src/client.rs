@@ -209,7 +209,7 @@ fn fits(bytes: usize, files: &[v1::ProjectFile]) -> Result<(), SubmitError> {
     biggest.sort_by(|a, b| b.cmp(a));
     let named: Vec<String> =
         biggest.iter().take(3).map(|(bytes, path)| format!("{path} ({})", human::size(*bytes))).collect();
-    let limit = human::size(MAX_MESSAGE_BYTES as u64);
+    let limit = format!("{} ({} MiB)", human::size(MAX_MESSAGE_BYTES as u64), MAX_MESSAGE_BYTES >> 20);
     Err(SubmitError::Config {
         message: format!("the project is too large to send: {}, and {limit} is the limit", human::size(bytes as u64)),
         notes: vec![
@@ -248,7 +248,7 @@ mod tests {
         let files = [file("a.sql", 100), file("seeds/big.csv", 80_000_000), file("seeds/small.csv", 2_000)];
         let error = fits(80_002_100, &files).unwrap_err();
         let SubmitError::Config { message, notes } = error else { panic!("{error}") };
-        assert_eq!(message, "the project is too large to send: 80 MB, and 67 MB is the limit");
+        assert_eq!(message, "the project is too large to send: 80 MB, and 67 MB (64 MiB) is the limit");
         assert_eq!(notes[0], "its biggest files: seeds/big.csv (80 MB), seeds/small.csv (2.0 kB), a.sql (100 B)");
     }
 

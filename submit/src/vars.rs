@@ -39,7 +39,7 @@ pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Val
 fn bad(argument: &str, reason: &str) -> SubmitError {
     SubmitError::config_with(
         format!("cannot read --vars {argument:?}: {reason}"),
-        "write --vars day=2 input=./data or --vars '{\"day\": 2}'",
+        "write --vars input=./data day=2 or --vars '{\"day\": 2}'",
     )
 }
 

@@ -25,7 +25,17 @@ pub async fn sql(app: &App, args: &SqlArgs) -> Result<(), SubmitError> {
     let session = Session::open(app, &args.local, true).await?;
     let result = query(app, &session, &statement, args).await;
     session.close().await;
-    result
+    result.map_err(|error| name_file(error, args))
+}
+
+/// The scheduler calls a statement's text `query`; a person knows it by its file.
+fn name_file(mut error: SubmitError, args: &SqlArgs) -> SubmitError {
+    if let (SubmitError::Refused { failure, .. }, Some(file)) = (&mut error, &args.file)
+        && failure.file.as_deref() == Some("query")
+    {
+        failure.file = Some(file.display().to_string());
+    }
+    error
 }
 
 /// The statement itself, from the command line, a file or stdin.
@@ -39,10 +49,12 @@ fn statement(args: &SqlArgs) -> Result<String, SubmitError> {
         }
         (None, text) => text.unwrap_or_default().to_string(),
     };
-    match text.trim().trim_end_matches(';').trim() {
-        "" => Err(SubmitError::config_with("the statement is empty", "try: retail-submit sql \"select 1\"")),
-        statement => Ok(statement.to_string()),
+    // What stands before it stays: errors count lines from there.
+    let statement = text.trim_end().trim_end_matches(';').trim_end();
+    if statement.trim().is_empty() {
+        return Err(SubmitError::config_with("the statement is empty", "try: retail-submit sql \"select 1\""));
     }
+    Ok(statement.to_string())
 }
 
 async fn query(app: &App, session: &Session, statement: &str, args: &SqlArgs) -> Result<(), SubmitError> {
