@@ -144,7 +144,7 @@ async fn a_wrong_source_is_refused_with_file_row_and_column() {
         missing,
         &[],
         1,
-        &["raw.orders", "nowhere.csv", "nothing was published"],
+        &["raw.orders", "nowhere.csv", "models/sources.yml"],
     )
     .await;
 
@@ -253,7 +253,7 @@ async fn a_scheduler_that_cannot_be_reached_is_named() {
         .project(&project, &[])
         .failed(69, &["no scheduler at", &url, "--local"]);
     nobody.run(["jobs"]).failed(69, &["no scheduler at", &url]);
-    nobody.run(["rn"]).failed(2, &["run"]);
+    nobody.run(["snapshot"]).failed(2, &["'snapshots'"]);
     nobody
         .run(["run", "--project", "nowhere"])
         .failed(64, &["nowhere"]);
@@ -456,7 +456,7 @@ impl Published {
     }
 }
 
-/// A file system of two megabytes; needs the right to mount.
+/// A file system of 400 kB; needs the right to mount.
 struct SmallDisk {
     folder: PathBuf,
 }
@@ -465,7 +465,7 @@ impl SmallDisk {
     fn mount(folder: &std::path::Path) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=400k", "tmpfs"])
             .arg(folder)
             .output();
         if mounted.is_ok_and(|output| output.status.success()) {
