@@ -15,7 +15,7 @@ use crate::human::parse_duration;
     propagate_version = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    after_help = "Examples:\n  retail-submit demo\n  retail-submit run --local --project jobs/retail --vars input=./retail-data/input"
+    after_help = "Examples:\n  retail-submit demo\n  retail-submit run --local --project jobs/retail --vars input=./data"
 )]
 pub struct Cli {
     #[command(flatten, next_help_heading = "Options of every command")]
@@ -83,10 +83,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  retail-submit generate --orders 100000 --days 2 --out ./retail-data/input\n  retail-submit generate --orders 1000 --out /tmp/small --format csv --seed 7")]
     Generate(GenerateArgs),
     /// Run a project's models and watch
-    #[command(after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --project jobs/retail --vars input=./retail-data/input --select +fact_order_items")]
+    #[command(after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --vars input=/data --select +fact_order_items")]
     Run(RunArgs),
     /// Write the SQL that a project's templates come to; needs no cluster
-    #[command(after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=./retail-data/input --out ./compiled\n  retail-submit compile --project jobs/retail --vars input=/data --select tag:staging")]
+    #[command(after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=/data --out ./sql\n  retail-submit compile --vars input=/data --select tag:staging")]
     Compile(CompileArgs),
     /// Watch a job, from its beginning, until it ends
     #[command(after_help = "Examples:\n  retail-submit watch 7f3a\n  retail-submit watch 7f3a --json | jq -c .kind")]
@@ -138,7 +138,7 @@ pub enum Command {
         local: LocalArgs,
     },
     /// Say what models read, do and write, without running them (-v: SQL and plans)
-    #[command(after_help = "Examples:\n  retail-submit explain fact_order_items --project jobs/retail --vars input=./retail-data/input\n  retail-submit explain +fact_order_summary --project jobs/retail --vars input=/data -v")]
+    #[command(after_help = "Examples:\n  retail-submit explain fact_order_items --vars input=/data\n  retail-submit explain +dim_seller --vars input=/data -v")]
     Explain {
         /// Models, as --select takes them
         #[arg(required = true)]
@@ -155,7 +155,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  retail-submit verify --truth ./retail-data/input/truth.json\n  retail-submit verify --local --truth ./retail-data/input/truth.json")]
     Verify(VerifyArgs),
     /// Print a shell's completions
-    #[command(after_help = "Examples:\n  retail-submit completions bash > ~/.local/share/bash-completion/completions/retail-submit\n  retail-submit completions fish > ~/.config/fish/completions/retail-submit.fish")]
+    #[command(after_help = "Examples:\n  retail-submit completions bash > ~/.retail-submit.bash\n  retail-submit completions zsh > ~/.zfunc/_retail-submit")]
     Completions {
         shell: clap_complete::Shell,
     },
@@ -305,6 +305,7 @@ mod tests {
             let examples: Vec<&str> = examples.trim_end().lines().map(str::trim).collect();
             assert_eq!(examples.len(), 2, "{help}");
             for example in examples {
+                assert!(example.len() <= 78, "it would be wrapped: {example}");
                 let words = example.split(['>', '|']).next().unwrap_or_default().replace("\"select count(*) from marts.fact_order_items\"", "x");
                 parse(&words).unwrap_or_else(|error| panic!("{example}: {error}"));
             }

@@ -194,6 +194,9 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     if last.contains("failed to lookup address") {
         return "no such host".into();
     }
+    if last.contains("broken pipe") || last.contains("error reading a body") {
+        return "connection closed".into();
+    }
     if last.contains("deadline has elapsed") {
         return "timed out".into();
     }

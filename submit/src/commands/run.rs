@@ -62,7 +62,9 @@ async fn follow_to_end(
     project_dir: Option<String>,
 ) -> Result<Outcome, SubmitError> {
     let console = &app.console;
-    let mut view = View::new(job_id, console.err, console.width, &session.advise("sql"));
+    // A line as wide as the terminal is taken for two when it is wiped.
+    let width = console.width.saturating_sub(1);
+    let mut view = View::new(job_id, console.err, width, &session.advise("sql"));
     let screen = Screen::new(console);
     let mut interrupt = app.interrupt.clone();
     match follow(&session.client, job_id, &mut view, &screen, &mut interrupt).await? {

@@ -46,6 +46,7 @@ impl<'a> Screen<'a> {
         for line in lines {
             let wanted = match line.level {
                 Level::Detail => self.console.verbose > 0 && !self.console.quiet,
+                Level::Still => !self.console.quiet && self.bar.is_none(),
                 Level::Fact => !self.console.quiet,
                 Level::Result => true,
             };

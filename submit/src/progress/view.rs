@@ -13,6 +13,8 @@ use crate::term::Paint;
 pub enum Level {
     /// Only under `-v`.
     Detail,
+    /// Progress that the moving part shows by itself: only where nothing moves.
+    Still,
     /// Progress: stderr, unless `-q`.
     Fact,
     /// The result: stdout.
@@ -98,23 +100,26 @@ impl View {
     pub fn on(&mut self, event: &JobEvent, now_us: i64) -> Vec<Line> {
         let waited = self.waiting.take();
         match &event.kind {
-            EventKind::Queued { project, position } => {
-                let text = format!("job {}  {project}  queued, {} before it", self.job_id, position.saturating_sub(1));
-                vec![line(if *position > 1 { Level::Fact } else { Level::Detail }, text)]
+            EventKind::Queued { project, .. } => {
+                // A job that has to wait its turn says so in an event of its own.
+                vec![line(Level::Detail, format!("job {}  {project}  queued", self.job_id))]
             }
             EventKind::Planned { project, models, executors, slots } => self.planned(project, models, *executors, *slots),
             EventKind::Waiting { reason } => {
                 let repeated = waited.as_ref().is_some_and(|(old, _)| old == reason);
                 self.waiting = Some((reason.clone(), waited.filter(|_| repeated).map_or(now_us, |(_, since)| since)));
-                if repeated { vec![] } else { vec![line(Level::Fact, format!("{} {reason}", self.paint.yellow("waiting:")))] }
+                if repeated { vec![] } else { vec![line(Level::Still, format!("{} {reason}", self.paint.yellow("waiting:")))] }
             }
             EventKind::AttemptStarted { attempt, reason } => {
                 // What earlier attempts failed of is history: this one may succeed.
                 self.failures.clear();
                 self.rows.iter_mut().for_each(|row| row.phase = Phase::Waiting);
+                // Why there is another attempt may have been said already, as what it waited for.
+                let said = reason.is_empty() || waited.is_some_and(|(waited, _)| waited.starts_with(reason));
+                let why = if said { String::new() } else { format!(": {reason}") };
                 match attempt {
                     0 | 1 => vec![],
-                    _ => vec![line(Level::Fact, format!("  {} attempt {attempt}: {reason}", self.paint.yellow("↻")))],
+                    _ => vec![line(Level::Fact, format!("  {} attempt {attempt}{why}", self.paint.yellow("↻")))],
                 }
             }
             EventKind::ModelStarted { model, .. } => {
@@ -135,7 +140,9 @@ impl View {
             EventKind::ModelStaged { model, rows, bytes, stages, elapsed_ms, note, .. } => {
                 let text = self.staged(model, *rows, *bytes, *stages, *elapsed_ms, note);
                 self.set(model, Phase::Done);
-                text.into_iter().map(|text| line(Level::Fact, text)).collect()
+                // Ephemeral models are part of those that read them, selected or not.
+                let level = if self.kind(model) == "ephemeral" { Level::Detail } else { Level::Fact };
+                text.into_iter().map(|text| line(level, text)).collect()
             }
             EventKind::ModelFailed { model, failure } => {
                 self.set(model, Phase::Failed);
@@ -178,6 +185,11 @@ impl View {
         format!("{model:<width$}")
     }
 
+    /// How the model is materialised; what was not planned was pulled in by those that were.
+    fn kind(&self, model: &str) -> &str {
+        self.index.get(model).map_or("ephemeral", |i| self.rows[*i].planned.materialized.as_str())
+    }
+
     fn set(&mut self, model: &str, phase: Phase) {
         if let Some(i) = self.index.get(model) {
             self.rows[*i].phase = phase;
@@ -208,11 +220,10 @@ impl View {
 
     /// `  ✓ staging.stg_orders  1,000,000 rows   118 MB    1.2 s   2 stages   9,412 duplicates dropped`
     fn staged(&self, model: &str, rows: u64, bytes: u64, stages: u32, elapsed_ms: u64, note: &str) -> Vec<String> {
-        let view = self.index.get(model).is_some_and(|i| self.rows[*i].planned.materialized == "view");
-        let what = if view {
-            format!("{:>14}   {:>7}", "view", "")
-        } else {
-            format!("{:>14}   {:>7}", human::plural(rows, "row"), human::size(bytes))
+        // Views and ephemeral models write nothing.
+        let what = match self.kind(model) {
+            kind @ ("view" | "ephemeral") => format!("{kind:>14}   {:>7}", ""),
+            _ => format!("{:>14}   {:>7}", human::plural(rows, "row"), human::size(bytes)),
         };
         let mut text =
             format!("  {} {}  {what}   {:>6}", self.paint.green("✓"), self.name(model), human::duration(elapsed_ms));

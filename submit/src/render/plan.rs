@@ -12,7 +12,8 @@ pub fn summary(physical_plan: &str) -> String {
         // The final half of an aggregate belongs to its partial half.
         let final_half = node.contains("mode=Final");
         let kind = match name {
-            "DataSourceExec" | "FieldIdScanExec" | "ParquetExec" | "CsvExec" => (0, "scan"),
+            // An explained model reads relations of which only the columns are known.
+            "DataSourceExec" | "EmptyExec" => (0, "scan"),
             "HashJoinExec" if node.contains("mode=CollectLeft") => (1, "broadcast join"),
             "HashJoinExec" => (2, "hash join"),
             "SortMergeJoinExec" => (3, "merge join"),

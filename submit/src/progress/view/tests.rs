@@ -45,7 +45,7 @@ fn feed(view: &mut View, events: impl IntoIterator<Item = EventKind>) -> Vec<Str
     for (i, kind) in events.into_iter().enumerate() {
         let time_us = NOW + i as i64 * 100_000;
         let event = JobEvent { job_id: "7f3a".into(), seq: i as u64 + 1, time_us, kind };
-        out.extend(view.on(&event, time_us).into_iter().filter(|line| line.level >= Level::Fact).map(|line| line.text));
+        out.extend(view.on(&event, time_us).into_iter().filter(|line| line.level >= Level::Still).map(|line| line.text));
     }
     out
 }
@@ -57,6 +57,7 @@ fn a_run_is_a_line_per_model_and_a_summary() {
         plan(),
         EventKind::AttemptStarted { attempt: 1, reason: String::new() },
         EventKind::ModelStarted { model: "staging.stg_orders".into(), attempt: 1 },
+        staged("staging.pulled_in", 0, 0, ""),
         staged("staging.stg_orders", 1_000_000, 118_000_000, "9,412 duplicates dropped"),
         staged("marts.fact_order_items", 3_001_346, 301_000_000, ""),
         staged("marts.obt_sellers", 0, 0, ""),
