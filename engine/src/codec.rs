@@ -13,8 +13,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::logical_plan::LogicalExtensionCodec;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use prost::Message;
-use retail_proto::v1::{PlanNode, plan_node};
+use retail_proto::v1::{Gather, PackedScan, PlanNode, plan_node};
 
+use crate::gather::GatherExec;
+use crate::packed::{self, PackedScanExec};
 use crate::keep_first;
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
@@ -43,6 +45,12 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
         }
         match (node.node, inputs) {
             (Some(plan_node::Node::KeepFirst(node)), [input]) => keep_first::decode(&node, Arc::clone(input)),
+            (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
+                Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
+            }
+            (Some(plan_node::Node::PackedScan(node)), [scan]) => {
+                Ok(Arc::new(PackedScanExec::restore(scan, packed::compression_named(&node.compression)?)?))
+            }
             _ => Err(DataFusionError::Plan(
                 "this executor does not know a plan node of the scheduler; run the same version on both".to_string(),
             )),
@@ -55,8 +63,15 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
         buf: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        let ours = match keep_first::encode(&node) {
-            Some(n) => Some(PlanNode { node: Some(plan_node::Node::KeepFirst(n)) }),
+        let engines = if let Some(node) = keep_first::encode(&node) {
+            Some(plan_node::Node::KeepFirst(node))
+        } else if node.is::<GatherExec>() {
+            Some(plan_node::Node::Gather(Gather {}))
+        } else {
+            packed::name_of_scan(&node).map(|compression| plan_node::Node::PackedScan(PackedScan { compression }))
+        };
+        let ours = match engines {
+            Some(node) => Some(PlanNode { node: Some(node) }),
             None => retail_lakehouse::plan_codec::encode(&node).map_err(external)?,
         };
         let Some(ours) = ours else {

@@ -12,8 +12,10 @@
 mod cluster;
 mod codec;
 mod config;
+pub mod gather;
 mod in_process;
 pub mod keep_first;
+pub mod packed;
 mod planner;
 mod session;
 mod task_plan;

@@ -13,12 +13,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use retail_lakehouse::WritePlanner;
 
+use crate::gather::gather_unions;
 use crate::keep_first::keep_first_rule;
 
 /// Turns logical plans into physical ones, in three steps:
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
-/// 2. our rules that need a plan no exchange has been put into (keep-first);
+/// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
 /// 3. the session's optimizer rules, then the marker that carries field-id scans to executors.
 ///
 /// The steps live here and not among the session's rules because Ballista's adaptive planner replaces
@@ -46,6 +47,7 @@ impl QueryPlanner for RetailPlanner {
             .build();
         let options = state.config_options();
         let mut physical = planner.create_physical_plan(plan, &bare).await?;
+        physical = gather_unions(physical)?;
         if self.keep_first {
             physical = keep_first_rule().optimize(physical, options)?;
         }

@@ -1,20 +1,24 @@
 //! Task plans as executors decode them.
 
+use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::error::Result;
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
-/// A task's plan on the wire: DataFusion's encoding, with what a task cannot run taken out when it is decoded.
+/// A task's plan on the wire: DataFusion's encoding, with what would panic taken out when it is decoded.
 ///
 /// Ballista narrows a plan to a task's partitions. Of a union that leaves branches without any partition, and a
 /// sort in such a branch panics where its state is reset (DataFusion 55 sets up a filter for zero partitions).
-/// Branches without partitions produce nothing, so they are dropped.
+/// An [`Idle`] node stands in for it. The branch itself stays, because the scheduler compares the metrics of
+/// a task with those of its stage node by node.
 #[derive(Debug, Clone)]
 pub struct TaskPlan(PhysicalPlanNode);
 
@@ -32,7 +36,7 @@ impl AsExecutionPlan for TaskPlan {
         ctx: &TaskContext,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        without_empty_branches(self.0.try_into_physical_plan(ctx, codec)?)
+        without_idle_sorts(self.0.try_into_physical_plan(ctx, codec)?)
     }
 
     fn try_from_physical_plan(plan: Arc<dyn ExecutionPlan>, codec: &dyn PhysicalExtensionCodec) -> Result<Self> {
@@ -40,14 +44,12 @@ impl AsExecutionPlan for TaskPlan {
     }
 }
 
-fn without_empty_branches(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+fn without_idle_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let Some(union) = node.downcast_ref::<UnionExec>() else { return Ok(Transformed::no(node)) };
-        let branches: Vec<_> = union.inputs().iter().filter(|b| partitions(b) > 0).cloned().collect();
-        if branches.len() == union.inputs().len() || branches.is_empty() {
+        let Some(sort) = node.downcast_ref::<SortExec>().filter(|_| partitions(&node) == 0) else {
             return Ok(Transformed::no(node));
-        }
-        Ok(Transformed::yes(UnionExec::try_new(branches)?))
+        };
+        Ok(Transformed::yes(Arc::new(Idle::new(Arc::clone(sort.input())))))
     })
     .data()
 }
@@ -56,18 +58,73 @@ fn partitions(plan: &Arc<dyn ExecutionPlan>) -> usize {
     plan.output_partitioning().partition_count()
 }
 
+/// Stands where a node would have nothing to do: it has no partitions, and metrics that stay empty.
+#[derive(Debug)]
+struct Idle {
+    input: Arc<dyn ExecutionPlan>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl Idle {
+    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input, metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+impl DisplayAs for Idle {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Idle")
+    }
+}
+
+impl ExecutionPlan for Idle {
+    fn name(&self) -> &str {
+        "Idle"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.as_slice() {
+            [input] => Ok(Arc::new(Self::new(Arc::clone(input)))),
+            _ => Err(DataFusionError::Internal("an idle node has one input".to_string())),
+        }
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use datafusion::datasource::memory::MemorySourceConfig;
     use datafusion::physical_expr::PhysicalSortExpr;
     use datafusion::physical_expr::expressions::col;
-    use datafusion::physical_plan::sorts::sort::SortExec;
+    use datafusion::physical_plan::union::UnionExec;
 
     use super::*;
 
     #[test]
-    fn a_branch_without_partitions_leaves_the_union_before_its_sort_is_reset() {
+    fn a_sort_without_partitions_is_gone_before_its_state_is_reset() {
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         let leaf = |partitions: usize| {
             MemorySourceConfig::try_new_exec(&vec![vec![]; partitions], Arc::clone(&schema), None).unwrap()
@@ -76,9 +133,11 @@ mod tests {
         let sorted = SortExec::new([order].into(), leaf(0)).with_preserve_partitioning(true);
         let plan = UnionExec::try_new(vec![Arc::new(sorted) as _, leaf(2)]).unwrap();
 
-        let plan = without_empty_branches(plan).unwrap();
+        let plan = without_idle_sorts(plan).unwrap();
 
         assert_eq!(partitions(&plan), 2);
-        plan.reset_state().unwrap();
+        let branch = Arc::clone(plan.children()[0]);
+        assert!(branch.metrics().is_some(), "the stage expects metrics of every node");
+        branch.reset_state().unwrap();
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod config;
+mod engine;
 mod metrics;
 mod process;
 

@@ -14,7 +14,6 @@ use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams};
-use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::executor::{Executor as TaskRunner, TasksDrainedFuture};
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use ballista_executor::executor_server::{self, TERMINATING};
@@ -33,6 +32,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::engine::TaskEngine;
 use crate::metrics::TaskMetrics;
 
 /// Consumers named in an out-of-memory error.
@@ -246,7 +246,7 @@ fn task_runner(settings: &Settings, registration: ExecutorRegistration, work_dir
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(TaskMetrics),
         settings.slots,
-        Arc::new(DefaultExecutionEngine::new()),
+        Arc::new(TaskEngine::default()),
     )
     .with_session_runtime_cache(Some(runtimes)))
 }

@@ -7,7 +7,6 @@
 mod diagnose;
 mod head;
 mod listing;
-pub mod packed;
 mod shape;
 mod table;
 #[cfg(test)]

@@ -27,7 +27,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
-use super::packed::PackedScanExec;
+use retail_engine::packed::PackedScanExec;
 
 /// The files of a source as one table.
 pub struct FilesTable {

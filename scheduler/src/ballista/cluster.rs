@@ -143,7 +143,7 @@ impl Cluster for ClusterOnExecutors {
                     _ if last_s + timeout_s < now_s => ExecutorState::Lost,
                     _ => ExecutorState::Active,
                 };
-                let slots = executor.specification.vcores();
+                let slots = executor.specification.vcores;
                 ExecutorStatus {
                     slots: if state == ExecutorState::Active { slots } else { 0 },
                     slots_free: if state == ExecutorState::Active {

@@ -21,6 +21,9 @@ const RETRY_PAUSE_MS: u64 = 500;
 /// # Errors
 /// An executor that holds a partition cannot be reached.
 pub async fn rows(schema: SchemaRef, locations: Vec<PartitionLocation>) -> Result<SendableRecordBatchStream> {
+    for location in &locations {
+        tracing::debug!(partition = ?location.partition_id, file = ?location.file_id, "result partition");
+    }
     let mut locations = locations.into_iter();
     let Some(first) = locations.next() else {
         let empty = futures::stream::empty();

@@ -9,7 +9,7 @@ use retail_engine::QueryProgress;
 pub fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
     let mut progress = QueryProgress { stages: graph.stages().len() as u32, ..Default::default() };
     let mut finished = 0;
-    let mut running = None;
+    let mut running: Option<(usize, usize, usize)> = None;
     for (id, stage) in graph.stages() {
         match stage {
             ExecutionStage::Running(stage) => {

@@ -56,6 +56,31 @@ pub fn compression(scan: &Arc<dyn ExecutionPlan>) -> Option<FileCompressionType>
     config(scan).map(|config| config.file_compression_type)
 }
 
+/// The name under which a marked scan's compression travels; none for any other node.
+pub(crate) fn name_of_scan(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let marker = node.downcast_ref::<PackedScanExec>()?;
+    let name = match compression(&marker.scan) {
+        Some(FileCompressionType::GZIP) => "gzip",
+        Some(FileCompressionType::ZSTD) => "zstd",
+        Some(FileCompressionType::BZIP2) => "bzip2",
+        Some(FileCompressionType::XZ) => "xz",
+        _ => "",
+    };
+    Some(name.to_string())
+}
+
+/// The compression of a name that [`name_of_scan`] gave.
+pub(crate) fn compression_named(name: &str) -> Result<FileCompressionType> {
+    Ok(match name {
+        "" => FileCompressionType::UNCOMPRESSED,
+        "gzip" => FileCompressionType::GZIP,
+        "zstd" => FileCompressionType::ZSTD,
+        "bzip2" => FileCompressionType::BZIP2,
+        "xz" => FileCompressionType::XZ,
+        other => return Err(DataFusionError::Plan(format!("this executor cannot unpack {other}"))),
+    })
+}
+
 fn config(scan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     scan.downcast_ref::<DataSourceExec>()?
         .data_source()

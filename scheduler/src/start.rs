@@ -1,0 +1,115 @@
+//! Starts a scheduler: stores, catalog, Ballista, services, ports. Stops it in the reverse order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use retail_engine::{Cluster, InProcess};
+use retail_jobs::store::JobStore;
+use retail_lakehouse::{Lakehouse, ObjectStores};
+use retail_telemetry::{AdminServer, Readiness};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
+
+use crate::admin;
+use crate::ballista::{self, Assembly};
+use crate::config::Config;
+use crate::queue::JobManager;
+use crate::service;
+
+/// A running scheduler.
+pub struct Scheduler {
+    grpc_addr: SocketAddr,
+    jobs: Arc<JobManager>,
+    admin: AdminServer,
+    readiness: Readiness,
+    stop: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// Opens the catalog, binds the ports and serves.
+///
+/// # Errors
+/// The catalog or store cannot be opened, or a port cannot be bound; nothing is left running then.
+pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
+    let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
+        .parse()
+        .with_context(|| format!("server.host {:?} is no IP address", config.server.host))?;
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot bind {addr}"))?;
+    let grpc_addr = listener.local_addr()?;
+
+    let stores = ObjectStores::new(config.storage.clone());
+    let lake = Lakehouse::open(&config.catalog, stores.clone()).await?;
+    let assembly = Assembly {
+        addr: grpc_addr,
+        advertise_host: config.server.advertise_host.clone(),
+        executor_timeout_s: config.cluster.executor_timeout_s,
+        expiry_check_s: config.cluster.expiry_check_s,
+        drain_grace_s: config.cluster.drain_grace_s,
+        no_executor_grace_s: config.cluster.no_executor_grace_s,
+        task_max_failures: config.cluster.task_max_failures,
+        engine: config.engine.clone(),
+    };
+    let (ballista, on_executors) = ballista::start(&assembly, &stores).await?;
+    let cluster: Arc<dyn Cluster> = match config.cluster.in_process_slots {
+        0 => on_executors,
+        slots => Arc::new(InProcess::new(config.engine.clone(), slots, &stores)?),
+    };
+    let store = JobStore::open(lake.pool()).await?;
+    let jobs = JobManager::start(store, lake.clone(), Arc::clone(&cluster), &config.jobs).await?;
+
+    let mut routes = RoutesBuilder::default();
+    ballista::mount(&mut routes, &ballista);
+    service::mount(&mut routes, &jobs, &lake, &cluster).await?;
+    let stop = CancellationToken::new();
+    let app = routes.routes().into_axum_router().into_make_service_with_connect_info::<SocketAddr>();
+    let stopped = stop.clone().cancelled_owned();
+    // axum's graceful shutdown would wait for open Watch streams; the services end those themselves.
+    let server = tokio::spawn(async move {
+        tokio::select! {
+            served = std::future::IntoFuture::into_future(axum::serve(listener, app)) => served,
+            () = stopped => Ok(()),
+        }
+    });
+
+    let readiness = Readiness::waiting("starting");
+    let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
+    let admin = admin::serve(admin_addr.parse().context("server.admin_port")?, readiness.clone(), Arc::clone(&cluster)).await?;
+    readiness.ready();
+    tracing::info!(grpc = %grpc_addr, admin = %admin.addr(), catalog = ?config.catalog, "scheduler serves");
+    Ok(Scheduler { grpc_addr, jobs, admin, readiness, stop, server })
+}
+
+impl Scheduler {
+    /// The gRPC port.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// The health and metrics port.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.addr()
+    }
+
+    /// What clients and executors on this machine connect to.
+    pub fn url(&self) -> String {
+        let ip = self.grpc_addr.ip();
+        let host = if ip.is_unspecified() { "127.0.0.1".to_string() } else { ip.to_string() };
+        format!("http://{host}:{}", self.grpc_addr.port())
+    }
+
+    /// Refuses new jobs, lets running ones finish for at most `grace`, then stops serving.
+    pub async fn shutdown(self, grace: Duration) {
+        self.readiness.not_ready("stopping");
+        self.jobs.shutdown(grace).await;
+        self.stop.cancel();
+        if let Err(error) = self.server.await {
+            tracing::warn!(%error, "the server did not stop cleanly");
+        }
+        self.admin.shutdown().await;
+        tracing::info!("scheduler stopped");
+    }
+}
