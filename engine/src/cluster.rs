@@ -139,13 +139,23 @@ pub enum QueryErrorKind {
 impl QueryError {
     /// A query that somebody stopped.
     pub fn cancelled() -> Self {
-        Self { kind: QueryErrorKind::Cancelled, message: "the query was cancelled".to_string(), stage: 0, source: None }
+        Self {
+            kind: QueryErrorKind::Cancelled,
+            message: "the query was cancelled".to_string(),
+            stage: 0,
+            source: None,
+        }
     }
 
     /// From an engine's text, when only text came back from an executor.
     pub fn from_text(text: &str) -> Self {
         let message = innermost(text);
-        Self { kind: classify(text), message, stage: stage_of(text), source: None }
+        Self {
+            kind: classify(text),
+            message,
+            stage: stage_of(text),
+            source: None,
+        }
     }
 }
 
@@ -153,20 +163,34 @@ impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
         let text = error.to_string();
         let kind = match error.find_root() {
-            DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
-                QueryErrorKind::Plan
-            }
+            DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::NotImplemented(_) => QueryErrorKind::Plan,
             DataFusionError::ResourcesExhausted(_) => QueryErrorKind::Resources,
-            DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => QueryErrorKind::Storage,
+            DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => {
+                QueryErrorKind::Storage
+            }
             _ => classify(&text),
         };
-        Self { kind, message: innermost(&text), stage: stage_of(&text), source: Some(error) }
+        Self {
+            kind,
+            message: innermost(&text),
+            stage: stage_of(&text),
+            source: Some(error),
+        }
     }
 }
 
 fn classify(text: &str) -> QueryErrorKind {
     const STORAGE: [&str; 8] = [
-        "No space left", "no space left", "ObjectStore", "Object Store", "IO error", "IoError", "Generic S3", "storage full",
+        "No space left",
+        "no space left",
+        "ObjectStore",
+        "Object Store",
+        "IO error",
+        "IoError",
+        "Generic S3",
+        "storage full",
     ];
     let has = |needles: &[&str]| needles.iter().any(|n| text.contains(n));
     if has(&["Cancelled", "cancelled"]) {
@@ -177,7 +201,11 @@ fn classify(text: &str) -> QueryErrorKind {
         QueryErrorKind::NoExecutor
     } else if has(&STORAGE) {
         QueryErrorKind::Storage
-    } else if has(&["Error planning job", "Error during planning", "This feature is not implemented"]) {
+    } else if has(&[
+        "Error planning job",
+        "Error during planning",
+        "This feature is not implemented",
+    ]) {
         QueryErrorKind::Plan
     } else {
         QueryErrorKind::Execution
@@ -187,8 +215,18 @@ fn classify(text: &str) -> QueryErrorKind {
 /// Drops the wrappers that each layer puts before a cause ("Job failed due to stage 1 failed: …").
 fn innermost(text: &str) -> String {
     const WRAPPERS: [&str; 12] = [
-        "DataFusion error: ", "Execution error: ", "Arrow error: ", "External error: ", "Error during planning: ",
-        "General error: ", "Internal error: ", "ArrowError: ", "DataFusionError(", "Context: ", "IO error: ", "Ballista error: ",
+        "DataFusion error: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "External error: ",
+        "Error during planning: ",
+        "General error: ",
+        "Internal error: ",
+        "ArrowError: ",
+        "DataFusionError(",
+        "Context: ",
+        "IO error: ",
+        "Ballista error: ",
     ];
     let mut rest = text.trim();
     loop {
@@ -213,8 +251,13 @@ fn innermost(text: &str) -> String {
 }
 
 fn stage_of(text: &str) -> u32 {
-    let Some(at) = text.find("due to stage ") else { return 0 };
-    let digits: String = text[at + "due to stage ".len()..].chars().take_while(char::is_ascii_digit).collect();
+    let Some(at) = text.find("due to stage ") else {
+        return 0;
+    };
+    let digits: String = text[at + "due to stage ".len()..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     digits.parse().unwrap_or(0)
 }
 

@@ -16,8 +16,8 @@ use prost::Message;
 use retail_proto::v1::{Gather, PackedScan, PlanNode, plan_node};
 
 use crate::gather::GatherExec;
-use crate::packed::{self, PackedScanExec};
 use crate::keep_first;
+use crate::packed::{self, PackedScanExec};
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
 const MAGIC: &[u8] = b"RTL1";
@@ -40,7 +40,9 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             return self.ballista.try_decode(buf, inputs, ctx, converter);
         };
         let node = PlanNode::decode(rest).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        if let Some(plan) = retail_lakehouse::plan_codec::decode(&node, inputs, ctx).map_err(external)? {
+        if let Some(plan) =
+            retail_lakehouse::plan_codec::decode(&node, inputs, ctx).map_err(external)?
+        {
             return Ok(plan);
         }
         match (node.node, inputs) {
@@ -68,7 +70,8 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
         } else {
-            packed::name_of_scan(&node).map(|compression| plan_node::Node::PackedScan(PackedScan { compression }))
+            packed::name_of_scan(&node)
+                .map(|compression| plan_node::Node::PackedScan(PackedScan { compression }))
         };
         let ours = match engines {
             Some(node) => Some(PlanNode { node: Some(node) }),
@@ -78,14 +81,23 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             return self.ballista.try_encode(node, buf, converter);
         };
         buf.extend_from_slice(MAGIC);
-        ours.encode(buf).map_err(|e| DataFusionError::External(Box::new(e)))
+        ours.encode(buf)
+            .map_err(|e| DataFusionError::External(Box::new(e)))
     }
 
-    fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<datafusion::logical_expr::ScalarUDF>> {
+    fn try_decode_udf(
+        &self,
+        name: &str,
+        buf: &[u8],
+    ) -> Result<Arc<datafusion::logical_expr::ScalarUDF>> {
         self.ballista.try_decode_udf(name, buf)
     }
 
-    fn try_encode_udf(&self, node: &datafusion::logical_expr::ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
+    fn try_encode_udf(
+        &self,
+        node: &datafusion::logical_expr::ScalarUDF,
+        buf: &mut Vec<u8>,
+    ) -> Result<()> {
         self.ballista.try_encode_udf(node, buf)
     }
 }
@@ -101,7 +113,12 @@ pub struct RetailLogicalCodec {
 }
 
 impl LogicalExtensionCodec for RetailLogicalCodec {
-    fn try_decode(&self, buf: &[u8], inputs: &[LogicalPlan], ctx: &TaskContext) -> Result<Extension> {
+    fn try_decode(
+        &self,
+        buf: &[u8],
+        inputs: &[LogicalPlan],
+        ctx: &TaskContext,
+    ) -> Result<Extension> {
         self.ballista.try_decode(buf, inputs, ctx)
     }
 
@@ -116,7 +133,8 @@ impl LogicalExtensionCodec for RetailLogicalCodec {
         schema: SchemaRef,
         ctx: &TaskContext,
     ) -> Result<Arc<dyn TableProvider>> {
-        self.ballista.try_decode_table_provider(buf, name, schema, ctx)
+        self.ballista
+            .try_decode_table_provider(buf, name, schema, ctx)
     }
 
     fn try_encode_table_provider(

@@ -14,11 +14,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -26,8 +26,8 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, Partitioning,
-    PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
 
@@ -55,7 +55,10 @@ impl GatherExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { inputs, properties: Arc::new(properties) }
+        Self {
+            inputs,
+            properties: Arc::new(properties),
+        }
     }
 }
 
@@ -98,11 +101,18 @@ impl ExecutionPlan for GatherExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self::with_schema(children, self.schema())))
     }
 
-    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let mut streams = vec![];
         for input in &self.inputs {
             for partition in 0..input.output_partitioning().partition_count() {
@@ -126,11 +136,15 @@ impl ExecutionPlan for GatherExec {
 /// A union's branches do not fit, which its own construction would have refused.
 pub fn gather_unions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let Some(union) = node.downcast_ref::<UnionExec>() else { return Ok(Transformed::no(node)) };
+        let Some(union) = node.downcast_ref::<UnionExec>() else {
+            return Ok(Transformed::no(node));
+        };
         if !union.inputs().iter().any(cannot_be_narrowed) {
             return Ok(Transformed::no(node));
         }
-        Ok(Transformed::yes(Arc::new(GatherExec::try_new(union.inputs().clone())?) as Arc<dyn ExecutionPlan>))
+        Ok(Transformed::yes(
+            Arc::new(GatherExec::try_new(union.inputs().clone())?) as Arc<dyn ExecutionPlan>,
+        ))
     })
     .data()
 }
@@ -142,12 +156,17 @@ fn cannot_be_narrowed(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
     let children = plan.children();
     let required = plan.input_distribution_requirements();
-    let collected: Vec<bool> =
-        required.per_child_distributions().map(|d| matches!(d, Distribution::SinglePartition)).collect();
+    let collected: Vec<bool> = required
+        .per_child_distributions()
+        .map(|d| matches!(d, Distribution::SinglePartition))
+        .collect();
     if !children.is_empty() && collected.len() == children.len() && collected.iter().all(|c| *c) {
         return true;
     }
-    children.iter().zip(collected.iter().chain(std::iter::repeat(&false))).any(|(child, c)| !c && cannot_be_narrowed(child))
+    children
+        .iter()
+        .zip(collected.iter().chain(std::iter::repeat(&false)))
+        .any(|(child, c)| !c && cannot_be_narrowed(child))
 }
 
 #[cfg(test)]
@@ -159,30 +178,61 @@ mod tests {
 
     async fn planned(sql: &str) -> String {
         let context = SessionContext::new();
-        context.sql("CREATE TABLE t AS VALUES (1, 'a'), (2, 'b')").await.unwrap().collect().await.unwrap();
-        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
-        displayable(gather_unions(plan).unwrap().as_ref()).indent(false).to_string()
+        context
+            .sql("CREATE TABLE t AS VALUES (1, 'a'), (2, 'b')")
+            .await
+            .unwrap()
+            .collect()
+            .await
+            .unwrap();
+        let plan = context
+            .sql(sql)
+            .await
+            .unwrap()
+            .create_physical_plan()
+            .await
+            .unwrap();
+        displayable(gather_unions(plan).unwrap().as_ref())
+            .indent(false)
+            .to_string()
     }
 
     #[tokio::test]
     async fn a_union_of_totals_is_gathered() {
-        let plan = planned("SELECT MAX(column1) FROM t UNION ALL SELECT MIN(column1) FROM t WHERE column1 > 1").await;
-        assert!(plan.contains("GatherExec") && !plan.contains("UnionExec"), "{plan}");
+        let plan = planned(
+            "SELECT MAX(column1) FROM t UNION ALL SELECT MIN(column1) FROM t WHERE column1 > 1",
+        )
+        .await;
+        assert!(
+            plan.contains("GatherExec") && !plan.contains("UnionExec"),
+            "{plan}"
+        );
     }
 
     #[tokio::test]
     async fn a_union_of_rows_stays_a_union() {
         let plan = planned("SELECT column1 FROM t UNION ALL SELECT column1 + 1 FROM t").await;
-        assert!(plan.contains("UnionExec") && !plan.contains("GatherExec"), "{plan}");
+        assert!(
+            plan.contains("UnionExec") && !plan.contains("GatherExec"),
+            "{plan}"
+        );
     }
 
     #[tokio::test]
     async fn a_gathered_union_gives_each_row_once() {
         let context = SessionContext::new();
         let sql = "SELECT MAX(a) AS n FROM (VALUES (1), (2)) t(a) UNION ALL SELECT COUNT(a) FROM (VALUES (7)) t(a)";
-        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let plan = context
+            .sql(sql)
+            .await
+            .unwrap()
+            .create_physical_plan()
+            .await
+            .unwrap();
         let plan = gather_unions(plan).unwrap();
-        let batches = datafusion::physical_plan::collect(plan, context.task_ctx()).await.unwrap();
+        let batches = datafusion::physical_plan::collect(plan, context.task_ctx())
+            .await
+            .unwrap();
         assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
     }
 }

@@ -13,7 +13,9 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_lakehouse::ObjectStores;
 
-use crate::cluster::{Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun};
+use crate::cluster::{
+    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun,
+};
 use crate::config::EngineConfig;
 use crate::session::{runtime_env, session_config, session_state};
 
@@ -29,9 +31,17 @@ impl InProcess {
     ///
     /// # Errors
     /// The runtime cannot be built.
-    pub fn new(config: EngineConfig, slots: usize, stores: &ObjectStores) -> Result<Self, QueryError> {
+    pub fn new(
+        config: EngineConfig,
+        slots: usize,
+        stores: &ObjectStores,
+    ) -> Result<Self, QueryError> {
         let runtime = runtime_env(stores, None)?;
-        Ok(Self { config, slots, runtime })
+        Ok(Self {
+            config,
+            slots,
+            runtime,
+        })
     }
 }
 
@@ -39,23 +49,41 @@ impl InProcess {
 impl Cluster for InProcess {
     fn session(&self) -> Result<SessionContext, QueryError> {
         let session = session_config(&self.config, self.slots).with_round_robin_repartition(true);
-        Ok(SessionContext::new_with_state(session_state(session, Arc::clone(&self.runtime), self.config.keep_first)))
+        Ok(SessionContext::new_with_state(session_state(
+            session,
+            Arc::clone(&self.runtime),
+            self.config.keep_first,
+        )))
     }
 
     async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
-        let physical = query.session.state().create_physical_plan(&query.plan).await?;
+        let physical = query
+            .session
+            .state()
+            .create_physical_plan(&query.plan)
+            .await?;
         let rows = execute_stream(physical, query.session.task_ctx())?;
         let schema = rows.schema();
         let stop = query.cancel.clone();
         let stopped = query.cancel.clone();
         // A cancelled query must end in an error: rows cut short would look complete.
         let end = futures::stream::once(async move {
-            stopped.is_cancelled().then(|| Err(DataFusionError::Execution("the query was cancelled".to_string())))
+            stopped.is_cancelled().then(|| {
+                Err(DataFusionError::Execution(
+                    "the query was cancelled".to_string(),
+                ))
+            })
         })
         .filter_map(std::future::ready);
-        let rows = rows.take_until(async move { stop.cancelled().await }).chain(end);
+        let rows = rows
+            .take_until(async move { stop.cancelled().await })
+            .chain(end);
         let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        Ok(QueryRun { query_id: query.label, rows, stages: 1 })
+        Ok(QueryRun {
+            query_id: query.label,
+            rows,
+            stages: 1,
+        })
     }
 
     async fn status(&self) -> ClusterStatus {

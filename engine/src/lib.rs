@@ -21,11 +21,12 @@ mod session;
 mod task_plan;
 
 pub use cluster::{
-    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind, QueryProgress, QueryRun,
+    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind,
+    QueryProgress, QueryRun,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
 pub use in_process::InProcess;
 pub use planner::RetailPlanner;
-pub use task_plan::TaskPlan;
 pub use session::{runtime_env, session, session_config, session_state};
+pub use task_plan::TaskPlan;

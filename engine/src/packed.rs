@@ -77,7 +77,11 @@ pub(crate) fn compression_named(name: &str) -> Result<FileCompressionType> {
         "zstd" => FileCompressionType::ZSTD,
         "bzip2" => FileCompressionType::BZIP2,
         "xz" => FileCompressionType::XZ,
-        other => return Err(DataFusionError::Plan(format!("this executor cannot unpack {other}"))),
+        other => {
+            return Err(DataFusionError::Plan(format!(
+                "this executor cannot unpack {other}"
+            )));
+        }
     })
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::catalog::Session;
+use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -38,9 +38,15 @@ impl RetailPlanner {
 
 #[async_trait]
 impl QueryPlanner for RetailPlanner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let state = session.as_any().downcast_ref::<SessionState>();
-        let state = state.ok_or_else(|| DataFusionError::Internal("the session is not a SessionState".to_string()))?;
+        let state = state.ok_or_else(|| {
+            DataFusionError::Internal("the session is not a SessionState".to_string())
+        })?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WritePlanner)]);
         let bare = SessionStateBuilder::new_from_existing(state.clone())
             .with_physical_optimizer_rules(vec![])

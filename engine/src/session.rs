@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ballista_core::config::{BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK};
+use ballista_core::config::{
+    BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+};
 use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
@@ -19,7 +21,11 @@ use crate::planner::RetailPlanner;
 
 /// The settings of a session. `slots` is what `target_partitions = 0` stands for.
 pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
-    let partitions = if config.target_partitions == 0 { slots.max(1) } else { config.target_partitions };
+    let partitions = if config.target_partitions == 0 {
+        slots.max(1)
+    } else {
+        config.target_partitions
+    };
     let mut session = SessionConfig::new_with_ballista()
         .with_information_schema(true)
         .with_target_partitions(partitions)
@@ -28,8 +34,14 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
         .with_ballista_grpc_client_max_message_size(retail_proto::MAX_MESSAGE_BYTES)
         .with_ballista_logical_extension_codec(Arc::new(RetailLogicalCodec::default()))
         .with_ballista_physical_extension_codec(Arc::new(RetailPhysicalCodec::default()))
-        .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, config.max_partitions_per_task)
-        .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, config.broadcast_bytes);
+        .set_usize(
+            BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+            config.max_partitions_per_task,
+        )
+        .set_usize(
+            BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES,
+            config.broadcast_bytes,
+        );
     let options = session.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
@@ -49,14 +61,19 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
 pub fn runtime_env(stores: &ObjectStores, spill: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
     let mut builder = RuntimeEnvBuilder::new().with_object_store_registry(stores.registry());
     if let Some(dir) = spill {
-        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![dir.to_path_buf()]));
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![dir.to_path_buf()]));
         builder = builder.with_disk_manager_builder(disk);
     }
     Ok(Arc::new(builder.build()?))
 }
 
 /// A session's state: functions, our planner, object stores.
-pub fn session_state(session: SessionConfig, runtime: Arc<RuntimeEnv>, keep_first: bool) -> SessionState {
+pub fn session_state(
+    session: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    keep_first: bool,
+) -> SessionState {
     SessionStateBuilder::new()
         .with_default_features()
         .with_config(session)
@@ -69,7 +86,15 @@ pub fn session_state(session: SessionConfig, runtime: Arc<RuntimeEnv>, keep_firs
 ///
 /// # Errors
 /// The runtime cannot be built.
-pub fn session(config: &EngineConfig, slots: usize, stores: &ObjectStores) -> Result<SessionContext> {
+pub fn session(
+    config: &EngineConfig,
+    slots: usize,
+    stores: &ObjectStores,
+) -> Result<SessionContext> {
     let runtime = runtime_env(stores, None)?;
-    Ok(SessionContext::new_with_state(session_state(session_config(config, slots), runtime, config.keep_first)))
+    Ok(SessionContext::new_with_state(session_state(
+        session_config(config, slots),
+        runtime,
+        config.keep_first,
+    )))
 }

@@ -9,7 +9,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
@@ -39,17 +41,25 @@ impl AsExecutionPlan for TaskPlan {
         without_idle_sorts(self.0.try_into_physical_plan(ctx, codec)?)
     }
 
-    fn try_from_physical_plan(plan: Arc<dyn ExecutionPlan>, codec: &dyn PhysicalExtensionCodec) -> Result<Self> {
+    fn try_from_physical_plan(
+        plan: Arc<dyn ExecutionPlan>,
+        codec: &dyn PhysicalExtensionCodec,
+    ) -> Result<Self> {
         PhysicalPlanNode::try_from_physical_plan(plan, codec).map(Self)
     }
 }
 
 fn without_idle_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let Some(sort) = node.downcast_ref::<SortExec>().filter(|_| partitions(&node) == 0) else {
+        let Some(sort) = node
+            .downcast_ref::<SortExec>()
+            .filter(|_| partitions(&node) == 0)
+        else {
             return Ok(Transformed::no(node));
         };
-        Ok(Transformed::yes(Arc::new(Idle::new(Arc::clone(sort.input())))))
+        Ok(Transformed::yes(Arc::new(Idle::new(Arc::clone(
+            sort.input(),
+        )))))
     })
     .data()
 }
@@ -67,7 +77,10 @@ struct Idle {
 
 impl Idle {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { input, metrics: ExecutionPlanMetricsSet::new() }
+        Self {
+            input,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 }
 
@@ -97,10 +110,15 @@ impl ExecutionPlan for Idle {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         match children.as_slice() {
             [input] => Ok(Arc::new(Self::new(Arc::clone(input)))),
-            _ => Err(DataFusionError::Internal("an idle node has one input".to_string())),
+            _ => Err(DataFusionError::Internal(
+                "an idle node has one input".to_string(),
+            )),
         }
     }
 
@@ -108,7 +126,11 @@ impl ExecutionPlan for Idle {
         Some(self.metrics.clone_inner())
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         self.input.execute(partition, context)
     }
 }
@@ -127,7 +149,8 @@ mod tests {
     fn a_sort_without_partitions_is_gone_before_its_state_is_reset() {
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         let leaf = |partitions: usize| {
-            MemorySourceConfig::try_new_exec(&vec![vec![]; partitions], Arc::clone(&schema), None).unwrap()
+            MemorySourceConfig::try_new_exec(&vec![vec![]; partitions], Arc::clone(&schema), None)
+                .unwrap()
         };
         let order = PhysicalSortExpr::new_default(col("id", &schema).unwrap());
         let sorted = SortExec::new([order].into(), leaf(0)).with_preserve_partitioning(true);
@@ -137,7 +160,10 @@ mod tests {
 
         assert_eq!(partitions(&plan), 2);
         let branch = Arc::clone(plan.children()[0]);
-        assert!(branch.metrics().is_some(), "the stage expects metrics of every node");
+        assert!(
+            branch.metrics().is_some(),
+            "the stage expects metrics of every node"
+        );
         branch.reset_state().unwrap();
     }
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ballista_core::JobId;
-use datafusion::error::{DataFusionError, Result};
-use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
-use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
+use ballista_core::serde::protobuf::{
+    RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
+};
+use ballista_executor::execution_engine::{
+    DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor,
+};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 
 /// Ballista's engine, but tasks over unions report no metrics of their operators.
@@ -40,16 +44,30 @@ impl ExecutionEngine for TaskEngine {
         if silent {
             covers_no_more_than(&plan, &output_partitions)?;
         }
-        let stage =
-            self.ballista.create_query_stage_exec(job_id, stage_id, task_id, output_partitions, plan, work_dir, config)?;
-        Ok(if silent { Arc::new(WithoutMetrics { stage }) } else { stage })
+        let stage = self.ballista.create_query_stage_exec(
+            job_id,
+            stage_id,
+            task_id,
+            output_partitions,
+            plan,
+            work_dir,
+            config,
+        )?;
+        Ok(if silent {
+            Arc::new(WithoutMetrics { stage })
+        } else {
+            stage
+        })
     }
 }
 
 /// Refuses a plan that would run more than its task was given: some other task runs that too, and rows would count
 /// twice. The planner gathers the unions for which this can happen, so this is the net below it.
 fn covers_no_more_than(plan: &Arc<dyn ExecutionPlan>, given: &[usize]) -> Result<()> {
-    let has = plan.children().first().map_or(0, |child| child.output_partitioning().partition_count());
+    let has = plan
+        .children()
+        .first()
+        .map_or(0, |child| child.output_partitioning().partition_count());
     if has <= given.len().max(1) {
         return Ok(());
     }
@@ -63,7 +81,11 @@ fn has_union(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut found = false;
     let walked = plan.apply(|node| {
         found |= node.is::<UnionExec>();
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     walked.is_err() || found
 }
@@ -81,7 +103,11 @@ impl fmt::Display for WithoutMetrics {
 
 #[async_trait]
 impl QueryStageExecutor for WithoutMetrics {
-    async fn execute_query_stage(&self, task_id: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
         self.stage.execute_query_stage(task_id, context).await
     }
 

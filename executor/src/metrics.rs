@@ -11,8 +11,17 @@ use retail_telemetry::metrics;
 pub struct TaskMetrics;
 
 impl ExecutorMetricsCollector for TaskMetrics {
-    fn record_stage(&self, job_id: &JobId, stage: usize, task: usize, plan: Arc<dyn QueryStageExecutor>) {
-        metrics().tasks_total.with_label_values(&["succeeded"]).inc();
+    fn record_stage(
+        &self,
+        job_id: &JobId,
+        stage: usize,
+        task: usize,
+        plan: Arc<dyn QueryStageExecutor>,
+    ) {
+        metrics()
+            .tasks_total
+            .with_label_values(&["succeeded"])
+            .inc();
         tracing::debug!(query = %job_id, stage, task, %plan, "task finished");
     }
 }

@@ -13,7 +13,9 @@ use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams};
+use ballista_core::serde::protobuf::{
+    ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams,
+};
 use ballista_executor::executor::{Executor as TaskRunner, TasksDrainedFuture};
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use ballista_executor::executor_server::{self, TERMINATING};
@@ -24,7 +26,9 @@ use ballista_executor::shutdown::ShutdownNotifier;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_proto::protobuf::LogicalPlanNode;
-use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, runtime_env, session_config};
+use retail_engine::{
+    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, runtime_env, session_config,
+};
 use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::mpsc;
@@ -90,7 +94,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     let work_dir = settings.work_dir.join(&id);
     std::fs::create_dir_all(&work_dir)
         .with_context(|| format!("cannot use work folder {}", settings.work_dir.display()))?;
-    let work_path = work_dir.to_str().context("the work folder's path is not UTF-8")?.to_string();
+    let work_path = work_dir
+        .to_str()
+        .context("the work folder's path is not UTF-8")?
+        .to_string();
 
     let flight = bind(&settings.host, settings.flight_port).await?;
     let flight_port = flight.local_addr()?.port();
@@ -115,8 +122,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     let registration = structure_executor_metadata(&process, settings.slots as u32);
     let runner = Arc::new(task_runner(&settings, registration.clone(), &work_path)?);
     let scheduler = connect(&settings.scheduler_url).await?;
-    let codec: BallistaCodec<LogicalPlanNode, TaskPlan> =
-        BallistaCodec::new(Arc::new(RetailLogicalCodec::default()), Arc::new(RetailPhysicalCodec::default()));
+    let codec: BallistaCodec<LogicalPlanNode, TaskPlan> = BallistaCodec::new(
+        Arc::new(RetailLogicalCodec::default()),
+        Arc::new(RetailPhysicalCodec::default()),
+    );
 
     let shutdown = ShutdownNotifier::new();
     let health = ExecutorHealth::new();
@@ -128,9 +137,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
-            .serve_with_incoming_shutdown(TcpIncoming::from(flight).with_nodelay(Some(true)), async move {
-                flight_stop.recv().await;
-            }),
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(flight).with_nodelay(Some(true)),
+                async move {
+                    flight_stop.recv().await;
+                },
+            ),
     );
     let (request_stop, stop_requested) = mpsc::channel(1);
     let tasks = executor_server::startup(
@@ -143,7 +155,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         health.clone(),
     )
     .await
-    .with_context(|| format!("cannot register with the scheduler at {}", settings.scheduler_url))?;
+    .with_context(|| {
+        format!(
+            "cannot register with the scheduler at {}",
+            settings.scheduler_url
+        )
+    })?;
     tracing::info!(executor = %id, slots = settings.slots, flight_port, grpc_port, "executor registered");
     Ok(Executor {
         runner,
@@ -192,16 +209,24 @@ impl Executor {
         let heartbeat = HeartBeatParams {
             executor_id: id.clone(),
             metrics: vec![],
-            status: Some(ExecutorStatus { status: Some(Status::Terminating(String::new())) }),
+            status: Some(ExecutorStatus {
+                status: Some(Status::Terminating(String::new())),
+            }),
             metadata: Some(self.registration.clone()),
         };
         if let Err(error) = self.scheduler.heart_beat_from_executor(heartbeat).await {
             tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor drains");
         }
-        if tokio::time::timeout(grace, TasksDrainedFuture(Arc::clone(&self.runner))).await.is_err() {
+        if tokio::time::timeout(grace, TasksDrainedFuture(Arc::clone(&self.runner)))
+            .await
+            .is_err()
+        {
             tracing::warn!(executor = %id, ?grace, "tasks did not finish in time and will run again elsewhere");
         }
-        let stopped = ExecutorStoppedParams { executor_id: id.clone(), reason: "drained".to_string() };
+        let stopped = ExecutorStoppedParams {
+            executor_id: id.clone(),
+            reason: "drained".to_string(),
+        };
         if let Err(error) = self.scheduler.executor_stopped(stopped).await {
             tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor left");
         }
@@ -217,17 +242,26 @@ impl Executor {
     }
 }
 
-fn task_runner(settings: &Settings, registration: ExecutorRegistration, work_dir: &str) -> anyhow::Result<TaskRunner> {
+fn task_runner(
+    settings: &Settings,
+    registration: ExecutorRegistration,
+    work_dir: &str,
+) -> anyhow::Result<TaskRunner> {
     let stores = ObjectStores::new(settings.storage.clone());
     let base = runtime_env(&stores, Some(work_dir.as_ref()))?;
     let producer: RuntimeProducer = Arc::new(move |_| Ok(Arc::clone(&base)));
     let per_slot = (settings.memory_bytes / settings.slots.max(1) as u64) as usize;
     if per_slot == 0 {
-        bail!("{} bytes of memory do not suffice for {} slots", settings.memory_bytes, settings.slots);
+        bail!(
+            "{} bytes of memory do not suffice for {} slots",
+            settings.memory_bytes,
+            settings.slots
+        );
     }
     let policy: MemoryPoolPolicy = Arc::new(move |base, _, slots| {
         let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
-        let named = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+        let named =
+            std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
         RuntimeEnvBuilder::from_runtime_env(&base)
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, named)))
             .build_arc()
@@ -236,7 +270,11 @@ fn task_runner(settings: &Settings, registration: ExecutorRegistration, work_dir
         let (producer, policy) = (Arc::clone(&producer), Arc::clone(&policy));
         Arc::new(move |config| policy(producer(config)?, config, 1))
     };
-    let runtimes = Arc::new(DefaultSessionRuntimeCache::new(producer, policy, SESSION_RUNTIMES));
+    let runtimes = Arc::new(DefaultSessionRuntimeCache::new(
+        producer,
+        policy,
+        SESSION_RUNTIMES,
+    ));
     let slots = settings.slots;
     Ok(TaskRunner::new(
         registration,
@@ -252,8 +290,12 @@ fn task_runner(settings: &Settings, registration: ExecutorRegistration, work_dir
 }
 
 async fn bind(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> {
-    let addr: SocketAddr = format!("{host}:{port}").parse().with_context(|| format!("{host}:{port} is no address"))?;
-    tokio::net::TcpListener::bind(addr).await.with_context(|| format!("cannot bind {addr}"))
+    let addr: SocketAddr = format!("{host}:{port}")
+        .parse()
+        .with_context(|| format!("{host}:{port} is no address"))?;
+    tokio::net::TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot bind {addr}"))
 }
 
 /// A channel to the scheduler. The place where TLS and tokens are added.

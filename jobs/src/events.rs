@@ -51,19 +51,59 @@ pub struct JobEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum EventKind {
-    Queued { project: String, position: u32 },
-    Planned { project: String, models: Vec<PlannedModel>, executors: u32, slots: u32 },
+    Queued {
+        project: String,
+        position: u32,
+    },
+    Planned {
+        project: String,
+        models: Vec<PlannedModel>,
+        executors: u32,
+        slots: u32,
+    },
     /// The job cannot go on for a reason outside it.
-    Waiting { reason: String },
-    AttemptStarted { attempt: u32, reason: String },
-    ModelStarted { model: String, attempt: u32 },
+    Waiting {
+        reason: String,
+    },
+    AttemptStarted {
+        attempt: u32,
+        reason: String,
+    },
+    ModelStarted {
+        model: String,
+        attempt: u32,
+    },
     StageProgress(StageProgress),
-    ModelStaged { model: String, rows: u64, bytes: u64, files: u32, stages: u32, elapsed_ms: u64, note: String },
-    ModelFailed { model: String, failure: Box<Failure> },
-    ModelSkipped { model: String, because: String },
-    Published { tables: Vec<PublishedTable>, elapsed_ms: u64 },
-    Finished { state: JobState, failure: Option<Box<Failure>>, elapsed_ms: u64 },
-    ExecutorLost { executor_id: String, reason: String },
+    ModelStaged {
+        model: String,
+        rows: u64,
+        bytes: u64,
+        files: u32,
+        stages: u32,
+        elapsed_ms: u64,
+        note: String,
+    },
+    ModelFailed {
+        model: String,
+        failure: Box<Failure>,
+    },
+    ModelSkipped {
+        model: String,
+        because: String,
+    },
+    Published {
+        tables: Vec<PublishedTable>,
+        elapsed_ms: u64,
+    },
+    Finished {
+        state: JobState,
+        failure: Option<Box<Failure>>,
+        elapsed_ms: u64,
+    },
+    ExecutorLost {
+        executor_id: String,
+        reason: String,
+    },
 }
 
 impl EventKind {

@@ -5,7 +5,10 @@
 //! could not be done is a [`failure::Failure`]; what happens is an [`events::JobEvent`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
-#![allow(clippy::result_large_err, reason = "a failure ends the work: it is made once, on no hot path")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
 
 pub mod driver;
 pub mod events;

@@ -10,7 +10,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::error::{DataFusionError, Result as DfResult};
 use iceberg::spec::{
-    Literal, PartitionSpec, PrimitiveLiteral, Schema, Struct, Transform, Type, UnboundPartitionField,
+    Literal, PartitionSpec, PrimitiveLiteral, Schema, Struct, Transform, Type,
+    UnboundPartitionField,
 };
 
 use crate::error::{LakehouseError, Result};
@@ -24,9 +25,19 @@ const MICROS_PER_HOUR: i64 = 3_600_000_000;
 ///
 /// The spec of `base` that says the same is used again, so that its id stays. A field that any spec of `base` has
 /// had keeps its id, and a new field gets one that none has had.
-pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema, fields: &[String]) -> Result<PartitionSpec> {
+pub(crate) fn spec(
+    table: &TableName,
+    base: Option<&LakeTable>,
+    schema: &Schema,
+    fields: &[String],
+) -> Result<PartitionSpec> {
     let next_id = base.map_or(0, |base| {
-        base.metadata().partition_specs_iter().map(|s| s.spec_id()).max().unwrap_or(0) + 1
+        base.metadata()
+            .partition_specs_iter()
+            .map(|s| s.spec_id())
+            .max()
+            .unwrap_or(0)
+            + 1
     });
     let mut builder = PartitionSpec::builder(schema.clone()).with_spec_id(next_id);
     if let Some(base) = base {
@@ -44,7 +55,10 @@ pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema,
         let source = schema.as_struct().field_by_name(column);
         let source = source.ok_or_else(|| invalid(format!("the table has no column {column}")))?;
         if transform.result_type(&source.field_type).is_err() {
-            return Err(invalid(format!("{} of a {} column is not defined", transform, source.field_type)));
+            return Err(invalid(format!(
+                "{} of a {} column is not defined",
+                transform, source.field_type
+            )));
         }
         let name = match transform {
             Transform::Identity => column.to_owned(),
@@ -52,18 +66,30 @@ pub(crate) fn spec(table: &TableName, base: Option<&LakeTable>, schema: &Schema,
             Transform::Truncate(_) => format!("{column}_trunc"),
             other => format!("{column}_{other}"),
         };
-        let specs = base.into_iter().flat_map(|base| base.metadata().partition_specs_iter());
-        let mut known = specs.flat_map(|s| s.fields()).filter(|f| f.source_id == source.id && f.transform == transform);
+        let specs = base
+            .into_iter()
+            .flat_map(|base| base.metadata().partition_specs_iter());
+        let mut known = specs
+            .flat_map(|s| s.fields())
+            .filter(|f| f.source_id == source.id && f.transform == transform);
         let field = UnboundPartitionField {
             source_id: source.id,
             field_id: known.next().map(|f| f.field_id),
             name,
             transform,
         };
-        builder = builder.add_unbound_field(field).map_err(|e| invalid(e.message().to_owned()))?;
+        builder = builder
+            .add_unbound_field(field)
+            .map_err(|e| invalid(e.message().to_owned()))?;
     }
-    let built = builder.build().map_err(LakehouseError::metadata(table, "build the partition spec"))?;
-    let same = base.and_then(|base| base.metadata().partition_specs_iter().find(|s| s.is_compatible_with(&built)));
+    let built = builder
+        .build()
+        .map_err(LakehouseError::metadata(table, "build the partition spec"))?;
+    let same = base.and_then(|base| {
+        base.metadata()
+            .partition_specs_iter()
+            .find(|s| s.is_compatible_with(&built))
+    });
     Ok(same.map_or(built, |same| same.as_ref().clone()))
 }
 
@@ -76,7 +102,10 @@ fn parse(field: &str) -> Option<(Transform, &str)> {
     let inner = rest.strip_suffix(')')?.trim();
     let sized = || {
         let (n, column) = inner.split_once(',')?;
-        Some((n.trim().parse::<u32>().ok().filter(|n| *n > 0)?, column.trim()))
+        Some((
+            n.trim().parse::<u32>().ok().filter(|n| *n > 0)?,
+            column.trim(),
+        ))
     };
     Some(match function.trim().to_ascii_lowercase().as_str() {
         "identity" => (Transform::Identity, inner),
@@ -100,7 +129,9 @@ pub(crate) fn values(transform: Transform, column: &ArrayRef) -> DfResult<ArrayR
     };
     Ok(match transform {
         Transform::Identity => column,
-        Transform::Year | Transform::Month | Transform::Day | Transform::Hour => Arc::new(time_parts(transform, &column)?),
+        Transform::Year | Transform::Month | Transform::Day | Transform::Hour => {
+            Arc::new(time_parts(transform, &column)?)
+        }
         Transform::Bucket(n) => Arc::new(buckets(n, &column)?),
         Transform::Truncate(width) => truncated(width, &column)?,
         other => return Err(not_written(other, column.data_type())),
@@ -120,7 +151,10 @@ fn time_parts(transform: Transform, column: &ArrayRef) -> DfResult<Int32Array> {
     match column.data_type() {
         DataType::Date32 if transform != Transform::Hour => {
             let days = column.as_primitive::<Date32Type>();
-            Ok(days.iter().map(|d| d.map(|d| date_part(transform, d))).collect())
+            Ok(days
+                .iter()
+                .map(|d| d.map(|d| date_part(transform, d)))
+                .collect())
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let times = column.as_primitive::<TimestampMicrosecondType>();
@@ -134,7 +168,10 @@ fn time_parts(transform: Transform, column: &ArrayRef) -> DfResult<Int32Array> {
 fn date_part(transform: Transform, days: i32) -> i32 {
     use chrono::Datelike;
     let epoch = chrono::NaiveDate::default();
-    match (transform, epoch.checked_add_signed(chrono::Duration::days(i64::from(days)))) {
+    match (
+        transform,
+        epoch.checked_add_signed(chrono::Duration::days(i64::from(days))),
+    ) {
         (Transform::Year, Some(date)) => date.year() - 1970,
         (Transform::Month, Some(date)) => (date.year() - 1970) * 12 + date.month0() as i32,
         _ => days,
@@ -144,24 +181,50 @@ fn date_part(transform: Transform, days: i32) -> i32 {
 fn buckets(n: u32, column: &ArrayRef) -> DfResult<Int32Array> {
     let of = |bytes: &[u8]| ((murmur3(bytes) & i32::MAX as u32) % n) as i32;
     Ok(match column.data_type() {
-        DataType::Int32 => {
-            column.as_primitive::<Int32Type>().iter().map(|v| v.map(|v| of(&i64::from(v).to_le_bytes()))).collect()
-        }
-        DataType::Date32 => {
-            column.as_primitive::<Date32Type>().iter().map(|v| v.map(|v| of(&i64::from(v).to_le_bytes()))).collect()
-        }
-        DataType::Int64 => column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| of(&v.to_le_bytes()))).collect(),
+        DataType::Int32 => column
+            .as_primitive::<Int32Type>()
+            .iter()
+            .map(|v| v.map(|v| of(&i64::from(v).to_le_bytes())))
+            .collect(),
+        DataType::Date32 => column
+            .as_primitive::<Date32Type>()
+            .iter()
+            .map(|v| v.map(|v| of(&i64::from(v).to_le_bytes())))
+            .collect(),
+        DataType::Int64 => column
+            .as_primitive::<Int64Type>()
+            .iter()
+            .map(|v| v.map(|v| of(&v.to_le_bytes())))
+            .collect(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let times = column.as_primitive::<TimestampMicrosecondType>();
-            times.iter().map(|v| v.map(|v| of(&v.to_le_bytes()))).collect()
+            times
+                .iter()
+                .map(|v| v.map(|v| of(&v.to_le_bytes())))
+                .collect()
         }
         DataType::Decimal128(..) => {
             let decimals = column.as_primitive::<Decimal128Type>();
-            decimals.iter().map(|v| v.map(|v| of(&minimal_big_endian(v)))).collect()
+            decimals
+                .iter()
+                .map(|v| v.map(|v| of(&minimal_big_endian(v))))
+                .collect()
         }
-        DataType::Utf8 => column.as_string::<i32>().iter().map(|v| v.map(|v| of(v.as_bytes()))).collect(),
-        DataType::Binary => column.as_binary::<i32>().iter().map(|v| v.map(of)).collect(),
-        DataType::FixedSizeBinary(_) => column.as_fixed_size_binary().iter().map(|v| v.map(of)).collect(),
+        DataType::Utf8 => column
+            .as_string::<i32>()
+            .iter()
+            .map(|v| v.map(|v| of(v.as_bytes())))
+            .collect(),
+        DataType::Binary => column
+            .as_binary::<i32>()
+            .iter()
+            .map(|v| v.map(of))
+            .collect(),
+        DataType::FixedSizeBinary(_) => column
+            .as_fixed_size_binary()
+            .iter()
+            .map(|v| v.map(of))
+            .collect(),
         other => return Err(not_written(Transform::Bucket(n), other)),
     })
 }
@@ -178,12 +241,22 @@ fn truncated(width: u32, column: &ArrayRef) -> DfResult<ArrayRef> {
         DataType::Int64 => {
             let values = column.as_primitive::<Int64Type>();
             let floor = |v: i64| v.wrapping_sub(v.rem_euclid(w));
-            Arc::new(values.iter().map(|v| v.map(floor)).collect::<datafusion::arrow::array::Int64Array>())
+            Arc::new(
+                values
+                    .iter()
+                    .map(|v| v.map(floor))
+                    .collect::<datafusion::arrow::array::Int64Array>(),
+            )
         }
         DataType::Utf8 => {
             let values = column.as_string::<i32>();
             let cut = |v: &str| v.chars().take(width as usize).collect::<String>();
-            Arc::new(values.iter().map(|v| v.map(cut)).collect::<datafusion::arrow::array::StringArray>())
+            Arc::new(
+                values
+                    .iter()
+                    .map(|v| v.map(cut))
+                    .collect::<datafusion::arrow::array::StringArray>(),
+            )
         }
         other => return Err(not_written(Transform::Truncate(width), other)),
     })
@@ -210,11 +283,17 @@ fn murmur3(bytes: &[u8]) -> u32 {
     let mut chunks = bytes.chunks_exact(4);
     for chunk in &mut chunks {
         let k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-        hash = (hash ^ mix(k)).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+        hash = (hash ^ mix(k))
+            .rotate_left(13)
+            .wrapping_mul(5)
+            .wrapping_add(0xe654_6b64);
     }
     let rest = chunks.remainder();
     if !rest.is_empty() {
-        let k = rest.iter().rev().fold(0u32, |k, b| (k << 8) | u32::from(*b));
+        let k = rest
+            .iter()
+            .rev()
+            .fold(0u32, |k, b| (k << 8) | u32::from(*b));
         hash ^= mix(k);
     }
     hash ^= bytes.len() as u32;
@@ -224,12 +303,18 @@ fn murmur3(bytes: &[u8]) -> u32 {
 }
 
 /// Row `row` of a transform's result as Iceberg's literal; none for null.
-pub(crate) fn literal(transform: Transform, values: &ArrayRef, row: usize) -> DfResult<Option<Literal>> {
+pub(crate) fn literal(
+    transform: Transform,
+    values: &ArrayRef,
+    row: usize,
+) -> DfResult<Option<Literal>> {
     if values.is_null(row) {
         return Ok(None);
     }
     if transform == Transform::Day {
-        return Ok(Some(Literal::date(values.as_primitive::<Int32Type>().value(row))));
+        return Ok(Some(Literal::date(
+            values.as_primitive::<Int32Type>().value(row),
+        )));
     }
     Ok(Some(match values.data_type() {
         DataType::Boolean => Literal::bool(values.as_boolean().value(row)),
@@ -243,7 +328,9 @@ pub(crate) fn literal(transform: Transform, values: &ArrayRef, row: usize) -> Df
             Literal::timestamptz(values.as_primitive::<TimestampMicrosecondType>().value(row))
         }
         DataType::Utf8 => Literal::string(values.as_string::<i32>().value(row)),
-        DataType::Decimal128(..) => Literal::decimal(values.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Decimal128(..) => {
+            Literal::decimal(values.as_primitive::<Decimal128Type>().value(row))
+        }
         other => return Err(not_written(transform, other)),
     }))
 }
@@ -274,7 +361,8 @@ fn text(transform: Transform, result: &Type, value: Option<&Literal>) -> String 
         return transform.to_human_string(result, value);
     };
     let date = |days: i32| {
-        let date = chrono::NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(days)));
+        let date = chrono::NaiveDate::default()
+            .checked_add_signed(chrono::Duration::days(i64::from(days)));
         date.map_or_else(|| days.to_string(), |date| date.to_string())
     };
     match transform {
@@ -290,7 +378,9 @@ fn text(transform: Transform, result: &Type, value: Option<&Literal>) -> String 
 fn escape(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
+                out.push(char::from(byte))
+            }
             b' ' => out.push('+'),
             byte => {
                 // Writing to a string does not fail.
@@ -302,13 +392,17 @@ fn escape(text: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+    use datafusion::arrow::array::{
+        Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray,
+    };
 
     use super::*;
 
     fn hash_of(column: impl Array + 'static) -> i32 {
         // With the largest bucket count the bucket is the hash without its sign bit.
-        buckets(i32::MAX as u32, &(Arc::new(column) as ArrayRef)).unwrap().value(0)
+        buckets(i32::MAX as u32, &(Arc::new(column) as ArrayRef))
+            .unwrap()
+            .value(0)
     }
 
     fn expected(hash: i32) -> i32 {
@@ -318,17 +412,29 @@ mod tests {
     #[test]
     fn bucket_hashes_are_those_of_the_specification() {
         assert_eq!(hash_of(Int32Array::from(vec![34])), expected(2_017_239_379));
-        assert_eq!(hash_of(StringArray::from(vec!["iceberg"])), expected(1_210_000_089));
-        let decimal = Decimal128Array::from(vec![1420]).with_precision_and_scale(9, 2).unwrap();
+        assert_eq!(
+            hash_of(StringArray::from(vec!["iceberg"])),
+            expected(1_210_000_089)
+        );
+        let decimal = Decimal128Array::from(vec![1420])
+            .with_precision_and_scale(9, 2)
+            .unwrap();
         assert_eq!(hash_of(decimal), expected(-500_754_589));
-        assert_eq!(hash_of(Date32Array::from(vec![17_486])), expected(-653_330_422));
+        assert_eq!(
+            hash_of(Date32Array::from(vec![17_486])),
+            expected(-653_330_422)
+        );
         let time = TimestampMicrosecondArray::from(vec![1_510_871_468_000_000]);
         assert_eq!(hash_of(time), expected(-2_047_944_441));
     }
 
     #[test]
     fn times_before_the_epoch_fall_into_the_earlier_partition() {
-        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(-1), Some(0), None]));
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+            Some(-1),
+            Some(0),
+            None,
+        ]));
         let days = values(Transform::Day, &times).unwrap();
         assert_eq!(days.as_primitive::<Int32Type>().value(0), -1);
         assert_eq!(days.as_primitive::<Int32Type>().value(1), 0);
@@ -339,8 +445,14 @@ mod tests {
 
     #[test]
     fn a_partition_field_is_a_column_or_a_function_of_one() {
-        assert_eq!(parse("order_date"), Some((Transform::Identity, "order_date")));
-        assert_eq!(parse("month( order_date )"), Some((Transform::Month, "order_date")));
+        assert_eq!(
+            parse("order_date"),
+            Some((Transform::Identity, "order_date"))
+        );
+        assert_eq!(
+            parse("month( order_date )"),
+            Some((Transform::Month, "order_date"))
+        );
         assert_eq!(parse("bucket(16, id)"), Some((Transform::Bucket(16), "id")));
         assert_eq!(parse("bucket(0, id)"), None);
         assert_eq!(parse("week(ts)"), None);

@@ -17,7 +17,9 @@ use crate::write::{TableWriteExec, WriteSpec};
 /// The table's schema cannot be written as JSON.
 pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Result<Option<PlanNode>> {
     let node = if let Some(scan) = node.downcast_ref::<FieldIdScanExec>() {
-        plan_node::Node::FieldIdScan(FieldIdScan { deletes: scan.dead().iter().map(encode_dead).collect() })
+        plan_node::Node::FieldIdScan(FieldIdScan {
+            deletes: scan.dead().iter().map(encode_dead).collect(),
+        })
     } else if let Some(write) = node.downcast_ref::<TableWriteExec>() {
         plan_node::Node::TableWrite(encode_write(write.spec())?)
     } else {
@@ -35,28 +37,44 @@ pub fn decode(
     inputs: &[Arc<dyn ExecutionPlan>],
     _context: &TaskContext,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let damaged = |reason: String| LakehouseError::PlanCodec { doing: "decode", reason };
+    let damaged = |reason: String| LakehouseError::PlanCodec {
+        doing: "decode",
+        reason,
+    };
     let ours = match &node.node {
         Some(plan_node::Node::FieldIdScan(_) | plan_node::Node::TableWrite(_)) => true,
         _ => return Ok(None),
     };
     let [input] = inputs else {
-        return Err(damaged(format!("it has {} inputs instead of one (ours: {ours})", inputs.len())));
+        return Err(damaged(format!(
+            "it has {} inputs instead of one (ours: {ours})",
+            inputs.len()
+        )));
     };
     Ok(match &node.node {
         Some(plan_node::Node::FieldIdScan(scan)) => {
-            let dead = scan.deletes.iter().map(decode_dead).collect::<Result<_>>()?;
-            Some(Arc::new(FieldIdScanExec::restore(input, dead).map_err(|e| damaged(e.to_string()))?))
+            let dead = scan
+                .deletes
+                .iter()
+                .map(decode_dead)
+                .collect::<Result<_>>()?;
+            Some(Arc::new(
+                FieldIdScanExec::restore(input, dead).map_err(|e| damaged(e.to_string()))?,
+            ))
         }
-        Some(plan_node::Node::TableWrite(write)) => {
-            Some(Arc::new(TableWriteExec::new(Arc::new(decode_write(write)?), Arc::clone(input))))
-        }
+        Some(plan_node::Node::TableWrite(write)) => Some(Arc::new(TableWriteExec::new(
+            Arc::new(decode_write(write)?),
+            Arc::clone(input),
+        ))),
         _ => None,
     })
 }
 
 fn encode_write(spec: &WriteSpec) -> Result<TableWrite> {
-    let json = |e: serde_json::Error| LakehouseError::PlanCodec { doing: "encode", reason: e.to_string() };
+    let json = |e: serde_json::Error| LakehouseError::PlanCodec {
+        doing: "encode",
+        reason: e.to_string(),
+    };
     Ok(TableWrite {
         table: spec.table.to_string(),
         data_location: spec.data_location.clone(),
@@ -69,8 +87,12 @@ fn encode_write(spec: &WriteSpec) -> Result<TableWrite> {
 }
 
 fn decode_write(write: &TableWrite) -> Result<WriteSpec> {
-    let damaged = |reason: String| LakehouseError::PlanCodec { doing: "decode", reason };
-    let schema: Schema = serde_json::from_str(&write.schema_json).map_err(|e| damaged(e.to_string()))?;
+    let damaged = |reason: String| LakehouseError::PlanCodec {
+        doing: "decode",
+        reason,
+    };
+    let schema: Schema =
+        serde_json::from_str(&write.schema_json).map_err(|e| damaged(e.to_string()))?;
     let partition: PartitionSpec =
         serde_json::from_str(&write.partition_spec_json).map_err(|e| damaged(e.to_string()))?;
     Ok(WriteSpec {
@@ -90,7 +112,11 @@ fn encode_dead(dead: &DeadRows) -> DeletedRows {
         last = *position;
         delta
     });
-    DeletedRows { file: dead.path.clone(), file_rows: dead.rows, position_deltas: deltas.collect() }
+    DeletedRows {
+        file: dead.path.clone(),
+        file_rows: dead.rows,
+        position_deltas: deltas.collect(),
+    }
 }
 
 fn decode_dead(dead: &DeletedRows) -> Result<DeadRows> {
@@ -102,7 +128,14 @@ fn decode_dead(dead: &DeletedRows) -> Result<DeadRows> {
     }
     if positions.last().is_some_and(|last| *last >= dead.file_rows) {
         let reason = format!("a deleted row lies behind the end of {}", dead.file);
-        return Err(LakehouseError::PlanCodec { doing: "decode", reason });
+        return Err(LakehouseError::PlanCodec {
+            doing: "decode",
+            reason,
+        });
     }
-    Ok(DeadRows { path: dead.file.clone(), rows: dead.file_rows, positions })
+    Ok(DeadRows {
+        path: dead.file.clone(),
+        rows: dead.file_rows,
+        positions,
+    })
 }

@@ -13,8 +13,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use iceberg::spec::{ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit,
+};
+use iceberg::spec::{
+    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
+};
 
 use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
@@ -34,11 +38,17 @@ pub(crate) fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
 ///
 /// Every column is optional: whether a query's column can be null is an estimate that changes with the plan.
 pub(crate) fn new_schema(table: &TableName, columns: &SchemaRef) -> Result<Schema> {
-    let mut ids = Ids { next: columns.fields().len() as i32 + 1 };
+    let mut ids = Ids {
+        next: columns.fields().len() as i32 + 1,
+    };
     let mut fields = vec![];
     for (index, column) in columns.fields().iter().enumerate() {
         let data_type = iceberg_type(table, column.name(), column.data_type(), &mut ids)?;
-        fields.push(Arc::new(NestedField::optional(index as i32 + 1, column.name(), data_type)));
+        fields.push(Arc::new(NestedField::optional(
+            index as i32 + 1,
+            column.name(),
+            data_type,
+        )));
     }
     build(table, fields)
 }
@@ -46,7 +56,12 @@ pub(crate) fn new_schema(table: &TableName, columns: &SchemaRef) -> Result<Schem
 /// The schema of a table that is written again: a column that keeps its name keeps its field ids if one of its two
 /// types can be widened to the other, and then has the wider one. A query whose type happens to be narrower must not
 /// take the column from older rows.
-pub(crate) fn evolved_schema(table: &TableName, base: &Schema, last_id: i32, columns: &SchemaRef) -> Result<Schema> {
+pub(crate) fn evolved_schema(
+    table: &TableName,
+    base: &Schema,
+    last_id: i32,
+    columns: &SchemaRef,
+) -> Result<Schema> {
     let mut ids = Ids { next: last_id + 1 };
     let mut fields = vec![];
     for column in columns.fields() {
@@ -55,7 +70,9 @@ pub(crate) fn evolved_schema(table: &TableName, base: &Schema, last_id: i32, col
         let old = base.as_struct().field_by_name(column.name());
         let kept = old.and_then(|old| Some((old, wider(&old.field_type, &wanted)?)));
         fields.push(match kept {
-            Some((old, data_type)) => Arc::new(NestedField::optional(old.id, column.name(), data_type)),
+            Some((old, data_type)) => {
+                Arc::new(NestedField::optional(old.id, column.name(), data_type))
+            }
             None => {
                 let id = ids.take();
                 let data_type = iceberg_type(table, column.name(), column.data_type(), &mut ids)?;
@@ -84,19 +101,34 @@ fn wider(old: &Type, new: &Type) -> Option<Type> {
         (Type::Primitive(old), Type::Primitive(new)) => Type::Primitive(match (old, new) {
             (P::Int, P::Long) | (P::Long, P::Int) => P::Long,
             (P::Float, P::Double) | (P::Double, P::Float) => P::Double,
-            (P::Decimal { precision: a, scale: s }, P::Decimal { precision: b, scale: t }) if s == t => {
-                P::Decimal { precision: *a.max(b), scale: *s }
-            }
+            (
+                P::Decimal {
+                    precision: a,
+                    scale: s,
+                },
+                P::Decimal {
+                    precision: b,
+                    scale: t,
+                },
+            ) if s == t => P::Decimal {
+                precision: *a.max(b),
+                scale: *s,
+            },
             (old, new) if old == new => old.clone(),
             _ => return None,
         }),
-        (Type::List(old), Type::List(new)) => Type::List(ListType::new(field(&old.element_field, &new.element_field)?)),
-        (Type::Map(old), Type::Map(new)) => {
-            Type::Map(MapType::new(field(&old.key_field, &new.key_field)?, field(&old.value_field, &new.value_field)?))
-        }
+        (Type::List(old), Type::List(new)) => Type::List(ListType::new(field(
+            &old.element_field,
+            &new.element_field,
+        )?)),
+        (Type::Map(old), Type::Map(new)) => Type::Map(MapType::new(
+            field(&old.key_field, &new.key_field)?,
+            field(&old.value_field, &new.value_field)?,
+        )),
         (Type::Struct(old), Type::Struct(new)) if old.fields().len() == new.fields().len() => {
             let pairs = old.fields().iter().zip(new.fields());
-            let fields = pairs.map(|(old, new)| (old.name == new.name).then(|| field(old, new)).flatten());
+            let fields =
+                pairs.map(|(old, new)| (old.name == new.name).then(|| field(old, new)).flatten());
             Type::Struct(StructType::new(fields.collect::<Option<Vec<_>>>()?))
         }
         _ => return None,
@@ -115,13 +147,23 @@ impl Ids {
     }
 }
 
-fn iceberg_type(table: &TableName, column: &str, data_type: &DataType, ids: &mut Ids) -> Result<Type> {
+fn iceberg_type(
+    table: &TableName,
+    column: &str,
+    data_type: &DataType,
+    ids: &mut Ids,
+) -> Result<Type> {
     use PrimitiveType as P;
     let primitive = match data_type {
         DataType::Boolean => P::Boolean,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => P::Int,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            P::Int
+        }
         DataType::Int64 | DataType::UInt32 => P::Long,
-        DataType::UInt64 => P::Decimal { precision: 20, scale: 0 },
+        DataType::UInt64 => P::Decimal {
+            precision: 20,
+            scale: 0,
+        },
         DataType::Float16 | DataType::Float32 => P::Float,
         DataType::Float64 => P::Double,
         DataType::Date32 | DataType::Date64 => P::Date,
@@ -132,20 +174,32 @@ fn iceberg_type(table: &TableName, column: &str, data_type: &DataType, ids: &mut
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => P::Binary,
         DataType::FixedSizeBinary(16) => P::Uuid,
         DataType::FixedSizeBinary(n) => P::Fixed(*n as u64),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) if *s >= 0 => {
-            P::Decimal { precision: u32::from(*p), scale: *s as u32 }
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s)
+            if *s >= 0 =>
+        {
+            P::Decimal {
+                precision: u32::from(*p),
+                scale: *s as u32,
+            }
         }
         DataType::Dictionary(_, values) => return iceberg_type(table, column, values, ids),
         DataType::List(element) | DataType::LargeList(element) | DataType::ListView(element) => {
             let id = ids.take();
             let inner = iceberg_type(table, column, element.data_type(), ids)?;
-            return Ok(Type::List(ListType::new(Arc::new(NestedField::list_element(id, inner, false)))));
+            return Ok(Type::List(ListType::new(Arc::new(
+                NestedField::list_element(id, inner, false),
+            ))));
         }
         DataType::Struct(fields) => {
             let first = fields.iter().map(|_| ids.take()).collect::<Vec<_>>();
             let mut nested = vec![];
             for (field, id) in fields.iter().zip(first) {
-                let inner = iceberg_type(table, &format!("{column}.{}", field.name()), field.data_type(), ids)?;
+                let inner = iceberg_type(
+                    table,
+                    &format!("{column}.{}", field.name()),
+                    field.data_type(),
+                    ids,
+                )?;
                 nested.push(Arc::new(NestedField::optional(id, field.name(), inner)));
             }
             return Ok(Type::Struct(StructType::new(nested)));
@@ -154,7 +208,9 @@ fn iceberg_type(table: &TableName, column: &str, data_type: &DataType, ids: &mut
             let DataType::Struct(pair) = entries.data_type() else {
                 return Err(unsupported(table, column, data_type));
             };
-            let [key, value] = pair.as_ref() else { return Err(unsupported(table, column, data_type)) };
+            let [key, value] = pair.as_ref() else {
+                return Err(unsupported(table, column, data_type));
+            };
             let (key_id, value_id) = (ids.take(), ids.take());
             let key = iceberg_type(table, column, key.data_type(), ids)?;
             let value = iceberg_type(table, column, value.data_type(), ids)?;
@@ -183,7 +239,11 @@ fn unsupported(table: &TableName, column: &str, data_type: &DataType) -> Lakehou
 }
 
 fn arrow_fields(fields: &StructType) -> Fields {
-    fields.fields().iter().map(|field| arrow_field(field, &field.name)).collect()
+    fields
+        .fields()
+        .iter()
+        .map(|field| arrow_field(field, &field.name))
+        .collect()
 }
 
 fn arrow_field(field: &NestedField, name: &str) -> FieldRef {
@@ -197,8 +257,18 @@ fn arrow_type(data_type: &Type) -> DataType {
         Type::Struct(fields) => DataType::Struct(arrow_fields(fields)),
         Type::List(list) => DataType::List(arrow_field(&list.element_field, "element")),
         Type::Map(map) => {
-            let pair = vec![arrow_field(&map.key_field, "key"), arrow_field(&map.value_field, "value")];
-            DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(pair.into()), false)), false)
+            let pair = vec![
+                arrow_field(&map.key_field, "key"),
+                arrow_field(&map.value_field, "value"),
+            ];
+            DataType::Map(
+                Arc::new(Field::new(
+                    "key_value",
+                    DataType::Struct(pair.into()),
+                    false,
+                )),
+                false,
+            )
         }
     }
 }

@@ -14,7 +14,8 @@ pub mod v1 {
 }
 
 /// The compiled descriptors, for gRPC reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/retail.v1.descriptors.bin"));
+pub const DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/retail.v1.descriptors.bin"));
 
 /// Largest gRPC message that clients and servers accept, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;

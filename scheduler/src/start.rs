@@ -38,7 +38,9 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
     let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
         .parse()
         .with_context(|| format!("server.host {:?} is no IP address", config.server.host))?;
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot bind {addr}"))?;
+    let listener = TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot bind {addr}"))?;
     let grpc_addr = listener.local_addr()?;
 
     let stores = ObjectStores::new(config.storage.clone());
@@ -65,7 +67,10 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
     ballista::mount(&mut routes, &ballista);
     service::mount(&mut routes, &jobs, &lake, &cluster).await?;
     let stop = CancellationToken::new();
-    let app = routes.routes().into_axum_router().into_make_service_with_connect_info::<SocketAddr>();
+    let app = routes
+        .routes()
+        .into_axum_router()
+        .into_make_service_with_connect_info::<SocketAddr>();
     let stopped = stop.clone().cancelled_owned();
     // axum's graceful shutdown would wait for open Watch streams; the services end those themselves.
     let server = tokio::spawn(async move {
@@ -77,10 +82,22 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
 
     let readiness = Readiness::waiting("starting");
     let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
-    let admin = admin::serve(admin_addr.parse().context("server.admin_port")?, readiness.clone(), Arc::clone(&cluster)).await?;
+    let admin = admin::serve(
+        admin_addr.parse().context("server.admin_port")?,
+        readiness.clone(),
+        Arc::clone(&cluster),
+    )
+    .await?;
     readiness.ready();
     tracing::info!(grpc = %grpc_addr, admin = %admin.addr(), catalog = ?config.catalog, "scheduler serves");
-    Ok(Scheduler { grpc_addr, jobs, admin, readiness, stop, server })
+    Ok(Scheduler {
+        grpc_addr,
+        jobs,
+        admin,
+        readiness,
+        stop,
+        server,
+    })
 }
 
 impl Scheduler {
@@ -97,7 +114,11 @@ impl Scheduler {
     /// What clients and executors on this machine connect to.
     pub fn url(&self) -> String {
         let ip = self.grpc_addr.ip();
-        let host = if ip.is_unspecified() { "127.0.0.1".to_string() } else { ip.to_string() };
+        let host = if ip.is_unspecified() {
+            "127.0.0.1".to_string()
+        } else {
+            ip.to_string()
+        };
         format!("http://{host}:{}", self.grpc_addr.port())
     }
 

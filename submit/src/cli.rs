@@ -77,25 +77,37 @@ pub struct ProjectArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Generate two days of retail data, run the retail project on both, and check every number
-    #[command(after_help = "Examples:\n  retail-submit demo\n  retail-submit demo --dir /tmp/shop --orders 1000000 --executors 4")]
+    #[command(
+        after_help = "Examples:\n  retail-submit demo\n  retail-submit demo --dir /tmp/shop --orders 1000000 --executors 4"
+    )]
     Demo(DemoArgs),
     /// Write the daily files of a marketplace, and the truth about them
-    #[command(after_help = "Examples:\n  retail-submit generate --orders 100000 --days 2 --out ./retail-data/input\n  retail-submit generate --orders 1000 --out /tmp/small --format csv --seed 7")]
+    #[command(
+        after_help = "Examples:\n  retail-submit generate --orders 100000 --days 2 --out ./retail-data/input\n  retail-submit generate --orders 1000 --out /tmp/small --format csv --seed 7"
+    )]
     Generate(GenerateArgs),
     /// Run a project's models and watch
-    #[command(after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --vars input=/data --select +fact_order_items")]
+    #[command(
+        after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --vars input=/data --select +fact_order_items"
+    )]
     Run(RunArgs),
     /// Write the SQL that a project's templates come to; needs no cluster
-    #[command(after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=/data --out ./sql\n  retail-submit compile --vars input=/data --select tag:staging")]
+    #[command(
+        after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=/data --out ./sql\n  retail-submit compile --vars input=/data --select tag:staging"
+    )]
     Compile(CompileArgs),
     /// Watch a job, from its beginning, until it ends
-    #[command(after_help = "Examples:\n  retail-submit watch 7f3a\n  retail-submit watch 7f3a --json | jq -c .kind")]
+    #[command(
+        after_help = "Examples:\n  retail-submit watch 7f3a\n  retail-submit watch 7f3a --json | jq -c .kind"
+    )]
     Watch {
         /// The job's id, as `jobs` lists it
         job: String,
     },
     /// List the newest jobs
-    #[command(after_help = "Examples:\n  retail-submit jobs\n  retail-submit jobs --limit 100 --json")]
+    #[command(
+        after_help = "Examples:\n  retail-submit jobs\n  retail-submit jobs --limit 100 --json"
+    )]
     Jobs {
         #[command(flatten)]
         local: LocalArgs,
@@ -112,16 +124,22 @@ pub enum Command {
         local: LocalArgs,
     },
     /// Stop a job; nothing of it is published
-    #[command(after_help = "Examples:\n  retail-submit cancel 7f3a\n  retail-submit cancel 7f3a --json")]
+    #[command(
+        after_help = "Examples:\n  retail-submit cancel 7f3a\n  retail-submit cancel 7f3a --json"
+    )]
     Cancel {
         /// The job's id, as `jobs` lists it
         job: String,
     },
     /// List the executors and what is running
-    #[command(after_help = "Examples:\n  retail-submit executors\n  retail-submit executors --scheduler http://cluster:50050")]
+    #[command(
+        after_help = "Examples:\n  retail-submit executors\n  retail-submit executors --scheduler http://cluster:50050"
+    )]
     Executors,
     /// List the published tables
-    #[command(after_help = "Examples:\n  retail-submit tables\n  retail-submit tables marts --local --dir ./retail-data")]
+    #[command(
+        after_help = "Examples:\n  retail-submit tables\n  retail-submit tables marts --local --dir ./retail-data"
+    )]
     Tables {
         /// Only of this namespace
         #[arg(default_value = "", hide_default_value = true)]
@@ -130,7 +148,9 @@ pub enum Command {
         local: LocalArgs,
     },
     /// List a table's states, the newest last
-    #[command(after_help = "Examples:\n  retail-submit snapshots marts.fact_order_items\n  retail-submit snapshots marts.dim_customer --local --json")]
+    #[command(
+        after_help = "Examples:\n  retail-submit snapshots marts.fact_order_items\n  retail-submit snapshots marts.dim_customer --local --json"
+    )]
     Snapshots {
         /// namespace.table
         table: String,
@@ -138,7 +158,9 @@ pub enum Command {
         local: LocalArgs,
     },
     /// Say what models read, do and write, without running them (-v: SQL and plans)
-    #[command(after_help = "Examples:\n  retail-submit explain fact_order_items --vars input=/data\n  retail-submit explain +dim_seller --vars input=/data -v")]
+    #[command(
+        after_help = "Examples:\n  retail-submit explain fact_order_items --vars input=/data\n  retail-submit explain +dim_seller --vars input=/data -v"
+    )]
     Explain {
         /// Models, as --select takes them
         #[arg(required = true)]
@@ -149,16 +171,20 @@ pub enum Command {
         local: LocalArgs,
     },
     /// Query the published tables
-    #[command(after_help = "Examples:\n  retail-submit sql \"select count(*) from marts.fact_order_items\"\n  retail-submit sql -f report.sql --format csv > report.csv")]
+    #[command(
+        after_help = "Examples:\n  retail-submit sql \"select count(*) from marts.fact_order_items\"\n  retail-submit sql -f report.sql --format csv > report.csv"
+    )]
     Sql(SqlArgs),
     /// Compare the published tables with the truth that `generate` wrote
-    #[command(after_help = "Examples:\n  retail-submit verify --truth ./retail-data/input/truth.json\n  retail-submit verify --local --truth ./retail-data/input/truth.json")]
+    #[command(
+        after_help = "Examples:\n  retail-submit verify --truth ./retail-data/input/truth.json\n  retail-submit verify --local --truth ./retail-data/input/truth.json"
+    )]
     Verify(VerifyArgs),
     /// Print a shell's completions
-    #[command(after_help = "Examples:\n  retail-submit completions bash > ~/.retail-submit.bash\n  retail-submit completions zsh > ~/.zfunc/_retail-submit")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    #[command(
+        after_help = "Examples:\n  retail-submit completions bash > ~/.retail-submit.bash\n  retail-submit completions zsh > ~/.zfunc/_retail-submit"
+    )]
+    Completions { shell: clap_complete::Shell },
     /// Print the versions of this client and of the scheduler
     #[command(after_help = "Examples:\n  retail-submit version\n  retail-submit version --json")]
     Version,
@@ -301,12 +327,18 @@ mod tests {
         commands.extend(Cli::command().get_subcommands().cloned());
         for mut command in commands {
             let help = command.render_long_help().to_string();
-            let (_, examples) = help.rsplit_once("Examples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
+            let (_, examples) = help
+                .rsplit_once("Examples:\n")
+                .unwrap_or_else(|| panic!("{}", command.get_name()));
             let examples: Vec<&str> = examples.trim_end().lines().map(str::trim).collect();
             assert_eq!(examples.len(), 2, "{help}");
             for example in examples {
                 assert!(example.len() <= 78, "it would be wrapped: {example}");
-                let words = example.split(['>', '|']).next().unwrap_or_default().replace("\"select count(*) from marts.fact_order_items\"", "x");
+                let words = example
+                    .split(['>', '|'])
+                    .next()
+                    .unwrap_or_default()
+                    .replace("\"select count(*) from marts.fact_order_items\"", "x");
                 parse(&words).unwrap_or_else(|error| panic!("{example}: {error}"));
             }
         }
@@ -321,14 +353,25 @@ mod tests {
 
     #[test]
     fn several_vars_and_selectors_may_follow_one_flag() {
-        let cli = parse("retail-submit run --select a+ tag:x --vars day=2 input=./in --timeout 2m").unwrap();
-        let Some(Command::Run(run)) = cli.command else { panic!() };
-        assert_eq!((run.select.len(), run.project.vars.len(), run.timeout), (2, 2, Some(120_000)));
+        let cli = parse("retail-submit run --select a+ tag:x --vars day=2 input=./in --timeout 2m")
+            .unwrap();
+        let Some(Command::Run(run)) = cli.command else {
+            panic!()
+        };
+        assert_eq!(
+            (run.select.len(), run.project.vars.len(), run.timeout),
+            (2, 2, Some(120_000))
+        );
     }
 
     #[test]
     fn a_folder_without_local_is_a_mistake() {
-        assert_eq!(parse("retail-submit tables --dir x").unwrap_err().exit_code(), 2);
+        assert_eq!(
+            parse("retail-submit tables --dir x")
+                .unwrap_err()
+                .exit_code(),
+            2
+        );
         assert!(parse("retail-submit tables --local --dir x").is_ok());
         assert!(parse("retail-submit sql").is_err());
     }

@@ -30,8 +30,17 @@ pub struct Client {
 impl Client {
     /// Connects to `url`; `host:port` alone means http.
     pub async fn connect(url: &str) -> Result<Self, SubmitError> {
-        let url = if url.contains("://") { url.to_string() } else { format!("http://{url}") };
-        let bad_url = || SubmitError::config_with(format!("{url} is no scheduler's URL"), "it looks like http://host:50050");
+        let url = if url.contains("://") {
+            url.to_string()
+        } else {
+            format!("http://{url}")
+        };
+        let bad_url = || {
+            SubmitError::config_with(
+                format!("{url} is no scheduler's URL"),
+                "it looks like http://host:50050",
+            )
+        };
         let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| bad_url())?;
         if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().host().is_none() {
             return Err(bad_url());
@@ -46,7 +55,10 @@ impl Client {
             .map_err(|_| bad_url())?;
         match endpoint.connect().await {
             Ok(channel) => Ok(Self { url, channel }),
-            Err(error) => Err(SubmitError::Unreachable { url, reason: reason(&error) }),
+            Err(error) => Err(SubmitError::Unreachable {
+                url,
+                reason: reason(&error),
+            }),
         }
     }
 
@@ -76,84 +88,154 @@ impl Client {
         fits(request.encoded_len(), &request.files)?;
         let project_dir = request.project_dir.clone();
         let answer = self.jobs().submit(request).await;
-        Ok(answer.map_err(|status| self.refused(&status, Some(project_dir)))?.into_inner().job_id)
+        Ok(answer
+            .map_err(|status| self.refused(&status, Some(project_dir)))?
+            .into_inner()
+            .job_id)
     }
 
     /// The job's events after `after_seq`; the raw status decides whether the watcher comes back.
-    pub async fn watch(&self, job_id: &str, after_seq: u64) -> Result<Streaming<v1::JobEvent>, Status> {
-        let request = v1::WatchRequest { job_id: job_id.into(), after_seq };
+    pub async fn watch(
+        &self,
+        job_id: &str,
+        after_seq: u64,
+    ) -> Result<Streaming<v1::JobEvent>, Status> {
+        let request = v1::WatchRequest {
+            job_id: job_id.into(),
+            after_seq,
+        };
         Ok(self.jobs().watch(request).await?.into_inner())
     }
 
     /// One job with its models.
     pub async fn job(&self, job_id: &str) -> Result<v1::Job, SubmitError> {
-        let answer = self.jobs().get(v1::GetJobRequest { job_id: job_id.into() }).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner())
+        let answer = self
+            .jobs()
+            .get(v1::GetJobRequest {
+                job_id: job_id.into(),
+            })
+            .await;
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner())
     }
 
     /// The newest jobs.
     pub async fn list_jobs(&self, limit: u32) -> Result<Vec<v1::Job>, SubmitError> {
         let answer = self.jobs().list(v1::ListJobsRequest { limit }).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner().jobs)
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner()
+            .jobs)
     }
 
     /// Stops a job.
     pub async fn cancel(&self, job_id: &str) -> Result<v1::CancelJobResponse, SubmitError> {
-        let answer = self.jobs().cancel(v1::CancelJobRequest { job_id: job_id.into() }).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner())
+        let answer = self
+            .jobs()
+            .cancel(v1::CancelJobRequest {
+                job_id: job_id.into(),
+            })
+            .await;
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner())
     }
 
     /// What models would do, without running them.
-    pub async fn explain(&self, request: v1::ExplainRequest) -> Result<Vec<v1::ModelExplanation>, SubmitError> {
+    pub async fn explain(
+        &self,
+        request: v1::ExplainRequest,
+    ) -> Result<Vec<v1::ModelExplanation>, SubmitError> {
         fits(request.encoded_len(), &request.files)?;
         let project_dir = request.project_dir.clone();
         let answer = self.jobs().explain(request).await;
-        Ok(answer.map_err(|status| self.refused(&status, Some(project_dir)))?.into_inner().models)
+        Ok(answer
+            .map_err(|status| self.refused(&status, Some(project_dir)))?
+            .into_inner()
+            .models)
     }
 
     /// Runs one statement; dropping the stream cancels it.
-    pub async fn sql(&self, request: v1::SqlRequest) -> Result<Streaming<v1::SqlResponse>, SubmitError> {
+    pub async fn sql(
+        &self,
+        request: v1::SqlRequest,
+    ) -> Result<Streaming<v1::SqlResponse>, SubmitError> {
         let answer = self.query().sql(request).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner())
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner())
     }
 
     /// The published tables, of one namespace if it is not empty.
     pub async fn tables(&self, namespace: &str) -> Result<Vec<v1::Table>, SubmitError> {
-        let answer = self.query().list_tables(v1::ListTablesRequest { namespace: namespace.into() }).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner().tables)
+        let answer = self
+            .query()
+            .list_tables(v1::ListTablesRequest {
+                namespace: namespace.into(),
+            })
+            .await;
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner()
+            .tables)
     }
 
     /// A table's states.
     pub async fn snapshots(&self, table: &str) -> Result<Vec<v1::Snapshot>, SubmitError> {
-        let answer = self.query().list_snapshots(v1::ListSnapshotsRequest { table: table.into() }).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner().snapshots)
+        let answer = self
+            .query()
+            .list_snapshots(v1::ListSnapshotsRequest {
+                table: table.into(),
+            })
+            .await;
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner()
+            .snapshots)
     }
 
     /// The executors and what they are doing.
     pub async fn status(&self) -> Result<v1::ClusterStatus, SubmitError> {
         let answer = self.cluster().get_status(v1::GetStatusRequest {}).await;
-        Ok(answer.map_err(|status| self.refused(&status, None))?.into_inner())
+        Ok(answer
+            .map_err(|status| self.refused(&status, None))?
+            .into_inner())
     }
 
     /// What a status means: the failure it carries, a lost connection, or its own words.
     pub fn refused(&self, status: &Status, project_dir: Option<String>) -> SubmitError {
         if let Some(failure) = crate::codec::failure_of_status(status) {
-            return SubmitError::Refused { failure: Box::new(failure), project_dir };
+            return SubmitError::Refused {
+                failure: Box::new(failure),
+                project_dir,
+            };
         }
         if connection_lost(status) {
-            return SubmitError::Lost { url: self.url.clone(), reason: status_reason(status), notes: vec![] };
+            return SubmitError::Lost {
+                url: self.url.clone(),
+                reason: status_reason(status),
+                notes: vec![],
+            };
         }
         let kind = match status.code() {
-            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => FailureKind::Project,
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
+                FailureKind::Project
+            }
             Code::Cancelled => FailureKind::Cancelled,
             _ => FailureKind::Internal,
         };
         let message = match (status.message(), status.code()) {
-            ("", Code::Unimplemented) => "the scheduler does not know this request; is it older than this client?".into(),
+            ("", Code::Unimplemented) => {
+                "the scheduler does not know this request; is it older than this client?".into()
+            }
             ("", code) => code.description().to_lowercase(),
             (message, _) => message.to_string(),
         };
-        SubmitError::Refused { failure: Box::new(Failure::new(kind, message)), project_dir }
+        SubmitError::Refused {
+            failure: Box::new(Failure::new(kind, message)),
+            project_dir,
+        }
     }
 }
 
@@ -162,7 +244,9 @@ pub fn connection_lost(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
         // A torn stream has no status of the server; tonic makes one up and names the transport as its source.
-        Code::Unknown | Code::Internal | Code::Cancelled => std::error::Error::source(status).is_some(),
+        Code::Unknown | Code::Internal | Code::Cancelled => {
+            std::error::Error::source(status).is_some()
+        }
         _ => false,
     }
 }
@@ -184,7 +268,9 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => return "connection refused".into(),
                 std::io::ErrorKind::TimedOut => return "timed out".into(),
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => return "connection reset".into(),
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
+                    return "connection reset".into();
+                }
                 _ => {}
             }
         }
@@ -208,13 +294,26 @@ fn fits(bytes: usize, files: &[v1::ProjectFile]) -> Result<(), SubmitError> {
     if bytes <= MAX_MESSAGE_BYTES {
         return Ok(());
     }
-    let mut biggest: Vec<_> = files.iter().map(|file| (file.content.len() as u64, file.path.as_str())).collect();
+    let mut biggest: Vec<_> = files
+        .iter()
+        .map(|file| (file.content.len() as u64, file.path.as_str()))
+        .collect();
     biggest.sort_by(|a, b| b.cmp(a));
-    let named: Vec<String> =
-        biggest.iter().take(3).map(|(bytes, path)| format!("{path} ({})", human::size(*bytes))).collect();
-    let limit = format!("{} ({} MiB)", human::size(MAX_MESSAGE_BYTES as u64), MAX_MESSAGE_BYTES >> 20);
+    let named: Vec<String> = biggest
+        .iter()
+        .take(3)
+        .map(|(bytes, path)| format!("{path} ({})", human::size(*bytes)))
+        .collect();
+    let limit = format!(
+        "{} ({} MiB)",
+        human::size(MAX_MESSAGE_BYTES as u64),
+        MAX_MESSAGE_BYTES >> 20
+    );
     Err(SubmitError::Config {
-        message: format!("the project is too large to send: {}, and {limit} is the limit", human::size(bytes as u64)),
+        message: format!(
+            "the project is too large to send: {}, and {limit} is the limit",
+            human::size(bytes as u64)
+        ),
         notes: vec![
             format!("its biggest files: {}", named.join(", ")),
             "data belongs beside the project and is read as a source; nothing was sent".into(),
@@ -232,7 +331,10 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let error = Client::connect(&url).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("no scheduler at {url} (connection refused)"));
+        assert_eq!(
+            error.to_string(),
+            format!("no scheduler at {url} (connection refused)")
+        );
         assert_eq!(error.exit_code(), crate::exit::ExitCode::Unavailable);
         assert!(error.retryable());
     }
@@ -241,18 +343,37 @@ mod tests {
     async fn a_url_without_host_is_a_setting_gone_wrong() {
         for url in ["http://", "ftp://x:1", "no url"] {
             let error = Client::connect(url).await.unwrap_err();
-            assert_eq!(error.exit_code(), crate::exit::ExitCode::Config, "{url}: {error}");
+            assert_eq!(
+                error.exit_code(),
+                crate::exit::ExitCode::Config,
+                "{url}: {error}"
+            );
         }
     }
 
     #[test]
     fn a_project_too_large_to_send_names_its_biggest_files() {
-        let file = |path: &str, len| v1::ProjectFile { path: path.into(), content: vec![0; len] };
-        let files = [file("a.sql", 100), file("seeds/big.csv", 80_000_000), file("seeds/small.csv", 2_000)];
+        let file = |path: &str, len| v1::ProjectFile {
+            path: path.into(),
+            content: vec![0; len],
+        };
+        let files = [
+            file("a.sql", 100),
+            file("seeds/big.csv", 80_000_000),
+            file("seeds/small.csv", 2_000),
+        ];
         let error = fits(80_002_100, &files).unwrap_err();
-        let SubmitError::Config { message, notes } = error else { panic!("{error}") };
-        assert_eq!(message, "the project is too large to send: 80 MB, and 67 MB (64 MiB) is the limit");
-        assert_eq!(notes[0], "its biggest files: seeds/big.csv (80 MB), seeds/small.csv (2.0 kB), a.sql (100 B)");
+        let SubmitError::Config { message, notes } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            message,
+            "the project is too large to send: 80 MB, and 67 MB (64 MiB) is the limit"
+        );
+        assert_eq!(
+            notes[0],
+            "its biggest files: seeds/big.csv (80 MB), seeds/small.csv (2.0 kB), a.sql (100 B)"
+        );
     }
 
     #[test]

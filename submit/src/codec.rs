@@ -1,7 +1,9 @@
 //! Wire messages to the types the rest of this crate speaks. Nothing else here reads `retail_proto` answers.
 
 use prost::Message;
-use retail_jobs::events::{EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress};
+use retail_jobs::events::{
+    EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
+};
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_proto::v1;
 
@@ -12,7 +14,10 @@ pub fn failure_of_status(status: &tonic::Status) -> Option<Failure> {
     if status.details().is_empty() {
         return None;
     }
-    v1::Failure::decode(status.details()).ok().filter(|failure| !failure.message.is_empty()).map(failure)
+    v1::Failure::decode(status.details())
+        .ok()
+        .filter(|failure| !failure.message.is_empty())
+        .map(failure)
 }
 
 /// A failure; an unknown kind counts as a defect of ours.
@@ -83,7 +88,10 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
     use v1::job_event::Event;
     let boxed = |wire: Option<v1::Failure>| wire.map(|wire| Box::new(failure(wire)));
     let kind = match wire.event? {
-        Event::Queued(e) => EventKind::Queued { project: e.project, position: e.position },
+        Event::Queued(e) => EventKind::Queued {
+            project: e.project,
+            position: e.position,
+        },
         Event::Planned(e) => EventKind::Planned {
             project: e.project,
             models: e.models.into_iter().map(planned_model).collect(),
@@ -91,8 +99,14 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
             slots: e.slots,
         },
         Event::Waiting(e) => EventKind::Waiting { reason: e.reason },
-        Event::AttemptStarted(e) => EventKind::AttemptStarted { attempt: e.attempt, reason: e.reason },
-        Event::ModelStarted(e) => EventKind::ModelStarted { model: e.model, attempt: e.attempt },
+        Event::AttemptStarted(e) => EventKind::AttemptStarted {
+            attempt: e.attempt,
+            reason: e.reason,
+        },
+        Event::ModelStarted(e) => EventKind::ModelStarted {
+            model: e.model,
+            attempt: e.attempt,
+        },
         Event::StageProgress(e) => EventKind::StageProgress(stage_progress(e)),
         Event::ModelStaged(e) => EventKind::ModelStaged {
             model: e.model,
@@ -104,25 +118,47 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
             note: e.note,
         },
         Event::ModelFailed(e) => EventKind::ModelFailed {
-            failure: boxed(e.failure)
-                .unwrap_or_else(|| Box::new(Failure::new(FailureKind::Internal, format!("model {} failed", e.model)))),
+            failure: boxed(e.failure).unwrap_or_else(|| {
+                Box::new(Failure::new(
+                    FailureKind::Internal,
+                    format!("model {} failed", e.model),
+                ))
+            }),
             model: e.model,
         },
-        Event::ModelSkipped(e) => EventKind::ModelSkipped { model: e.model, because: e.because },
+        Event::ModelSkipped(e) => EventKind::ModelSkipped {
+            model: e.model,
+            because: e.because,
+        },
         Event::Published(e) => EventKind::Published {
             tables: e.tables.into_iter().map(published_table).collect(),
             elapsed_ms: e.elapsed_ms,
         },
-        Event::Finished(e) => {
-            EventKind::Finished { state: job_state(e.state()), elapsed_ms: e.elapsed_ms, failure: boxed(e.failure) }
-        }
-        Event::ExecutorLost(e) => EventKind::ExecutorLost { executor_id: e.executor_id, reason: e.reason },
+        Event::Finished(e) => EventKind::Finished {
+            state: job_state(e.state()),
+            elapsed_ms: e.elapsed_ms,
+            failure: boxed(e.failure),
+        },
+        Event::ExecutorLost(e) => EventKind::ExecutorLost {
+            executor_id: e.executor_id,
+            reason: e.reason,
+        },
     };
-    Some(JobEvent { job_id: wire.job_id, seq: wire.seq, time_us: wire.time_us, kind })
+    Some(JobEvent {
+        job_id: wire.job_id,
+        seq: wire.seq,
+        time_us: wire.time_us,
+        kind,
+    })
 }
 
 fn planned_model(wire: v1::PlannedModel) -> PlannedModel {
-    PlannedModel { model: wire.model, materialized: wire.materialized, path: wire.path, depends_on: wire.depends_on }
+    PlannedModel {
+        model: wire.model,
+        materialized: wire.materialized,
+        path: wire.path,
+        depends_on: wire.depends_on,
+    }
 }
 
 fn published_table(wire: v1::PublishedTable) -> PublishedTable {
@@ -194,7 +230,11 @@ pub fn table(wire: v1::Table) -> facts::Table {
         columns: wire
             .columns
             .into_iter()
-            .map(|column| facts::Column { name: column.name, r#type: column.r#type, required: column.required })
+            .map(|column| facts::Column {
+                name: column.name,
+                r#type: column.r#type,
+                required: column.required,
+            })
             .collect(),
     }
 }
@@ -253,15 +293,36 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_its_failure_in_the_details() {
-        let wire = v1::Failure { kind: 1, message: "cannot plan".into(), file: "a.sql".into(), line: 3, ..Default::default() };
-        let status = tonic::Status::with_details(tonic::Code::InvalidArgument, "cannot plan", wire.encode_to_vec().into());
+        let wire = v1::Failure {
+            kind: 1,
+            message: "cannot plan".into(),
+            file: "a.sql".into(),
+            line: 3,
+            ..Default::default()
+        };
+        let status = tonic::Status::with_details(
+            tonic::Code::InvalidArgument,
+            "cannot plan",
+            wire.encode_to_vec().into(),
+        );
         let failure = failure_of_status(&status).unwrap();
-        assert_eq!((failure.kind, failure.file.as_deref(), failure.line), (FailureKind::Project, Some("a.sql"), 3));
+        assert_eq!(
+            (failure.kind, failure.file.as_deref(), failure.line),
+            (FailureKind::Project, Some("a.sql"), 3)
+        );
         assert_eq!(failure_of_status(&tonic::Status::not_found("no job")), None);
     }
 
     #[test]
     fn an_event_of_a_newer_server_is_passed_over() {
-        assert_eq!(event(v1::JobEvent { job_id: "7f3a".into(), seq: 4, time_us: 1, event: None }), None);
+        assert_eq!(
+            event(v1::JobEvent {
+                job_id: "7f3a".into(),
+                seq: 4,
+                time_us: 1,
+                event: None
+            }),
+            None
+        );
     }
 }

@@ -15,16 +15,31 @@ pub enum SubmitError {
     Unreachable { url: String, reason: String },
     /// It answered before and does not any more.
     #[error("lost the scheduler at {url} ({reason})")]
-    Lost { url: String, reason: String, notes: Vec<String> },
+    Lost {
+        url: String,
+        reason: String,
+        notes: Vec<String>,
+    },
     /// A job ended badly.
     #[error("job {job_id} {state}: {failure}")]
-    Job { job_id: String, state: &'static str, failure: Box<Failure>, project_dir: Option<String> },
+    Job {
+        job_id: String,
+        state: &'static str,
+        failure: Box<Failure>,
+        project_dir: Option<String>,
+    },
     /// The server did not accept a request.
     #[error("{failure}")]
-    Refused { failure: Box<Failure>, project_dir: Option<String> },
+    Refused {
+        failure: Box<Failure>,
+        project_dir: Option<String>,
+    },
     /// The project on this side cannot be read; nothing was sent.
     #[error("{failure}")]
-    Project { failure: Box<Failure>, project_dir: Option<String> },
+    Project {
+        failure: Box<Failure>,
+        project_dir: Option<String>,
+    },
     /// A file, folder or setting on this side is wrong.
     #[error("{message}")]
     Config { message: String, notes: Vec<String> },
@@ -42,7 +57,10 @@ pub enum SubmitError {
     ClosedPipe,
     /// The scheduler or an executor did not start inside this process.
     #[error("cannot start the cluster inside this process: {}", chain.first().map_or("unknown cause", String::as_str))]
-    LocalStart { chain: Vec<String>, notes: Vec<String> },
+    LocalStart {
+        chain: Vec<String>,
+        notes: Vec<String>,
+    },
     /// The server sent something this client cannot read.
     #[error("cannot read the scheduler's answer: {reason}")]
     Answer { reason: String },
@@ -51,33 +69,51 @@ pub enum SubmitError {
 impl SubmitError {
     /// A wrong file, folder or setting.
     pub fn config(message: impl Into<String>) -> Self {
-        Self::Config { message: message.into(), notes: vec![] }
+        Self::Config {
+            message: message.into(),
+            notes: vec![],
+        }
     }
 
     /// A wrong file, folder or setting, and the way out.
     pub fn config_with(message: impl Into<String>, note: impl Into<String>) -> Self {
-        Self::Config { message: message.into(), notes: vec![note.into()] }
+        Self::Config {
+            message: message.into(),
+            notes: vec![note.into()],
+        }
     }
 
     /// An error of writing to stdout: a reader that left is none.
     pub fn stdout(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,
-            _ => Self::Io { doing: "write to stdout".into(), source },
+            _ => Self::Io {
+                doing: "write to stdout".into(),
+                source,
+            },
         }
     }
 
     /// An error of reading or writing `path`.
     pub fn file(verb: &str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { doing: format!("{verb} {}", path.into().display()), source }
+        Self::Io {
+            doing: format!("{verb} {}", path.into().display()),
+            source,
+        }
     }
 
     /// The process's exit code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => ExitCode::Unavailable,
-            Self::Job { .. } | Self::Refused { .. } | Self::Differs { .. } | Self::Answer { .. } => ExitCode::Failed,
-            Self::Project { .. } | Self::Config { .. } | Self::Io { .. } | Self::LocalStart { .. } => ExitCode::Config,
+            Self::Job { .. }
+            | Self::Refused { .. }
+            | Self::Differs { .. }
+            | Self::Answer { .. } => ExitCode::Failed,
+            Self::Project { .. }
+            | Self::Config { .. }
+            | Self::Io { .. }
+            | Self::LocalStart { .. } => ExitCode::Config,
             Self::Interrupted { .. } => ExitCode::Interrupted,
             Self::ClosedPipe => ExitCode::Success,
         }
@@ -87,9 +123,9 @@ impl SubmitError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
-            Self::Job { failure, .. } | Self::Refused { failure, .. } | Self::Project { failure, .. } => {
-                failure.retryable
-            },
+            Self::Job { failure, .. }
+            | Self::Refused { failure, .. }
+            | Self::Project { failure, .. } => failure.retryable,
             _ => false,
         }
     }

@@ -45,7 +45,11 @@ pub fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit = next;
     }
-    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    if value < 9.95 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// Rows per second: `840 rows/s`, `12 k rows/s`, `1.9 M rows/s`.
@@ -56,7 +60,11 @@ pub fn rate(rows_per_second: f64) -> String {
         r if r >= 999.5 => (r / 1e3, "k "),
         r => return format!("{r:.0} rows/s"),
     };
-    if value < 9.95 { format!("{value:.1} {unit}rows/s") } else { format!("{value:.0} {unit}rows/s") }
+    if value < 9.95 {
+        format!("{value:.1} {unit}rows/s")
+    } else {
+        format!("{value:.0} {unit}rows/s")
+    }
 }
 
 /// Milliseconds as a duration: `240 ms`, `9.4 s`, `2 min 5 s`, `1 h 4 min`, `3 d 2 h`.
@@ -118,18 +126,26 @@ pub fn short_id(id: i64) -> String {
 /// Reads `60s`, `500ms`, `2m`, `2min`, `1h`, or a plain number of seconds; returns milliseconds.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit.trim() {
         "ms" => 1.0,
         "" | "s" | "sec" => 1000.0,
         "m" | "min" => 60_000.0,
         "h" => 3_600_000.0,
-        other => return Err(format!("{other:?} is not a unit of time; write 500ms, 60s, 2m or 1h")),
+        other => {
+            return Err(format!(
+                "{other:?} is not a unit of time; write 500ms, 60s, 2m or 1h"
+            ));
+        }
     };
     match number.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok((value * factor).round() as u64),
-        _ => Err(format!("{text:?} is not a duration; write 500ms, 60s, 2m or 1h")),
+        _ => Err(format!(
+            "{text:?} is not a duration; write 500ms, 60s, 2m or 1h"
+        )),
     }
 }
 
@@ -170,38 +186,90 @@ mod tests {
 
     #[test]
     fn counts_have_thousands_separators() {
-        assert_eq!(["0", "999", "1,000", "9,113,204"], [count(0), count(999), count(1000), count(9_113_204)].each_ref().map(String::as_str));
-        assert_eq!([change(0), change(1204), change(-3000)], ["0", "+1,204", "-3,000"]);
-        assert_eq!([plural(1, "row"), plural(0, "row"), plural(2000, "row")], ["1 row", "0 rows", "2,000 rows"]);
+        assert_eq!(
+            ["0", "999", "1,000", "9,113,204"],
+            [count(0), count(999), count(1000), count(9_113_204)]
+                .each_ref()
+                .map(String::as_str)
+        );
+        assert_eq!(
+            [change(0), change(1204), change(-3000)],
+            ["0", "+1,204", "-3,000"]
+        );
+        assert_eq!(
+            [plural(1, "row"), plural(0, "row"), plural(2000, "row")],
+            ["1 row", "0 rows", "2,000 rows"]
+        );
     }
 
     #[test]
     fn sizes_keep_two_or_three_digits() {
         let sizes = [0, 812, 9_400, 118_000_000, 1_240_000_000, 999_600].map(size);
-        assert_eq!(sizes, ["0 B", "812 B", "9.4 kB", "118 MB", "1.2 GB", "1.0 MB"]);
-        assert_eq!([840.2, 12_100.0, 1_930_000.0].map(rate), ["840 rows/s", "12 k rows/s", "1.9 M rows/s"]);
+        assert_eq!(
+            sizes,
+            ["0 B", "812 B", "9.4 kB", "118 MB", "1.2 GB", "1.0 MB"]
+        );
+        assert_eq!(
+            [840.2, 12_100.0, 1_930_000.0].map(rate),
+            ["840 rows/s", "12 k rows/s", "1.9 M rows/s"]
+        );
     }
 
     #[test]
     fn durations_choose_their_unit() {
-        let durations = [0, 240, 1_249, 9_400, 59_960, 125_000, 3_840_000, 266_400_000].map(duration);
-        assert_eq!(durations, ["0 ms", "240 ms", "1.2 s", "9.4 s", "1 min 0 s", "2 min 5 s", "1 h 4 min", "3 d 2 h"]);
+        let durations = [
+            0,
+            240,
+            1_249,
+            9_400,
+            59_960,
+            125_000,
+            3_840_000,
+            266_400_000,
+        ]
+        .map(duration);
+        assert_eq!(
+            durations,
+            [
+                "0 ms",
+                "240 ms",
+                "1.2 s",
+                "9.4 s",
+                "1 min 0 s",
+                "2 min 5 s",
+                "1 h 4 min",
+                "3 d 2 h"
+            ]
+        );
     }
 
     #[test]
     fn ages_and_instants_of_nothing_are_a_dash() {
         let now = 1_795_198_811_000_000;
-        let ages = [0, now - 1_000_000, now - 12_000_000, now - 120_000_000, now - 7_200_000_000].map(|then| age(now, then));
+        let ages = [
+            0,
+            now - 1_000_000,
+            now - 12_000_000,
+            now - 120_000_000,
+            now - 7_200_000_000,
+        ]
+        .map(|then| age(now, then));
         assert_eq!(ages, ["-", "just now", "12 s ago", "2 min ago", "2 h ago"]);
         assert_eq!(instant(0), "-");
         assert_eq!(instant(now), "2026-11-20T18:20:11Z");
-        assert_eq!([short_id(0), short_id(812_744_123_123), short_id(42)], ["-", "8127…", "42"]);
+        assert_eq!(
+            [short_id(0), short_id(812_744_123_123), short_id(42)],
+            ["-", "8127…", "42"]
+        );
     }
 
     #[test]
     fn durations_are_read_with_and_without_unit() {
         let read = ["60s", "500ms", "2m", "1.5h", "30"].map(parse_duration);
-        assert_eq!(read, [Ok(60_000), Ok(500), Ok(120_000), Ok(5_400_000), Ok(30_000)]);
+        assert_eq!(
+            read,
+            [Ok(60_000), Ok(500), Ok(120_000), Ok(5_400_000), Ok(30_000)]
+        );
         assert!(parse_duration("soon").unwrap_err().contains("unit of time"));
         assert!(parse_duration("").unwrap_err().contains("not a duration"));
     }
@@ -210,6 +278,9 @@ mod tests {
     fn long_text_is_cut_or_wrapped() {
         assert_eq!(fit("fact_order_items", 8), "fact_or…");
         assert_eq!(fit("kurz", 4), "kurz");
-        assert_eq!(wrap("  what changed: one, two, three", 20, "    "), ["  what changed: one,", "    two, three"]);
+        assert_eq!(
+            wrap("  what changed: one, two, three", 20, "    "),
+            ["  what changed: one,", "    two, three"]
+        );
     }
 }

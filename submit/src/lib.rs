@@ -37,13 +37,20 @@ pub async fn run(cli: Cli) -> ExitCode {
     let console = Console::detect(global.json, global.no_color, global.quiet, global.verbose);
     if let Some(level) = console.log_level() {
         // Without -vv nobody reads the log of an in-process cluster; what matters comes as events.
-        let config = retail_telemetry::LogConfig { level, ..Default::default() };
+        let config = retail_telemetry::LogConfig {
+            level,
+            ..Default::default()
+        };
         if let Err(error) = retail_telemetry::init(&config) {
             console.warn(&format!("error: {error}"));
             return ExitCode::Config;
         }
     }
-    let app = App { console, global, interrupt: Interrupt::listen() };
+    let app = App {
+        console,
+        global,
+        interrupt: Interrupt::listen(),
+    };
     match commands::dispatch(&app, cli.command).await {
         Ok(()) => ExitCode::Success,
         Err(error) => {
@@ -51,7 +58,9 @@ pub async fn run(cli: Cli) -> ExitCode {
             if console.json {
                 console.warn(&render::error::json(&error).to_string());
             } else {
-                render::error::lines(&error, console.err, console.verbose > 0).iter().for_each(|line| console.warn(line));
+                render::error::lines(&error, console.err, console.verbose > 0)
+                    .iter()
+                    .for_each(|line| console.warn(line));
             }
             error.exit_code()
         }

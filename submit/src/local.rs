@@ -19,7 +19,9 @@ pub struct Layout {
 impl Layout {
     /// The layout below `dir`, which need not exist.
     pub fn new(dir: &Path) -> Result<Self, SubmitError> {
-        Ok(Self { dir: absolute(dir)? })
+        Ok(Self {
+            dir: absolute(dir)?,
+        })
     }
 
     /// The database of the catalog, a file.
@@ -58,12 +60,16 @@ impl LocalCluster {
     ///
     /// Settings of the environment (`RETAIL__STORAGE__S3__ENDPOINT`) hold; ports, catalog and warehouse are ours.
     pub async fn start(layout: &Layout, executors: u16) -> Result<Self, SubmitError> {
-        std::fs::create_dir_all(&layout.dir).map_err(|error| SubmitError::file("create", &layout.dir, error))?;
+        std::fs::create_dir_all(&layout.dir)
+            .map_err(|error| SubmitError::file("create", &layout.dir, error))?;
         let work = tempfile::Builder::new()
             .prefix(".work-")
             .tempdir_in(&layout.dir)
             .map_err(|error| SubmitError::file("write to", &layout.dir, error))?;
-        let flags = retail_scheduler::config::Flags { data_dir: Some(layout.dir.clone()), ..Default::default() };
+        let flags = retail_scheduler::config::Flags {
+            data_dir: Some(layout.dir.clone()),
+            ..Default::default()
+        };
         let (mut config, _) = retail_scheduler::Config::load(&flags, std::env::vars())
             .map_err(|error| SubmitError::config(error.to_string()))?;
         let loopback = std::net::IpAddr::from([127, 0, 0, 1]);
@@ -74,7 +80,11 @@ impl LocalCluster {
         let storage = config.storage.clone();
         let heartbeat_s = 5;
         let scheduler = retail_scheduler::start(config).await.map_err(not_started)?;
-        let mut cluster = Self { scheduler, executors: vec![], _work: work };
+        let mut cluster = Self {
+            scheduler,
+            executors: vec![],
+            _work: work,
+        };
         for _ in 0..executors {
             let settings = retail_executor::Settings {
                 host: loopback.to_string(),
@@ -106,19 +116,29 @@ impl LocalCluster {
 
     /// Ends it in order, executors first.
     pub async fn shutdown(self) {
-        futures::future::join_all(self.executors.into_iter().map(|executor| executor.stop(GRACE))).await;
+        futures::future::join_all(
+            self.executors
+                .into_iter()
+                .map(|executor| executor.stop(GRACE)),
+        )
+        .await;
         self.scheduler.shutdown(GRACE).await;
     }
 }
 
 fn not_started(error: anyhow::Error) -> SubmitError {
     let chain = error.chain().map(ToString::to_string).collect();
-    SubmitError::LocalStart { chain, notes: vec!["-vv shows the log of this process".into()] }
+    SubmitError::LocalStart {
+        chain,
+        notes: vec!["-vv shows the log of this process".into()],
+    }
 }
 
 /// Slots of each executor: together about the machine's cores.
 fn slots(cores: usize, executors: u16) -> usize {
-    cores.div_ceil(usize::from(executors.max(1))).max(FEWEST_SLOTS)
+    cores
+        .div_ceil(usize::from(executors.max(1)))
+        .max(FEWEST_SLOTS)
 }
 
 fn cores() -> usize {
@@ -133,7 +153,14 @@ fn memory(machine_bytes: u64, executors: u16) -> u64 {
 /// The machine's memory in bytes; 4 GiB where it does not say.
 fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let kib = text.lines().find_map(|line| {
+        line.strip_prefix("MemTotal:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
     kib.map_or(4 << 30, |kib| kib * 1024)
 }
 
@@ -143,7 +170,10 @@ mod tests {
 
     #[test]
     fn executors_share_the_machine() {
-        assert_eq!([slots(8, 2), slots(2, 2), slots(3, 2), slots(8, 0)], [4, 2, 2, 8]);
+        assert_eq!(
+            [slots(8, 2), slots(2, 2), slots(3, 2), slots(8, 0)],
+            [4, 2, 2, 8]
+        );
         assert_eq!(memory(16 << 30, 2), 4 << 30);
         assert_eq!(memory(1 << 30, 4), LEAST_MEMORY);
     }

@@ -46,7 +46,9 @@ impl Decoder {
 }
 
 fn unreadable(error: ArrowError) -> SubmitError {
-    SubmitError::Answer { reason: error.to_string() }
+    SubmitError::Answer {
+        reason: error.to_string(),
+    }
 }
 
 fn unwritable(error: ArrowError) -> SubmitError {
@@ -75,8 +77,14 @@ fn find_io(error: &ArrowError) -> Option<std::io::ErrorKind> {
 }
 
 /// Writes one batch as CSV, with a heading if it is the first.
-pub fn write_csv(out: &mut impl Write, batch: &RecordBatch, heading: bool) -> Result<(), SubmitError> {
-    let mut writer = CsvWriterBuilder::new().with_header(heading).build(&mut *out);
+pub fn write_csv(
+    out: &mut impl Write,
+    batch: &RecordBatch,
+    heading: bool,
+) -> Result<(), SubmitError> {
+    let mut writer = CsvWriterBuilder::new()
+        .with_header(heading)
+        .build(&mut *out);
     writer.write(batch).map_err(unwritable)?;
     drop(writer);
     out.flush().map_err(SubmitError::stdout)
@@ -84,7 +92,9 @@ pub fn write_csv(out: &mut impl Write, batch: &RecordBatch, heading: bool) -> Re
 
 /// Writes one batch as JSON, an object per line, nulls included.
 pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), SubmitError> {
-    let mut writer = JsonWriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut *out);
+    let mut writer = JsonWriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, LineDelimited>(&mut *out);
     writer.write(batch).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;
     drop(writer);
@@ -101,14 +111,29 @@ pub struct Page {
 impl Page {
     /// An empty page with the columns of `schema`.
     pub fn new(schema: &SchemaRef) -> Self {
-        let align = |kind: &DataType| if kind.is_numeric() { Align::Right } else { Align::Left };
-        let columns = schema.fields().iter().map(|field| (field.name().clone(), align(field.data_type()))).collect();
-        Self { columns, rows: vec![] }
+        let align = |kind: &DataType| {
+            if kind.is_numeric() {
+                Align::Right
+            } else {
+                Align::Left
+            }
+        };
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), align(field.data_type())))
+            .collect();
+        Self {
+            columns,
+            rows: vec![],
+        }
     }
 
     /// Adds the batch's rows, up to `limit` in all; says whether there were more.
     pub fn add(&mut self, batch: &RecordBatch, limit: usize) -> Result<bool, SubmitError> {
-        let options = FormatOptions::default().with_null("null").with_display_error(true);
+        let options = FormatOptions::default()
+            .with_null("null")
+            .with_display_error(true);
         let formatters: Vec<ArrayFormatter<'_>> = batch
             .columns()
             .iter()
@@ -117,14 +142,22 @@ impl Page {
         let room = limit.saturating_sub(self.rows.len());
         for row in 0..batch.num_rows().min(room) {
             let cells = formatters.iter().zip(batch.columns());
-            self.rows.push(cells.map(|(formatter, column)| cell(formatter, column.as_ref(), row)).collect());
+            self.rows.push(
+                cells
+                    .map(|(formatter, column)| cell(formatter, column.as_ref(), row))
+                    .collect(),
+            );
         }
         Ok(batch.num_rows() > room)
     }
 
     /// The page as a table; `width` of a terminal, or none in a pipe. Says how many columns are shown.
     pub fn lines(&self, width: Option<usize>, paint: Paint) -> (Vec<String>, usize) {
-        let columns: Vec<table::Column<'_>> = self.columns.iter().map(|(name, align)| (name.as_str(), *align)).collect();
+        let columns: Vec<table::Column<'_>> = self
+            .columns
+            .iter()
+            .map(|(name, align)| (name.as_str(), *align))
+            .collect();
         match width {
             Some(width) => table::fitted(&columns, &self.rows, width, paint),
             None => (table::lines(&columns, &self.rows, paint), columns.len()),
@@ -140,14 +173,21 @@ fn cell(formatter: &ArrayFormatter<'_>, column: &dyn Array, row: usize) -> Strin
         DataType::Timestamp(..) => text.replacen('T', " ", 1),
         _ => text,
     };
-    if text.contains(['\n', '\r', '\t']) { text.replace(['\n', '\r', '\t'], " ") } else { text }
+    if text.contains(['\n', '\r', '\t']) {
+        text.replace(['\n', '\r', '\t'], " ")
+    } else {
+        text
+    }
 }
 
 /// What stands below a page: `5 rows`, `first 100 rows, there are more: …`.
 pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -> String {
     let mut out = match more {
         false => human::plural(rows as u64, "row"),
-        true => format!("first {}, there are more: --max-rows N or --format csv shows them", human::plural(rows as u64, "row")),
+        true => format!(
+            "first {}, there are more: --max-rows N or --format csv shows them",
+            human::plural(rows as u64, "row")
+        ),
     };
     if columns_shown < columns {
         out.push_str(&format!(" · {columns_shown} of {columns} columns fit"));
@@ -159,14 +199,18 @@ pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use datafusion::arrow::array::{
+        Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
     use datafusion::arrow::datatypes::{Field, Schema};
     use datafusion::arrow::ipc::writer::StreamWriter;
 
     use super::*;
 
     fn batch() -> RecordBatch {
-        let money = Decimal128Array::from(vec![Some(1_050), None]).with_precision_and_scale(12, 2).unwrap();
+        let money = Decimal128Array::from(vec![Some(1_050), None])
+            .with_precision_and_scale(12, 2)
+            .unwrap();
         let schema = Schema::new(vec![
             Field::new("id", DataType::Int64, false),
             Field::new("name", DataType::Utf8, true),
@@ -190,7 +234,10 @@ mod tests {
         writer.finish().unwrap();
         for size in [7, 64, bytes.len()] {
             let mut decoder = Decoder::default();
-            let batches: Vec<_> = bytes.chunks(size).flat_map(|chunk| decoder.push(chunk.to_vec()).unwrap()).collect();
+            let batches: Vec<_> = bytes
+                .chunks(size)
+                .flat_map(|chunk| decoder.push(chunk.to_vec()).unwrap())
+                .collect();
             assert_eq!(batches, [batch.clone(), batch.clone()], "chunks of {size}");
             decoder.finish().unwrap();
         }
@@ -202,18 +249,30 @@ mod tests {
         let mut page = Page::new(&batch.schema());
         assert!(!page.add(&batch, 2).unwrap());
         let (lines, shown) = page.lines(Some(80), Paint::OFF);
-        assert_eq!(lines, ["id  name       total", " 1  two lines  10.50", "20  null        null"]);
+        assert_eq!(
+            lines,
+            [
+                "id  name       total",
+                " 1  two lines  10.50",
+                "20  null        null"
+            ]
+        );
         assert_eq!(page_end(2, false, shown, 3), "2 rows");
         assert!(page.add(&batch, 3).unwrap());
         assert_eq!(page.rows.len(), 3);
-        assert_eq!(page_end(3, true, 2, 3), "first 3 rows, there are more: --max-rows N or --format csv shows them · 2 of 3 columns fit");
+        assert_eq!(
+            page_end(3, true, 2, 3),
+            "first 3 rows, there are more: --max-rows N or --format csv shows them · 2 of 3 columns fit"
+        );
     }
 
     #[test]
     fn timestamps_have_a_space_between_day_and_time() {
-        let array: Arc<dyn Array> = Arc::new(TimestampMicrosecondArray::from(vec![1_795_198_811_000_000]));
+        let array: Arc<dyn Array> =
+            Arc::new(TimestampMicrosecondArray::from(vec![1_795_198_811_000_000]));
         let mut page = Page::default();
-        page.add(&RecordBatch::try_from_iter([("at", array)]).unwrap(), 1).unwrap();
+        page.add(&RecordBatch::try_from_iter([("at", array)]).unwrap(), 1)
+            .unwrap();
         assert_eq!(page.rows, [["2026-11-20 18:20:11"]]);
     }
 
@@ -228,6 +287,9 @@ mod tests {
         );
         write_json(&mut json, &batch()).unwrap();
         let lines = String::from_utf8(json).unwrap();
-        assert_eq!(lines.lines().nth(1), Some(r#"{"id":20,"name":null,"total":null}"#));
+        assert_eq!(
+            lines.lines().nth(1),
+            Some(r#"{"id":20,"name":null,"total":null}"#)
+        );
     }
 }

@@ -32,19 +32,36 @@ impl Session {
     pub async fn remote(app: &App) -> Result<Self, SubmitError> {
         let url = &app.global.scheduler;
         let client = Client::connect(url).await?;
-        let known = url == DEFAULT_SCHEDULER || std::env::var("RETAIL_SCHEDULER").is_ok_and(|set| set == *url);
-        Ok(Self { client, local: None, flags: if known { String::new() } else { format!(" --scheduler {url}") } })
+        let known = url == DEFAULT_SCHEDULER
+            || std::env::var("RETAIL_SCHEDULER").is_ok_and(|set| set == *url);
+        Ok(Self {
+            client,
+            local: None,
+            flags: if known {
+                String::new()
+            } else {
+                format!(" --scheduler {url}")
+            },
+        })
     }
 
     /// Starts a cluster on `layout` and waits until its executors are registered.
-    pub async fn local(layout: Layout, executors: u16, shown_dir: &str) -> Result<Self, SubmitError> {
+    pub async fn local(
+        layout: Layout,
+        executors: u16,
+        shown_dir: &str,
+    ) -> Result<Self, SubmitError> {
         let cluster = LocalCluster::start(&layout, executors).await?;
         let client = Client::connect(&cluster.url()).await?;
         let flags = match shown_dir {
             crate::cli::DEFAULT_DIR => " --local".into(),
             dir => format!(" --local --dir {dir}"),
         };
-        let session = Self { client, local: Some((cluster, layout)), flags };
+        let session = Self {
+            client,
+            local: Some((cluster, layout)),
+            flags,
+        };
         session.await_executors(usize::from(executors)).await?;
         Ok(session)
     }
@@ -53,7 +70,12 @@ impl Session {
     pub async fn open(app: &App, args: &LocalArgs, executors: bool) -> Result<Self, SubmitError> {
         if args.local {
             let executors = if executors { args.executors } else { 0 };
-            Self::local(Layout::new(&args.dir)?, executors, &args.dir.display().to_string()).await
+            Self::local(
+                Layout::new(&args.dir)?,
+                executors,
+                &args.dir.display().to_string(),
+            )
+            .await
         } else {
             Self::remote(app).await
         }
@@ -67,8 +89,14 @@ impl Session {
                 break;
             }
             if start.elapsed() > REGISTER {
-                let chain = vec![format!("{there} of {wanted} executors registered within {} s", REGISTER.as_secs())];
-                return Err(SubmitError::LocalStart { chain, notes: vec!["-vv shows the log of this process".into()] });
+                let chain = vec![format!(
+                    "{there} of {wanted} executors registered within {} s",
+                    REGISTER.as_secs()
+                )];
+                return Err(SubmitError::LocalStart {
+                    chain,
+                    notes: vec!["-vv shows the log of this process".into()],
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

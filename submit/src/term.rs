@@ -17,7 +17,11 @@ impl Paint {
     pub const ON: Self = Self { on: true };
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.on && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+        if self.on && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_string()
+        }
     }
     pub fn bold(self, text: &str) -> String {
         self.wrap("1", text)
@@ -71,7 +75,13 @@ impl Console {
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let out_is_terminal = std::io::stdout().is_terminal();
         let err_is_terminal = std::io::stderr().is_terminal();
-        let paint = |terminal: bool| if terminal && !plain { Paint::ON } else { Paint::OFF };
+        let paint = |terminal: bool| {
+            if terminal && !plain {
+                Paint::ON
+            } else {
+                Paint::OFF
+            }
+        };
         let width = terminal_width(out_is_terminal || err_is_terminal);
         Self {
             out: paint(out_is_terminal),
@@ -87,7 +97,12 @@ impl Console {
 
     /// What this process logs: nothing, or what `RUST_LOG` or `-vv` asks for.
     pub fn log_level(&self) -> Option<String> {
-        match (std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty()), self.verbose) {
+        match (
+            std::env::var("RUST_LOG")
+                .ok()
+                .filter(|level| !level.is_empty()),
+            self.verbose,
+        ) {
             (Some(level), _) => Some(level),
             (None, 0 | 1) => None,
             (None, 2) => Some("info".into()),
@@ -97,17 +112,26 @@ impl Console {
 
     /// Whether a moving display may be drawn on stderr.
     pub fn animates(&self) -> bool {
-        self.err_is_terminal && !self.json && !self.quiet && self.log_level().is_none() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.err_is_terminal
+            && !self.json
+            && !self.quiet
+            && self.log_level().is_none()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// One line of the result.
     pub fn print(&self, line: &str) -> Result<(), SubmitError> {
         let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(SubmitError::stdout)
+        writeln!(stdout, "{line}")
+            .and_then(|()| stdout.flush())
+            .map_err(SubmitError::stdout)
     }
 
     /// Lines of the result.
-    pub fn print_all<S: AsRef<str>>(&self, lines: impl IntoIterator<Item = S>) -> Result<(), SubmitError> {
+    pub fn print_all<S: AsRef<str>>(
+        &self,
+        lines: impl IntoIterator<Item = S>,
+    ) -> Result<(), SubmitError> {
         let mut stdout = std::io::stdout().lock();
         for line in lines {
             writeln!(stdout, "{}", line.as_ref()).map_err(SubmitError::stdout)?;
@@ -117,7 +141,8 @@ impl Console {
 
     /// A value as one line of JSON, the result of a command under `--json`.
     pub fn print_json<T: serde::Serialize>(&self, value: &T) -> Result<(), SubmitError> {
-        let text = serde_json::to_string(value).map_err(|error| SubmitError::stdout(error.into()))?;
+        let text =
+            serde_json::to_string(value).map_err(|error| SubmitError::stdout(error.into()))?;
         self.print(&text)
     }
 
@@ -134,8 +159,13 @@ impl Console {
     }
 }
 
-fn terminal_width(terminal: bool) -> usize {
-    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n >= 20) {
+/// Columns of the terminal, or of where there is none.
+pub fn terminal_width(terminal: bool) -> usize {
+    if let Some(columns) = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|n| *n >= 20)
+    {
         return columns;
     }
     if !terminal {

@@ -20,7 +20,10 @@ pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Val
                 Err(error) => return Err(bad(argument, &error.to_string())),
             }
         } else {
-            let Some((name, value)) = argument.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+            let Some((name, value)) = argument
+                .split_once('=')
+                .filter(|(name, _)| !name.trim().is_empty())
+            else {
                 return Err(bad(argument, "there is no = in it"));
             };
             vars.insert(name.trim().to_string(), scalar(value));
@@ -82,20 +85,49 @@ mod tests {
     use super::*;
 
     fn parsed(arguments: &[&str], dir: &Path) -> Value {
-        Value::Object(parse(&arguments.iter().map(|text| text.to_string()).collect::<Vec<_>>(), dir).unwrap())
+        Value::Object(
+            parse(
+                &arguments
+                    .iter()
+                    .map(|text| text.to_string())
+                    .collect::<Vec<_>>(),
+                dir,
+            )
+            .unwrap(),
+        )
     }
 
     #[test]
     fn names_and_json_mix_and_the_later_wins() {
-        let vars = parsed(&["day=1", r#"{"day": 2, "list": [1]}"#, "from=2024-01-01", "zip=007", "on=true"], Path::new("/x"));
-        assert_eq!(vars, json!({"day": 2, "list": [1], "from": "2024-01-01", "zip": "007", "on": true}));
+        let vars = parsed(
+            &[
+                "day=1",
+                r#"{"day": 2, "list": [1]}"#,
+                "from=2024-01-01",
+                "zip=007",
+                "on=true",
+            ],
+            Path::new("/x"),
+        );
+        assert_eq!(
+            vars,
+            json!({"day": 2, "list": [1], "from": "2024-01-01", "zip": "007", "on": true})
+        );
     }
 
     #[test]
     fn input_and_existing_paths_become_absolute() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("seeds")).unwrap();
-        let vars = parsed(&["input=./data/../in", "other=seeds", "word=nothing", "cloud=s3://b/in"], dir.path());
+        let vars = parsed(
+            &[
+                "input=./data/../in",
+                "other=seeds",
+                "word=nothing",
+                "cloud=s3://b/in",
+            ],
+            dir.path(),
+        );
         let base = dir.path().display();
         assert_eq!(
             vars,
@@ -107,7 +139,11 @@ mod tests {
     fn bad_vars_are_a_setting_gone_wrong() {
         for argument in ["{day: 2}", "day", "=2", "{"] {
             let error = parse(&[argument.to_string()], Path::new("/")).unwrap_err();
-            assert_eq!(error.exit_code(), crate::exit::ExitCode::Config, "{argument}");
+            assert_eq!(
+                error.exit_code(),
+                crate::exit::ExitCode::Config,
+                "{argument}"
+            );
         }
     }
 }

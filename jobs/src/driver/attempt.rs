@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::{FutureExt, StreamExt};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use retail_lakehouse::{LakehouseError, Staged};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,9 @@ const MAX_PARALLEL_MODELS: usize = 4;
 /// Why an attempt did not publish.
 pub(super) enum AttemptError {
     /// Somebody else published one of the tables first: another attempt may succeed.
-    Conflict { error: LakehouseError },
+    Conflict {
+        error: LakehouseError,
+    },
     Failed(Box<Failure>),
 }
 
@@ -42,7 +44,11 @@ pub(super) async fn run(
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<JobSummary, AttemptError> {
-    let pin = context.lake.pin().await.map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
+    let pin = context
+        .lake
+        .pin()
+        .await
+        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
     let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
     for (name, table) in sources {
         relations.put(name.clone(), Arc::clone(table));
@@ -73,11 +79,17 @@ async fn run_models(
     loop {
         let mut still_waiting = vec![];
         for model in waiting {
-            let ready = model.depends_on.iter().all(|d| !ours.contains(d) || done.contains_key(d));
+            let ready = model
+                .depends_on
+                .iter()
+                .all(|d| !ours.contains(d) || done.contains_key(d));
             if ready && running.len() < MAX_PARALLEL_MODELS {
                 let stop = stop.clone();
                 let run = async move {
-                    (model, model::run(spec, context, relations, model, attempt, events, &stop).await)
+                    (
+                        model,
+                        model::run(spec, context, relations, model, attempt, events, &stop).await,
+                    )
                 };
                 running.push(run.boxed());
             } else {
@@ -112,17 +124,36 @@ fn with_consequences(
     events: &EventSink,
 ) -> Failure {
     if failure.kind != crate::FailureKind::Cancelled {
-        let event = EventKind::ModelFailed { model: model.table.to_string(), failure: Box::new(failure.clone()) };
+        let event = EventKind::ModelFailed {
+            model: model.table.to_string(),
+            failure: Box::new(failure.clone()),
+        };
         send(events, event);
     }
     for other in not_run {
         let because = format!("{} failed", model.table);
-        send(events, EventKind::ModelSkipped { model: other.table.to_string(), because });
+        send(
+            events,
+            EventKind::ModelSkipped {
+                model: other.table.to_string(),
+                because,
+            },
+        );
     }
     if !not_run.is_empty() {
         let names: Vec<_> = not_run.iter().map(|m| m.name.to_string()).collect();
-        let (count, what) = (names.len(), if names.len() == 1 { "model was" } else { "models were" });
-        failure = failure.note(format!("{count} more {what} not finished: {}", shorten(&names)));
+        let (count, what) = (
+            names.len(),
+            if names.len() == 1 {
+                "model was"
+            } else {
+                "models were"
+            },
+        );
+        failure = failure.note(format!(
+            "{count} more {what} not finished: {}",
+            shorten(&names)
+        ));
     }
     tracing::warn!(job = %spec.id, model = %model.table, failure = %failure, "model failed");
     failure.note("nothing was published; the tables are as they were")
@@ -150,19 +181,25 @@ async fn publish(
         summary.rows_written += result.rows;
         summary.bytes_written += result.bytes;
         if let Some(relation) = result.staged {
-            seconds.insert(relation.name().to_string(), (materialized, result.elapsed_ms));
+            seconds.insert(
+                relation.name().to_string(),
+                (materialized, result.elapsed_ms),
+            );
             staged.push(relation);
         }
     }
     let published = match context.lake.publish(&spec.id, &staged).await {
         Ok(published) => published,
-        Err(error @ LakehouseError::PublishConflict { .. }) => return Err(AttemptError::Conflict { error }),
+        Err(error @ LakehouseError::PublishConflict { .. }) => {
+            return Err(AttemptError::Conflict { error });
+        }
         Err(error) => return Err(failures::lakehouse("cannot publish", &error).into()),
     };
     summary.tables = published
         .into_iter()
         .map(|table| {
-            let (materialized, elapsed_ms) = seconds.remove(&table.table.to_string()).unwrap_or_default();
+            let (materialized, elapsed_ms) =
+                seconds.remove(&table.table.to_string()).unwrap_or_default();
             PublishedTable {
                 table: table.table.to_string(),
                 materialized,
@@ -175,6 +212,12 @@ async fn publish(
         .collect();
     let elapsed_ms = started.elapsed().as_millis() as u64;
     tracing::info!(job = %spec.id, tables = summary.tables.len(), rows = summary.rows_written, "published");
-    send(events, EventKind::Published { tables: summary.tables.clone(), elapsed_ms });
+    send(
+        events,
+        EventKind::Published {
+            tables: summary.tables.clone(),
+            elapsed_ms,
+        },
+    );
     Ok(summary)
 }

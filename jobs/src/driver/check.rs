@@ -21,7 +21,11 @@ pub(super) type Sources = HashMap<TableName, Arc<dyn TableProvider>>;
 /// # Errors
 /// The first source that cannot be read or model that does not plan.
 pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Sources, Failure> {
-    let pin = context.lake.pin().await.map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
+    let pin = context
+        .lake
+        .pin()
+        .await
+        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
     let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
     let sources = open_sources(spec, context, &relations).await?;
     for (name, table) in &sources {
@@ -30,7 +34,9 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Source
     let selected: HashSet<&ModelName> = spec.selected.iter().collect();
     for model in in_order(spec) {
         require_dependencies(spec, &selected, &relations, model)?;
-        let session = relations.session().map_err(|e| sql_errors::plan_failure(model, &e))?;
+        let session = relations
+            .session()
+            .map_err(|e| sql_errors::plan_failure(model, &e))?;
         let plan = session.state().create_logical_plan(&model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
         let schema = Arc::new(plan.schema().as_arrow().clone());
@@ -38,7 +44,12 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Source
             context
                 .lake
                 .begin_write(&model.table, None, &schema, &model.write_options())
-                .map_err(|e| at_model(model, &failures::lakehouse(&format!("cannot plan model {}", model.table), &e)))?;
+                .map_err(|e| {
+                    at_model(
+                        model,
+                        &failures::lakehouse(&format!("cannot plan model {}", model.table), &e),
+                    )
+                })?;
         }
         relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
     }
@@ -51,15 +62,23 @@ pub(super) fn in_order(spec: &JobSpec) -> Vec<&Model> {
     let mut needed: HashSet<&ModelName> = spec.selected.iter().collect();
     let mut todo: Vec<&ModelName> = spec.selected.iter().collect();
     while let Some(name) = todo.pop() {
-        let Some(model) = project.model(name) else { continue };
+        let Some(model) = project.model(name) else {
+            continue;
+        };
         for dependency in &model.depends_on {
-            let ephemeral = project.model(dependency).is_some_and(|m| m.materialized == Materialized::Ephemeral);
+            let ephemeral = project
+                .model(dependency)
+                .is_some_and(|m| m.materialized == Materialized::Ephemeral);
             if ephemeral && needed.insert(dependency) {
                 todo.push(dependency);
             }
         }
     }
-    project.models_in_order().into_iter().filter(|m| needed.contains(&m.name)).collect()
+    project
+        .models_in_order()
+        .into_iter()
+        .filter(|m| needed.contains(&m.name))
+        .collect()
 }
 
 async fn open_sources(
@@ -68,7 +87,9 @@ async fn open_sources(
     relations: &Arc<Relations>,
 ) -> Result<Sources, Failure> {
     let session = relations.session().map_err(|e| {
-        Failure::new(FailureKind::Internal, "cannot open a session").cause(e.to_string()).caused_by(&e)
+        Failure::new(FailureKind::Internal, "cannot open a session")
+            .cause(e.to_string())
+            .caused_by(&e)
     })?;
     let mut open = Sources::new();
     for model in in_order(spec) {
@@ -84,7 +105,11 @@ async fn open_sources(
 
 /// The sources that a model names.
 pub(super) fn sources_of<'a>(spec: &'a JobSpec, model: &Model) -> Vec<&'a Source> {
-    model.sources.iter().filter_map(|name| spec.project.source(name)).collect()
+    model
+        .sources
+        .iter()
+        .filter_map(|name| spec.project.source(name))
+        .collect()
 }
 
 /// A model that reads an unselected one needs it published before.
@@ -95,12 +120,20 @@ fn require_dependencies(
     model: &Model,
 ) -> Result<(), Failure> {
     for name in &model.depends_on {
-        let Some(dependency) = spec.project.model(name) else { continue };
+        let Some(dependency) = spec.project.model(name) else {
+            continue;
+        };
         let there = selected.contains(name)
             || dependency.materialized == Materialized::Ephemeral
-            || relations.pin().metadata_location(&dependency.table).is_some();
+            || relations
+                .pin()
+                .metadata_location(&dependency.table)
+                .is_some();
         if !there {
-            let message = format!("cannot run model {}: it reads {}, which was never built", model.table, dependency.table);
+            let message = format!(
+                "cannot run model {}: it reads {}, which was never built",
+                model.table, dependency.table
+            );
             return Err(Failure::new(FailureKind::Project, message)
                 .model(model.table.to_string())
                 .at(model.path.clone(), 0, 0)
@@ -112,5 +145,8 @@ fn require_dependencies(
 }
 
 fn at_model(model: &Model, failure: &Failure) -> Failure {
-    failure.clone().model(model.table.to_string()).at(model.path.clone(), 0, 0)
+    failure
+        .clone()
+        .model(model.table.to_string())
+        .at(model.path.clone(), 0, 0)
 }

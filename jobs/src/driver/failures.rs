@@ -24,7 +24,12 @@ pub(super) fn no_executor(timeout: Option<Duration>) -> Failure {
 }
 
 /// A model's query failed while it ran. Bad cells of its sources are looked for and named.
-pub(super) async fn query(model: &Model, read: &[&Source], stores: &retail_lakehouse::ObjectStores, error: QueryError) -> Failure {
+pub(super) async fn query(
+    model: &Model,
+    read: &[&Source],
+    stores: &retail_lakehouse::ObjectStores,
+    error: QueryError,
+) -> Failure {
     if error.kind == QueryErrorKind::Cancelled {
         return cancelled();
     }
@@ -40,11 +45,18 @@ pub(super) async fn query(model: &Model, read: &[&Source], stores: &retail_lakeh
     }
     let (kind, way_out) = match error.kind {
         QueryErrorKind::Storage => (FailureKind::Storage, storage_way_out(&error.message)),
-        QueryErrorKind::Resources => {
-            (FailureKind::Execution, "give executors more memory (resources.memory_bytes) or fewer slots")
-        }
-        QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and run the job again"),
-        _ => (FailureKind::Execution, "look at the model's SQL and the rows it reads"),
+        QueryErrorKind::Resources => (
+            FailureKind::Execution,
+            "give executors more memory (resources.memory_bytes) or fewer slots",
+        ),
+        QueryErrorKind::NoExecutor => (
+            FailureKind::NoExecutor,
+            "start an executor and run the job again",
+        ),
+        _ => (
+            FailureKind::Execution,
+            "look at the model's SQL and the rows it reads",
+        ),
     };
     let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor);
     let mut failure = Failure::new(kind, format!("cannot run model {}", model.table))
@@ -70,10 +82,12 @@ fn storage_way_out(message: &str) -> &'static str {
 /// The catalog or a store refused something.
 pub(super) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
     let kind = match error {
-        LakehouseError::PublishConflict { .. } | LakehouseError::PublishUnknown { .. } => FailureKind::Publish,
-        LakehouseError::InvalidPartition { .. } | LakehouseError::UnsupportedType { .. } | LakehouseError::InvalidName { .. } => {
-            FailureKind::Project
+        LakehouseError::PublishConflict { .. } | LakehouseError::PublishUnknown { .. } => {
+            FailureKind::Publish
         }
+        LakehouseError::InvalidPartition { .. }
+        | LakehouseError::UnsupportedType { .. }
+        | LakehouseError::InvalidName { .. } => FailureKind::Project,
         _ => FailureKind::Storage,
     };
     let mut chain: Vec<String> = vec![];
@@ -86,5 +100,8 @@ pub(super) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
         Some(root) => format!("{error}: {root}"),
         None => error.to_string(),
     };
-    Failure::new(kind, doing.to_string()).cause(cause).caused_by(error).retryable(error.retryable())
+    Failure::new(kind, doing.to_string())
+        .cause(cause)
+        .caused_by(error)
+        .retryable(error.retryable())
 }

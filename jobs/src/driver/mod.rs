@@ -99,9 +99,17 @@ async fn run(
     wait_for_executor(spec, context, events, cancel).await?;
     let mut attempt = 1;
     loop {
-        send(events, EventKind::AttemptStarted { attempt, reason: String::new() });
+        send(
+            events,
+            EventKind::AttemptStarted {
+                attempt,
+                reason: String::new(),
+            },
+        );
         match attempt::run(spec, context, &sources, attempt, events, cancel).await {
-            Err(attempt::AttemptError::Conflict { error }) if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() => {
+            Err(attempt::AttemptError::Conflict { error })
+                if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() =>
+            {
                 let reason = format!("{error}; running again on the tables as they are now");
                 tracing::warn!(job = %spec.id, attempt, reason, "publish conflict");
                 send(events, EventKind::Waiting { reason });
@@ -118,7 +126,10 @@ async fn run(
 }
 
 fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
-    let models = spec.selected.iter().filter_map(|name| spec.project.model(name));
+    let models = spec
+        .selected
+        .iter()
+        .filter_map(|name| spec.project.model(name));
     models
         .map(|model| PlannedModel {
             model: model.table.to_string(),
@@ -155,7 +166,9 @@ async fn wait_for_executor(
 
 fn gave_up(error: &LakehouseError, attempts: u32) -> Failure {
     Failure::new(FailureKind::Publish, format!("cannot publish: {error}"))
-        .note(format!("other runs published first in {attempts} attempts; nothing of this run was published"))
+        .note(format!(
+            "other runs published first in {attempts} attempts; nothing of this run was published"
+        ))
         .note("run one job at a time over the same tables, or run this one again")
         .caused_by(error)
         .retryable(true)

@@ -27,8 +27,6 @@ pub(super) struct ModelResult {
     pub files: u32,
     pub stages: u32,
     pub elapsed_ms: u64,
-    /// Every name of a data file of this model starts with it; empty where none was written.
-    pub write_id: String,
 }
 
 /// Runs a model and puts its result where the models after it read it.
@@ -45,7 +43,13 @@ pub(super) async fn run(
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
     let started = Instant::now();
-    send(events, EventKind::ModelStarted { model: model.table.to_string(), attempt });
+    send(
+        events,
+        EventKind::ModelStarted {
+            model: model.table.to_string(),
+            attempt,
+        },
+    );
     let mut result = match model.materialized {
         Materialized::Ephemeral => ephemeral(relations, model).await?,
         Materialized::View => view(context, relations, model).await?,
@@ -68,17 +72,34 @@ pub(super) async fn run(
 }
 
 fn nothing_written(staged: Option<Staged>) -> ModelResult {
-    ModelResult { staged, rows: 0, bytes: 0, files: 0, stages: 0, elapsed_ms: 0, write_id: String::new() }
+    ModelResult {
+        staged,
+        rows: 0,
+        bytes: 0,
+        files: 0,
+        stages: 0,
+        elapsed_ms: 0,
+    }
 }
 
 async fn ephemeral(relations: &Arc<Relations>, model: &Model) -> Result<ModelResult, Failure> {
-    let table = relations.view(&model.sql).await.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let table = relations
+        .view(&model.sql)
+        .await
+        .map_err(|e| sql_errors::plan_failure(model, &e))?;
     relations.put(model.table.clone(), table);
     Ok(nothing_written(None))
 }
 
-async fn view(context: &JobContext, relations: &Arc<Relations>, model: &Model) -> Result<ModelResult, Failure> {
-    let table = relations.view(&model.sql).await.map_err(|e| sql_errors::plan_failure(model, &e))?;
+async fn view(
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    model: &Model,
+) -> Result<ModelResult, Failure> {
+    let table = relations
+        .view(&model.sql)
+        .await
+        .map_err(|e| sql_errors::plan_failure(model, &e))?;
     let base = match load(context, relations, model).await? {
         Some(Relation::View(view)) => Some(view),
         Some(Relation::Table(_)) => return Err(changed_kind(model, "a table")),
@@ -107,7 +128,9 @@ async fn table(
         Some(Relation::View(_)) => return Err(changed_kind(model, "a view")),
         None => None,
     };
-    let session = relations.session().map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let session = relations
+        .session()
+        .map_err(|e| sql_errors::plan_failure(model, &e))?;
     let plan = session.state().create_logical_plan(&model.sql).await;
     let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
@@ -118,7 +141,11 @@ async fn table(
     let plan = write_plan(&target, plan).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
 
     let progress = watch::Sender::new(QueryProgress::default());
-    let forward = tokio::spawn(forward(progress.subscribe(), model.table.to_string(), events.clone()));
+    let forward = tokio::spawn(forward(
+        progress.subscribe(),
+        model.table.to_string(),
+        events.clone(),
+    ));
     let query = Query {
         label: format!("{} {}", spec.id, model.table),
         session: Arc::new(session),
@@ -133,10 +160,14 @@ async fn table(
         Err(error) => {
             let read = check::sources_of(spec, model);
             let failure = failures::query(model, &read, context.lake.stores(), error).await;
-            return Err(failure.note(format!("files that were written and no table refers to: {}", target.orphans())));
+            return Err(failure.note(format!(
+                "files that were written and no table refers to: {}",
+                target.orphans()
+            )));
         }
     };
-    let files = data_files(&target, &written).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
+    let files =
+        data_files(&target, &written).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
     let rows = files.iter().map(|f| f.record_count()).sum();
     let bytes = files.iter().map(|f| f.file_size_in_bytes()).sum();
     let count = files.len() as u32;
@@ -151,7 +182,10 @@ async fn table(
         .await
         .map_err(|e| failures::lakehouse(&cannot("stage"), &e))?;
     let provider = staged.table().provider(&context.lake).await;
-    relations.put(model.table.clone(), provider.map_err(|e| failures::lakehouse(&cannot("read back"), &e))?);
+    relations.put(
+        model.table.clone(),
+        provider.map_err(|e| failures::lakehouse(&cannot("read back"), &e))?,
+    );
     Ok(ModelResult {
         staged: Some(Staged::Table(staged)),
         rows,
@@ -159,7 +193,6 @@ async fn table(
         files: count,
         stages,
         elapsed_ms: 0,
-        write_id: target.orphans(),
     })
 }
 
@@ -168,17 +201,28 @@ async fn run_query(
     query: Query,
 ) -> Result<(Vec<datafusion::arrow::record_batch::RecordBatch>, u32), QueryError> {
     let run = context.cluster.execute(query).await?;
-    let rows: Vec<_> = run.rows.try_collect().await.map_err(|e: DataFusionError| QueryError::from(e))?;
+    let rows: Vec<_> = run
+        .rows
+        .try_collect()
+        .await
+        .map_err(|e: DataFusionError| QueryError::from(e))?;
     Ok((rows, run.stages))
 }
 
-async fn load(context: &JobContext, relations: &Relations, model: &Model) -> Result<Option<Relation>, Failure> {
+async fn load(
+    context: &JobContext,
+    relations: &Relations,
+    model: &Model,
+) -> Result<Option<Relation>, Failure> {
     let loaded = context.lake.load(relations.pin(), &model.table).await;
     loaded.map_err(|e| failures::lakehouse(&format!("cannot read table {}", model.table), &e))
 }
 
 fn changed_kind(model: &Model, was: &str) -> Failure {
-    let message = format!("cannot build {} as a {}: it is {was}", model.table, model.materialized);
+    let message = format!(
+        "cannot build {} as a {}: it is {was}",
+        model.table, model.materialized
+    );
     Failure::new(crate::FailureKind::Project, message)
         .model(model.table.to_string())
         .at(model.path.clone(), 0, 0)

@@ -32,7 +32,13 @@ pub struct Relations {
 impl Relations {
     /// Relations over a pin.
     pub fn new(lake: Lakehouse, pin: Pin, cluster: Arc<dyn Cluster>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { lake, pin, cluster, own: RwLock::default(), me: me.clone() })
+        Arc::new_cyclic(|me| Self {
+            lake,
+            pin,
+            cluster,
+            own: RwLock::default(),
+            me: me.clone(),
+        })
     }
 
     /// The lakehouse at the run's point in time.
@@ -50,7 +56,10 @@ impl Relations {
     /// # Errors
     /// The session cannot be built.
     pub fn session(self: &Arc<Self>) -> Result<SessionContext> {
-        let session = self.cluster.session().map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let session = self
+            .cluster
+            .session()
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
         session.register_catalog(CATALOG, Arc::new(LakeCatalog(Arc::clone(self))));
         Ok(session)
     }
@@ -91,7 +100,9 @@ impl Relations {
 
 impl std::fmt::Debug for Relations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relations").field("own", &self.own.read().len()).finish_non_exhaustive()
+        f.debug_struct("Relations")
+            .field("own", &self.own.read().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,11 +110,19 @@ impl std::fmt::Debug for Relations {
 ///
 /// # Errors
 /// The catalog cannot be read.
-pub async fn catalog_session(cluster: Arc<dyn Cluster>, lake: &Lakehouse) -> std::result::Result<SessionContext, Failure> {
-    let pin = lake.pin().await.map_err(|e| super::failures::lakehouse("cannot read the catalog", &e))?;
+pub async fn catalog_session(
+    cluster: Arc<dyn Cluster>,
+    lake: &Lakehouse,
+) -> std::result::Result<SessionContext, Failure> {
+    let pin = lake
+        .pin()
+        .await
+        .map_err(|e| super::failures::lakehouse("cannot read the catalog", &e))?;
     let relations = Relations::new(lake.clone(), pin, cluster);
     relations.session().map_err(|e| {
-        Failure::new(crate::FailureKind::Internal, "cannot open a session").cause(e.to_string()).caused_by(&e)
+        Failure::new(crate::FailureKind::Internal, "cannot open a session")
+            .cause(e.to_string())
+            .caused_by(&e)
     })
 }
 
@@ -116,7 +135,10 @@ impl CatalogProvider for LakeCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        Some(Arc::new(Namespace { relations: Arc::clone(&self.0), name: name.to_string() }))
+        Some(Arc::new(Namespace {
+            relations: Arc::clone(&self.0),
+            name: name.to_string(),
+        }))
     }
 }
 
@@ -128,14 +150,22 @@ struct Namespace {
 
 impl Namespace {
     fn table_name(&self, name: &str) -> TableName {
-        TableName { namespace: self.name.clone(), name: name.to_string() }
+        TableName {
+            namespace: self.name.clone(),
+            name: name.to_string(),
+        }
     }
 }
 
 #[async_trait]
 impl SchemaProvider for Namespace {
     fn table_names(&self) -> Vec<String> {
-        self.relations.names().remove(&self.name).into_iter().flatten().collect()
+        self.relations
+            .names()
+            .remove(&self.name)
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -143,7 +173,9 @@ impl SchemaProvider for Namespace {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.relations.names().get(&self.name).is_some_and(|tables| tables.contains(name))
+        self.relations
+            .names()
+            .get(&self.name)
+            .is_some_and(|tables| tables.contains(name))
     }
 }
-

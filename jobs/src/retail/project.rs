@@ -73,7 +73,13 @@ const FILES: &[(&str, &[u8])] = files![
 
 /// The retail project as a client would read it from its folder.
 pub fn project_files() -> Vec<ProjectFile> {
-    FILES.iter().map(|(path, content)| ProjectFile { path: (*path).to_string(), content: content.to_vec() }).collect()
+    FILES
+        .iter()
+        .map(|(path, content)| ProjectFile {
+            path: (*path).to_string(),
+            content: content.to_vec(),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -84,8 +90,15 @@ mod tests {
 
     #[test]
     fn the_embedded_project_is_the_folder() {
-        let folder = crate::project::read_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("retail")).unwrap();
-        let names = |files: &[ProjectFile]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        let folder =
+            crate::project::read_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("retail"))
+                .unwrap();
+        let names = |files: &[ProjectFile]| {
+            files
+                .iter()
+                .map(|file| file.path.clone())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names(&project_files()), names(&folder));
         assert!(project_files() == folder);
     }
@@ -96,13 +109,30 @@ mod tests {
         let project = crate::project::load(&project_files(), vars.as_object().unwrap()).unwrap();
         assert_eq!(project.warnings, Vec::<String>::new());
         assert_eq!(project.analyses.len(), 6);
-        let undescribed: Vec<String> =
-            project.models.iter().filter(|m| m.description.is_empty()).map(|m| m.table.to_string()).collect();
+        let undescribed: Vec<String> = project
+            .models
+            .iter()
+            .filter(|m| m.description.is_empty())
+            .map(|m| m.table.to_string())
+            .collect();
         assert_eq!(undescribed, Vec::<String>::new());
-        let fact = project.models.iter().find(|m| m.table.to_string() == "marts.fact_order_items").unwrap();
+        let fact = project
+            .models
+            .iter()
+            .find(|m| m.table.to_string() == "marts.fact_order_items")
+            .unwrap();
         assert_eq!(fact.config.partition_by, ["month(order_date)"]);
         assert!(fact.sql.contains("dim_product"), "{}", fact.sql);
-        assert!(fact.sql.contains("items.order_date < products.valid_until"), "{}", fact.sql);
-        assert!(!project.models.iter().any(|m| m.sql.contains("{{") || m.sql.contains("{%")));
+        assert!(
+            fact.sql.contains("items.order_date < products.valid_until"),
+            "{}",
+            fact.sql
+        );
+        assert!(
+            !project
+                .models
+                .iter()
+                .any(|m| m.sql.contains("{{") || m.sql.contains("{%"))
+        );
     }
 }

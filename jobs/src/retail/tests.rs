@@ -7,9 +7,9 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::prelude::SessionContext;
-use datafusion::common::TableReference;
 use retail_engine::{EngineConfig, session};
 use retail_lakehouse::{ObjectStores, StorageConfig, TableName};
 
@@ -25,21 +25,34 @@ async fn run(input: &Path, format: Format, slots: usize) -> (Project, SessionCon
     let stores = ObjectStores::new(StorageConfig::default());
     let session = session(&EngineConfig::default(), slots, &stores).unwrap();
     for source in &project.sources {
-        let table = crate::sources::provider(source, &session, &stores).await.unwrap();
+        let table = crate::sources::provider(source, &session, &stores)
+            .await
+            .unwrap();
         register(&session, &source.table, table);
     }
     for name in graph::order(&project).unwrap() {
         // The graph holds the analyses too.
-        let Some(model) = project.models.iter().find(|m| m.name == name) else { continue };
-        let frame = session.sql(&model.sql).await.unwrap_or_else(|error| panic!("{}: {error}", model.table));
+        let Some(model) = project.models.iter().find(|m| m.name == name) else {
+            continue;
+        };
+        let frame = session
+            .sql(&model.sql)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", model.table));
         let table: Arc<dyn TableProvider> = match model.materialized {
             Materialized::Table => {
                 let schema = Arc::new(frame.schema().as_arrow().clone());
                 declared(&model.table.to_string(), &model.columns, &schema);
-                let rows = frame.collect().await.unwrap_or_else(|error| panic!("{}: {error}", model.table));
+                let rows = frame
+                    .collect()
+                    .await
+                    .unwrap_or_else(|error| panic!("{}: {error}", model.table));
                 Arc::new(in_memory(&schema, &rows))
             }
-            _ => Arc::new(ViewTable::new(frame.logical_plan().clone(), Some(model.sql.clone()))),
+            _ => Arc::new(ViewTable::new(
+                frame.logical_plan().clone(),
+                Some(model.sql.clone()),
+            )),
         };
         register(&session, &model.table, table);
     }
@@ -48,10 +61,18 @@ async fn run(input: &Path, format: Format, slots: usize) -> (Project, SessionCon
 
 /// The rows as a table whose columns may be null, as those of a catalog may.
 fn in_memory(schema: &Schema, rows: &[RecordBatch]) -> MemTable {
-    let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone().with_nullable(true))
+        .collect();
     let schema = Arc::new(Schema::new(fields));
     let batches = rows.iter().map(|batch| {
-        let columns = batch.columns().iter().zip(schema.fields()).map(|(c, f)| cast(c, f.data_type()).unwrap());
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(c, f)| cast(c, f.data_type()).unwrap());
         RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
     });
     let batches = batches.collect();
@@ -72,7 +93,12 @@ fn register(session: &SessionContext, name: &TableName, table: Arc<dyn TableProv
 fn declared(model: &str, columns: &[Column], schema: &Schema) {
     let written: Vec<(String, String)> = columns
         .iter()
-        .map(|c| (c.name.clone(), c.data_type.clone().unwrap_or_default().to_lowercase()))
+        .map(|c| {
+            (
+                c.name.clone(),
+                c.data_type.clone().unwrap_or_default().to_lowercase(),
+            )
+        })
         .collect();
     let made: Vec<(String, String)> = schema
         .fields()
@@ -95,15 +121,28 @@ fn declared(model: &str, columns: &[Column], schema: &Schema) {
 }
 
 async fn rows(session: &SessionContext, sql: &str) -> Vec<Vec<Option<String>>> {
-    let batches = session.sql(sql).await.unwrap().collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let batches = session
+        .sql(sql)
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     let mut rows = vec![];
     for batch in batches {
-        let columns: Vec<_> = batch.columns().iter().map(|c| cast(c, &DataType::Utf8).unwrap()).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|c| cast(c, &DataType::Utf8).unwrap())
+            .collect();
         let text = |column: &Arc<dyn Array>, row| {
             let column = column.as_string::<i32>();
             column.is_valid(row).then(|| column.value(row).to_string())
         };
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| text(c, row)).collect::<Vec<_>>()));
+        rows.extend(
+            (0..batch.num_rows())
+                .map(|row| columns.iter().map(|c| text(c, row)).collect::<Vec<_>>()),
+        );
     }
     rows
 }
@@ -121,7 +160,14 @@ async fn assert_true_to(truth: &Truth, session: &SessionContext) {
 }
 
 fn options(out: &Path, format: Format) -> GenerateOptions {
-    GenerateOptions { orders: 1_500, days: 2, seed: 42, format, out: out.to_path_buf(), only_day: None }
+    GenerateOptions {
+        orders: 1_500,
+        days: 2,
+        seed: 42,
+        format,
+        out: out.to_path_buf(),
+        only_day: None,
+    }
 }
 
 #[tokio::test]
@@ -129,7 +175,14 @@ async fn every_number_is_true_after_each_delivery() {
     for format in [Format::Parquet, Format::Csv] {
         let folder = tempfile::tempdir().unwrap();
         let all = options(folder.path(), format);
-        let first = generate(&GenerateOptions { only_day: Some(1), ..all.clone() }, &mut |_| {}).unwrap();
+        let first = generate(
+            &GenerateOptions {
+                only_day: Some(1),
+                ..all.clone()
+            },
+            &mut |_| {},
+        )
+        .unwrap();
         let (_, session) = run(folder.path(), format, 3).await;
         assert_true_to(&first.truths[0], &session).await;
         generate_day(&all, 2, &mut |_| {}).unwrap();
@@ -141,7 +194,9 @@ async fn every_number_is_true_after_each_delivery() {
 #[tokio::test]
 async fn the_order_in_which_days_land_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let truth = generate(&options(folder.path(), Format::Parquet), &mut |_| {}).unwrap().truth;
+    let truth = generate(&options(folder.path(), Format::Parquet), &mut |_| {})
+        .unwrap()
+        .truth;
     let day = |name: &str| folder.path().join(name);
     std::fs::rename(day("day=1"), day("day=9")).unwrap();
     let (_, session) = run(folder.path(), Format::Parquet, 2).await;
@@ -154,9 +209,17 @@ async fn every_analysis_gives_rows() {
     generate(&options(folder.path(), Format::Parquet), &mut |_| {}).unwrap();
     let (project, session) = run(folder.path(), Format::Parquet, 2).await;
     for analysis in &project.analyses {
-        assert!(!rows(&session, &analysis.sql).await.is_empty(), "{}", analysis.path);
+        assert!(
+            !rows(&session, &analysis.sql).await.is_empty(),
+            "{}",
+            analysis.path
+        );
     }
-    let growth = project.analyses.iter().find(|a| a.name.as_str() == "monthly_sales_growth").unwrap();
+    let growth = project
+        .analyses
+        .iter()
+        .find(|a| a.name.as_str() == "monthly_sales_growth")
+        .unwrap();
     let months = rows(&session, &growth.sql).await;
     assert_eq!(months[0][4], None, "the first month has none before it");
     assert!(months[1..].iter().all(|month| month[4].is_some()));

@@ -47,7 +47,12 @@ pub fn checks_on(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
 
 /// The comparison of one query's rows with what it must answer.
 pub fn compare(query: &CheckQuery, rows: &[Vec<Option<String>>]) -> Vec<Check> {
-    let shown = |value: Option<&Option<String>>| value.cloned().flatten().unwrap_or_else(|| "null".to_string());
+    let shown = |value: Option<&Option<String>>| {
+        value
+            .cloned()
+            .flatten()
+            .unwrap_or_else(|| "null".to_string())
+    };
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut twice = vec![];
     for row in rows {
@@ -65,11 +70,21 @@ pub fn compare(query: &CheckQuery, rows: &[Vec<Option<String>>]) -> Vec<Check> {
         .iter()
         .map(|(key, truth)| {
             let found = found.remove(key).unwrap_or_else(|| NOTHING.to_string());
-            Check { name: name(key), ok: found == *truth, truth: truth.clone(), found }
+            Check {
+                name: name(key),
+                ok: found == *truth,
+                truth: truth.clone(),
+                found,
+            }
         })
         .collect();
     for (key, value) in found.into_iter().chain(twice) {
-        checks.push(Check { name: name(&key), truth: NOTHING.to_string(), found: value, ok: false });
+        checks.push(Check {
+            name: name(&key),
+            truth: NOTHING.to_string(),
+            found: value,
+            ok: false,
+        });
     }
     checks
 }
@@ -77,7 +92,10 @@ pub fn compare(query: &CheckQuery, rows: &[Vec<Option<String>>]) -> Vec<Check> {
 /// Rows of dim_date built on `today`: 2020-01-01 to the end of next year, and the unknown day.
 pub fn calendar_rows(today: NaiveDate) -> u64 {
     let days = |date: Option<NaiveDate>| date.map_or(0, |d| i64::from(d.num_days_from_ce()));
-    let (first, end) = (NaiveDate::from_ymd_opt(2020, 1, 1), NaiveDate::from_ymd_opt(today.year() + 2, 1, 1));
+    let (first, end) = (
+        NaiveDate::from_ymd_opt(2020, 1, 1),
+        NaiveDate::from_ymd_opt(today.year() + 2, 1, 1),
+    );
     (days(end) - days(first) + 1).max(1) as u64
 }
 
@@ -95,7 +113,11 @@ fn counts(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
     let reasons: BTreeMap<String, u64> = truth
         .quarantine
         .iter()
-        .flat_map(|(source, reasons)| reasons.iter().map(move |(reason, n)| (format!("{source} {reason}"), *n)))
+        .flat_map(|(source, reasons)| {
+            reasons
+                .iter()
+                .map(move |(reason, n)| (format!("{source} {reason}"), *n))
+        })
         .collect();
     let quarantine = union(sources.iter().map(|source| {
         format!(
@@ -107,8 +129,12 @@ fn counts(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
         .versions
         .iter()
         .flat_map(|(dimension, n)| {
-            [("total", n.total), ("current", n.current), ("changed", n.changed)]
-                .map(|(what, n)| (format!("{dimension} {what}"), n))
+            [
+                ("total", n.total),
+                ("current", n.current),
+                ("changed", n.changed),
+            ]
+            .map(|(what, n)| (format!("{dimension} {what}"), n))
         })
         .collect();
     let of_dimension = |(name, id): &(&str, &str)| {
@@ -166,10 +192,26 @@ fn counts(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
 fn checksums() -> String {
     let cents = |column: &str| format!("SUM(CAST({column} * 100 AS BIGINT))");
     let sums = [
-        ("item_value_cents", cents("item_value"), "marts.fact_order_items"),
-        ("freight_value_cents", cents("freight_value"), "marts.fact_order_items"),
-        ("shipping_limit_date_key", "SUM(CAST(shipping_limit_date_key AS BIGINT))".into(), "marts.fact_order_items"),
-        ("order_date_key", "SUM(CAST(order_date_key AS BIGINT))".into(), "marts.fact_order_summary"),
+        (
+            "item_value_cents",
+            cents("item_value"),
+            "marts.fact_order_items",
+        ),
+        (
+            "freight_value_cents",
+            cents("freight_value"),
+            "marts.fact_order_items",
+        ),
+        (
+            "shipping_limit_date_key",
+            "SUM(CAST(shipping_limit_date_key AS BIGINT))".into(),
+            "marts.fact_order_items",
+        ),
+        (
+            "order_date_key",
+            "SUM(CAST(order_date_key AS BIGINT))".into(),
+            "marts.fact_order_summary",
+        ),
         (
             "delivered_to_customer_date_key",
             "SUM(CAST(delivered_to_customer_date_key AS BIGINT))".into(),
@@ -181,7 +223,11 @@ fn checksums() -> String {
             "marts.dim_product WHERE is_current AND product_sk <> '-1'",
         ),
     ];
-    union(sums.iter().map(|(name, sum, from)| format!("SELECT '{name}', CAST({sum} AS VARCHAR) FROM {from}")))
+    union(
+        sums.iter().map(|(name, sum, from)| {
+            format!("SELECT '{name}', CAST({sum} AS VARCHAR) FROM {from}")
+        }),
+    )
 }
 
 fn money(truth: &Truth) -> Vec<CheckQuery> {
@@ -189,7 +235,12 @@ fn money(truth: &Truth) -> Vec<CheckQuery> {
         .top_sellers
         .iter()
         .zip(1..)
-        .map(|(seller, rank)| (rank.to_string(), format!("{} {}", seller.seller_id, seller.revenue)))
+        .map(|(seller, rank)| {
+            (
+                rank.to_string(),
+                format!("{} {}", seller.seller_id, seller.revenue),
+            )
+        })
         .collect();
     vec![
         single("revenue", "SUM(item_value)", "marts.fact_order_items", &truth.revenue),
@@ -228,13 +279,35 @@ fn money(truth: &Truth) -> Vec<CheckQuery> {
 }
 
 /// (dimension, what its columns start with)
-const DIMENSIONS: [(&str, &str); 3] = [("dim_customer", "customer"), ("dim_product", "product"), ("dim_seller", "seller")];
+const DIMENSIONS: [(&str, &str); 3] = [
+    ("dim_customer", "customer"),
+    ("dim_product", "product"),
+    ("dim_seller", "seller"),
+];
 
 /// (fact, staging, key, dimension, its columns' start, column of staging with the id)
 const LINKS: [(&str, &str, &str, &str, &str); 3] = [
-    ("fact_order_summary", "stg_orders", "order_id", "dim_customer", "customer"),
-    ("fact_order_items", "stg_order_items", "order_id, order_item_id", "dim_product", "product"),
-    ("fact_order_items", "stg_order_items", "order_id, order_item_id", "dim_seller", "seller"),
+    (
+        "fact_order_summary",
+        "stg_orders",
+        "order_id",
+        "dim_customer",
+        "customer",
+    ),
+    (
+        "fact_order_items",
+        "stg_order_items",
+        "order_id, order_item_id",
+        "dim_product",
+        "product",
+    ),
+    (
+        "fact_order_items",
+        "stg_order_items",
+        "order_id, order_item_id",
+        "dim_seller",
+        "seller",
+    ),
 ];
 
 /// What must hold whatever the data: each query counts violations.
@@ -273,7 +346,10 @@ fn invariants() -> Vec<CheckQuery> {
         ]);
     }
     for (fact, staging, key, dimension, of) in LINKS {
-        let on_key: Vec<String> = key.split(", ").map(|column| format!("f.{column} = s.{column}")).collect();
+        let on_key: Vec<String> = key
+            .split(", ")
+            .map(|column| format!("f.{column} = s.{column}"))
+            .collect();
         queries.extend([
             none(
                 format!("{fact} rows without exactly one {of}"),
@@ -294,7 +370,9 @@ fn invariants() -> Vec<CheckQuery> {
             ),
         ]);
     }
-    for (fact, staging, key) in [LINKS[0], LINKS[1]].map(|(fact, staging, key, ..)| (fact, staging, key)) {
+    for (fact, staging, key) in
+        [LINKS[0], LINKS[1]].map(|(fact, staging, key, ..)| (fact, staging, key))
+    {
         queries.extend([
             none(
                 format!("{fact} keys that are not unique"),
@@ -327,8 +405,15 @@ fn invariants() -> Vec<CheckQuery> {
 }
 
 fn query<V: ToString>(name: &str, sql: String, expected: &BTreeMap<String, V>) -> CheckQuery {
-    let expected = expected.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
-    CheckQuery { name: name.to_string(), sql, expected }
+    let expected = expected
+        .iter()
+        .map(|(key, value)| (key.clone(), value.to_string()))
+        .collect();
+    CheckQuery {
+        name: name.to_string(),
+        sql,
+        expected,
+    }
 }
 
 fn single(name: &str, value: &str, from: &str, truth: impl ToString) -> CheckQuery {
@@ -355,7 +440,11 @@ mod tests {
 
     /// The rows a right table answers with.
     fn answer(query: &CheckQuery) -> Vec<Vec<Option<String>>> {
-        query.expected.iter().map(|(key, value)| vec![Some(key.clone()), Some(value.clone())]).collect()
+        query
+            .expected
+            .iter()
+            .map(|(key, value)| vec![Some(key.clone()), Some(value.clone())])
+            .collect()
     }
 
     #[test]
@@ -373,7 +462,10 @@ mod tests {
             for at in 0..query.expected.len() {
                 let mut rows = answer(&query);
                 rows[at][1] = Some("999999999".into());
-                let wrong: Vec<Check> = compare(&query, &rows).into_iter().filter(|check| !check.ok).collect();
+                let wrong: Vec<Check> = compare(&query, &rows)
+                    .into_iter()
+                    .filter(|check| !check.ok)
+                    .collect();
                 assert_eq!(wrong.len(), 1, "{}", query.name);
                 assert_eq!(wrong[0].found, "999999999");
             }
@@ -382,17 +474,26 @@ mod tests {
 
     #[test]
     fn missing_unexpected_repeated_and_null_rows_are_found() {
-        let query = checks(&truth()).into_iter().find(|query| query.name == "revenue by month").unwrap();
+        let query = checks(&truth())
+            .into_iter()
+            .find(|query| query.name == "revenue by month")
+            .unwrap();
         let mut rows = answer(&query);
         let first = rows.remove(0);
         rows[0][1] = None;
         rows.push(vec![Some("1999-01".into()), Some("1.00".into())]);
         rows.push(rows[1].clone());
-        let wrong: Vec<Check> = compare(&query, &rows).into_iter().filter(|check| !check.ok).collect();
+        let wrong: Vec<Check> = compare(&query, &rows)
+            .into_iter()
+            .filter(|check| !check.ok)
+            .collect();
         let names: Vec<&str> = wrong.iter().map(|check| check.name.as_str()).collect();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
         assert_eq!(wrong[0].found, NOTHING, "{names:?}");
-        assert!(names[0].ends_with(first[0].as_deref().unwrap()), "{names:?}");
+        assert!(
+            names[0].ends_with(first[0].as_deref().unwrap()),
+            "{names:?}"
+        );
         assert_eq!(wrong[1].found, "null");
         assert!(names.contains(&"revenue by month: 1999-01"));
     }
@@ -400,7 +501,11 @@ mod tests {
     #[test]
     fn an_empty_answer_fails_every_check() {
         for query in checks(&truth()) {
-            assert!(compare(&query, &[]).iter().all(|check| !check.ok), "{}", query.name);
+            assert!(
+                compare(&query, &[]).iter().all(|check| !check.ok),
+                "{}",
+                query.name
+            );
         }
     }
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::Statistics;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
@@ -19,8 +19,8 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use futures::TryStreamExt;
@@ -50,18 +50,26 @@ pub(crate) struct FieldIdScanExec {
 impl FieldIdScanExec {
     /// Marks `scan` and gives it, in case the wire took them, its adapter and row selections.
     pub(crate) fn restore(scan: &Arc<dyn ExecutionPlan>, dead: Vec<DeadRows>) -> Result<Self> {
-        let parquet = scan.downcast_ref::<DataSourceExec>().and_then(|s| s.downcast_to_file_source::<ParquetSource>());
+        let parquet = scan
+            .downcast_ref::<DataSourceExec>()
+            .and_then(|s| s.downcast_to_file_source::<ParquetSource>());
         let Some((config, _)) = parquet else {
-            return Err(DataFusionError::Internal(format!("a field-id scan stands over {}, not Parquet", scan.name())));
+            return Err(DataFusionError::Internal(format!(
+                "a field-id scan stands over {}, not Parquet",
+                scan.name()
+            )));
         };
         let by_path: HashMap<&str, &DeadRows> = dead.iter().map(|d| (d.path.as_str(), d)).collect();
         let groups = config.file_groups.iter().map(|group| {
-            let files = group.files().iter().map(|file| match by_path.get(file.object_meta.location.as_ref()) {
-                Some(dead) => {
-                    let living = deletes::living(dead.rows, &dead.positions);
-                    file.clone().with_extension(ParquetRowSelection::new(living))
+            let files = group.files().iter().map(|file| {
+                match by_path.get(file.object_meta.location.as_ref()) {
+                    Some(dead) => {
+                        let living = deletes::living(dead.rows, &dead.positions);
+                        file.clone()
+                            .with_extension(ParquetRowSelection::new(living))
+                    }
+                    None => file.clone(),
                 }
-                None => file.clone(),
             });
             let statistics = group.file_statistics(None).cloned();
             let files = FileGroup::new(files.collect());
@@ -75,7 +83,10 @@ impl FieldIdScanExec {
             .with_expr_adapter(Some(Arc::new(FieldIds)))
             .with_file_groups(groups)
             .build();
-        Ok(Self { scan: DataSourceExec::from_data_source(config), dead: Arc::new(dead) })
+        Ok(Self {
+            scan: DataSourceExec::from_data_source(config),
+            dead: Arc::new(dead),
+        })
     }
 
     pub(crate) fn dead(&self) -> &[DeadRows] {
@@ -83,7 +94,10 @@ impl FieldIdScanExec {
     }
 
     fn over(&self, scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { scan, dead: Arc::clone(&self.dead) })
+        Arc::new(Self {
+            scan,
+            dead: Arc::clone(&self.dead),
+        })
     }
 }
 
@@ -125,30 +139,51 @@ impl ExecutionPlan for FieldIdScanExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = children.pop().ok_or_else(|| DataFusionError::Internal("a marker has one scan".to_string()))?;
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let scan = children
+            .pop()
+            .ok_or_else(|| DataFusionError::Internal("a marker has one scan".to_string()))?;
         Ok(self.over(scan))
     }
 
     /// Splits the files further, unless some have dead rows: a selection counts from a file's start.
-    fn repartitioned(&self, partitions: usize, config: &ConfigOptions) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    fn repartitioned(
+        &self,
+        partitions: usize,
+        config: &ConfigOptions,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if !self.dead.is_empty() {
             return Ok(None);
         }
-        Ok(self.scan.repartitioned(partitions, config)?.map(|scan| self.over(scan)))
+        Ok(self
+            .scan
+            .repartitioned(partitions, config)?
+            .map(|scan| self.over(scan)))
     }
 
-    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExec,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let swapped = self.scan.try_swapping_with_projection(projection)?;
         // Only where the projection went into the scan; otherwise it stays where it is.
-        Ok(swapped.filter(|plan| plan.downcast_ref::<DataSourceExec>().is_some()).map(|scan| self.over(scan)))
+        Ok(swapped
+            .filter(|plan| plan.downcast_ref::<DataSourceExec>().is_some())
+            .map(|scan| self.over(scan)))
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
         vec![ChildStats::At(partition)]
     }
 
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
         match inputs {
             [scan] => Ok(Arc::clone(scan)),
             _ => Ok(Arc::new(Statistics::new_unknown(&self.scan.schema()))),
@@ -167,10 +202,20 @@ impl ExecutionPlan for FieldIdScanExec {
         self.scan.with_fetch(limit).map(|scan| self.over(scan))
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.scan.execute(partition, context).map_err(transient_as_io)?;
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = self
+            .scan
+            .execute(partition, context)
+            .map_err(transient_as_io)?;
         let schema = rows.schema();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(transient_as_io))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            rows.map_err(transient_as_io),
+        )))
     }
 }
 
@@ -183,13 +228,21 @@ pub fn scan_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
 struct MarkFieldIdScans;
 
 impl PhysicalOptimizerRule for MarkFieldIdScans {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_down(|node| {
             if node.downcast_ref::<FieldIdScanExec>().is_some() {
                 return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
             }
-            let parquet = node.downcast_ref::<DataSourceExec>().and_then(|s| s.downcast_to_file_source::<ParquetSource>());
-            let Some((config, _)) = parquet.filter(|(config, _)| config.expr_adapter_factory.is_some()) else {
+            let parquet = node
+                .downcast_ref::<DataSourceExec>()
+                .and_then(|s| s.downcast_to_file_source::<ParquetSource>());
+            let Some((config, _)) =
+                parquet.filter(|(config, _)| config.expr_adapter_factory.is_some())
+            else {
                 return Ok(Transformed::no(node));
             };
             let mut dead: Vec<DeadRows> = config

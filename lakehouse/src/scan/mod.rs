@@ -24,6 +24,9 @@ pub use marker::scan_rule;
 pub(crate) use marker::{DeadRows, FieldIdScanExec};
 
 /// The table's current snapshot as DataFusion reads it.
-pub(crate) async fn provider(table: &LakeTable, stores: &ObjectStores) -> Result<Arc<dyn TableProvider>> {
+pub(crate) async fn provider(
+    table: &LakeTable,
+    stores: &ObjectStores,
+) -> Result<Arc<dyn TableProvider>> {
     Ok(Arc::new(provider::SnapshotScan::open(table, stores).await?))
 }

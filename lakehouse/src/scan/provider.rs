@@ -50,33 +50,69 @@ impl SnapshotScan {
         let mut files = vec![];
         if let Some(snapshot) = table.metadata().current_snapshot() {
             let unreadable = || LakehouseError::metadata(table.name(), "read the manifests");
-            let list = table.iceberg().manifest_list_reader(snapshot).load().await.map_err(unreadable())?;
-            for manifest in list.entries().iter().filter(|m| m.content == ManifestContentType::Data) {
-                let manifest = manifest.load_manifest(table.iceberg().file_io()).await.map_err(unreadable())?;
+            let list = table
+                .iceberg()
+                .manifest_list_reader(snapshot)
+                .load()
+                .await
+                .map_err(unreadable())?;
+            for manifest in list
+                .entries()
+                .iter()
+                .filter(|m| m.content == ManifestContentType::Data)
+            {
+                let manifest = manifest
+                    .load_manifest(table.iceberg().file_io())
+                    .await
+                    .map_err(unreadable())?;
                 files.extend(manifest.entries().iter().filter(|e| e.is_alive()).cloned());
             }
         }
-        if let Some(other) = files.iter().find(|e| e.data_file().file_format() != DataFileFormat::Parquet) {
+        if let Some(other) = files
+            .iter()
+            .find(|e| e.data_file().file_format() != DataFileFormat::Parquet)
+        {
             let feature = format!("a data file that is not Parquet ({})", other.file_path());
-            return Err(LakehouseError::UnsupportedTable { table: table.name().clone(), feature });
+            return Err(LakehouseError::UnsupportedTable {
+                table: table.name().clone(),
+                feature,
+            });
         }
         files.sort_by(|a, b| a.file_path().cmp(b.file_path()));
-        Ok(Self { table: table.clone(), schema: table.arrow_schema(), files, deletes })
+        Ok(Self {
+            table: table.clone(),
+            schema: table.arrow_schema(),
+            files,
+            deletes,
+        })
     }
 
     /// The files that may hold a row for which the filters are true.
-    fn matching(&self, session: &dyn Session, filters: &[Expr]) -> DfResult<Vec<&ManifestEntryRef>> {
-        let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(self.files.iter().collect()) };
+    fn matching(
+        &self,
+        session: &dyn Session,
+        filters: &[Expr],
+    ) -> DfResult<Vec<&ManifestEntryRef>> {
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(self.files.iter().collect());
+        };
         let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
         let filter = session.create_physical_expr(filter, &schema)?;
-        let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema)).try_build(filter)?;
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&self.schema))
+            .try_build(filter)?;
         let metrics = FileMetrics {
             files: self.files.iter().map(|e| e.data_file()).collect(),
             schema: self.table.metadata().current_schema(),
             arrow: Arc::clone(&self.schema),
         };
         let keep = predicate.prune(&metrics)?;
-        let kept: Vec<_> = self.files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect();
+        let kept: Vec<_> = self
+            .files
+            .iter()
+            .zip(keep)
+            .filter_map(|(file, keep)| keep.then_some(file))
+            .collect();
         debug!(table = %self.table.name(), kept = kept.len(), files = self.files.len(), "files pruned");
         Ok(kept)
     }
@@ -92,7 +128,9 @@ impl SnapshotScan {
                 return ColumnStatistics::new_unknown();
             };
             let bound = |bound: Option<&iceberg::spec::Datum>| {
-                let value = bound.filter(|_| !column.data_type().is_floating()).and_then(|b| scalar(b, column.data_type()));
+                let value = bound
+                    .filter(|_| !column.data_type().is_floating())
+                    .and_then(|b| scalar(b, column.data_type()));
                 // Text bounds may be shortened; they order files, they do not answer queries.
                 value.map_or(Precision::Absent, Precision::Inexact)
             };
@@ -109,16 +147,22 @@ impl SnapshotScan {
             total_byte_size: Precision::Inexact(rows * width.max(1)),
             column_statistics,
         };
-        if exact { statistics } else { statistics.to_inexact() }
+        if exact {
+            statistics
+        } else {
+            statistics.to_inexact()
+        }
     }
 
     fn partitioned(&self, entry: &ManifestEntryRef) -> Result<(ObjectStoreUrl, PartitionedFile)> {
         let file = entry.data_file();
         let (url, path) = locate(file.file_path())?;
         let sequence = entry.sequence_number().unwrap_or(0);
-        let positions = deletes::dead_rows(&self.deletes, &deletes::place(file.file_path())?, sequence);
+        let positions =
+            deletes::dead_rows(&self.deletes, &deletes::place(file.file_path())?, sequence);
         let statistics = Arc::new(self.statistics(entry, positions.is_empty()));
-        let mut partitioned = PartitionedFile::new(String::new(), file.file_size_in_bytes()).with_statistics(statistics);
+        let mut partitioned = PartitionedFile::new(String::new(), file.file_size_in_bytes())
+            .with_statistics(statistics);
         partitioned.object_meta.location = path.clone();
         if !positions.is_empty() {
             let living = deletes::living(file.record_count(), &positions);
@@ -131,7 +175,11 @@ impl SnapshotScan {
 }
 
 fn dead_rows(path: Path, rows: u64, positions: Vec<u64>) -> DeadRows {
-    DeadRows { path: path.to_string(), rows, positions }
+    DeadRows {
+        path: path.to_string(),
+        rows,
+        positions,
+    }
 }
 
 #[async_trait]
@@ -144,12 +192,19 @@ impl TableProvider for SnapshotScan {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DfResult<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let rows: u64 = self.files.iter().map(|e| e.data_file().record_count()).sum();
+        let rows: u64 = self
+            .files
+            .iter()
+            .map(|e| e.data_file().record_count())
+            .sum();
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = if self.deletes.is_empty() {
             Precision::Exact(rows as usize)
@@ -172,7 +227,11 @@ impl TableProvider for SnapshotScan {
             let (url, file) = self.partitioned(entry)?;
             if *store.get_or_insert_with(|| url.clone()) != url {
                 let feature = "files in more than one bucket".to_owned();
-                return Err(LakehouseError::UnsupportedTable { table: self.table.name().clone(), feature }.into());
+                return Err(LakehouseError::UnsupportedTable {
+                    table: self.table.name().clone(),
+                    feature,
+                }
+                .into());
             }
             files.push(file);
         }
@@ -201,7 +260,10 @@ impl TableProvider for SnapshotScan {
 
 /// Adds up the statistics of the files, for each group and for all.
 fn summed(groups: Vec<FileGroup>, schema: &SchemaRef) -> DfResult<(Vec<FileGroup>, Statistics)> {
-    let files = groups.iter().flat_map(FileGroup::iter).filter_map(|file| file.statistics.as_deref());
+    let files = groups
+        .iter()
+        .flat_map(FileGroup::iter)
+        .filter_map(|file| file.statistics.as_deref());
     let all = Statistics::try_merge_iter(files, schema)?;
     let groups = groups.into_iter().map(|group| {
         let files = group.iter().filter_map(|file| file.statistics.as_deref());
@@ -214,7 +276,10 @@ fn summed(groups: Vec<FileGroup>, schema: &SchemaRef) -> DfResult<(Vec<FileGroup
 /// At most `groups` groups of about equal bytes: each file, largest first, to the group that has least.
 fn balanced(mut files: Vec<PartitionedFile>, groups: usize) -> Vec<FileGroup> {
     files.sort_by(|a, b| {
-        b.object_meta.size.cmp(&a.object_meta.size).then_with(|| a.object_meta.location.cmp(&b.object_meta.location))
+        b.object_meta
+            .size
+            .cmp(&a.object_meta.size)
+            .then_with(|| a.object_meta.location.cmp(&b.object_meta.location))
     });
     let count = groups.max(1).min(files.len());
     let mut sizes = vec![0u64; count];
@@ -226,4 +291,3 @@ fn balanced(mut files: Vec<PartitionedFile>, groups: usize) -> Vec<FileGroup> {
     }
     grouped.into_iter().map(FileGroup::new).collect()
 }
-

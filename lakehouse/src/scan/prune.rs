@@ -17,16 +17,27 @@ pub(super) struct FileMetrics<'a> {
 }
 
 impl FileMetrics<'_> {
-    fn bounds(&self, column: &Column, of: impl Fn(&DataFile, i32) -> Option<Datum>) -> Option<ArrayRef> {
+    fn bounds(
+        &self,
+        column: &Column,
+        of: impl Fn(&DataFile, i32) -> Option<Datum>,
+    ) -> Option<ArrayRef> {
         let id = self.schema.field_by_name(&column.name)?.id;
-        let data_type = self.arrow.field_with_name(&column.name).ok()?.data_type().clone();
+        let data_type = self
+            .arrow
+            .field_with_name(&column.name)
+            .ok()?
+            .data_type()
+            .clone();
         if data_type.is_floating() {
             // NaN lies outside of every bound.
             return None;
         }
         let unknown = ScalarValue::try_from(&data_type).ok()?;
         let bounds = self.files.iter().map(|file| {
-            of(file, id).and_then(|bound| scalar(&bound, &data_type)).unwrap_or_else(|| unknown.clone())
+            of(file, id)
+                .and_then(|bound| scalar(&bound, &data_type))
+                .unwrap_or_else(|| unknown.clone())
         });
         ScalarValue::iter_to_array(bounds).ok()
     }
@@ -47,12 +58,20 @@ impl PruningStatistics for FileMetrics<'_> {
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let id = self.schema.field_by_name(&column.name)?.id;
-        let counts = self.files.iter().map(|file| file.null_value_counts().get(&id).copied());
+        let counts = self
+            .files
+            .iter()
+            .map(|file| file.null_value_counts().get(&id).copied());
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.files.iter().map(|file| Some(file.record_count())).collect::<UInt64Array>()))
+        Some(Arc::new(
+            self.files
+                .iter()
+                .map(|file| Some(file.record_count()))
+                .collect::<UInt64Array>(),
+        ))
     }
 
     fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {

@@ -15,7 +15,8 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
@@ -44,7 +45,10 @@ impl ExtensionPlanner for WritePlanner {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<WriteNode>(), physical) else {
             return Ok(None);
         };
-        Ok(Some(Arc::new(TableWriteExec::new(Arc::clone(&node.spec), Arc::clone(input)))))
+        Ok(Some(Arc::new(TableWriteExec::new(
+            Arc::clone(&node.spec),
+            Arc::clone(input),
+        ))))
     }
 }
 
@@ -69,7 +73,12 @@ impl TableWriteExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { spec, input, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        Self {
+            spec,
+            input,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 
     pub(crate) fn spec(&self) -> &WriteSpec {
@@ -107,8 +116,13 @@ impl ExecutionPlan for TableWriteExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or_else(|| DataFusionError::Internal("a write has one input".to_string()))?;
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children
+            .pop()
+            .ok_or_else(|| DataFusionError::Internal("a write has one input".to_string()))?;
         Ok(Arc::new(Self::new(Arc::clone(&self.spec), input)))
     }
 
@@ -116,7 +130,11 @@ impl ExecutionPlan for TableWriteExec {
         Some(self.metrics.clone_inner())
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let files_written = MetricBuilder::new(&self.metrics).counter("files_written", partition);
         let bytes_written = MetricBuilder::new(&self.metrics).counter("bytes_written", partition);
@@ -142,6 +160,9 @@ impl ExecutionPlan for TableWriteExec {
             file_rows(&files)
         };
         let stream = futures::stream::once(written);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(write_result_schema(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            write_result_schema(),
+            stream,
+        )))
     }
 }

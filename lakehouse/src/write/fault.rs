@@ -122,7 +122,8 @@ mod tests {
         ] {
             let error = writing(&io::Error::other(generic(io::Error::other(full))));
             assert!(matches!(error, DataFusionError::Execution(_)), "{error:?}");
-            let text = "cannot write data file of marts.a under file:///w/a/data: no space left on device";
+            let text =
+                "cannot write data file of marts.a under file:///w/a/data: no space left on device";
             assert!(error.to_string().contains(text), "{error}");
         }
     }
@@ -132,7 +133,10 @@ mod tests {
         let timeout = generic(io::Error::from(io::ErrorKind::TimedOut));
         assert!(matches!(writing(&timeout), DataFusionError::IoError(_)));
         let wrapped = DataFusionError::ObjectStore(Box::new(timeout)).context("reading");
-        assert!(matches!(transient_as_io(wrapped), DataFusionError::IoError(_)));
+        assert!(matches!(
+            transient_as_io(wrapped),
+            DataFusionError::IoError(_)
+        ));
         let silent = generic(std::fmt::Error);
         assert!(matches!(writing(&silent), DataFusionError::IoError(_)));
     }
@@ -146,7 +150,10 @@ mod tests {
             source: Box::new(io::Error::from(io::ErrorKind::NotFound)),
         };
         let missing = transient_as_io(DataFusionError::ObjectStore(Box::new(missing)));
-        assert!(matches!(missing, DataFusionError::ObjectStore(_)), "{missing:?}");
+        assert!(
+            matches!(missing, DataFusionError::ObjectStore(_)),
+            "{missing:?}"
+        );
         let plan = transient_as_io(DataFusionError::Plan("no such column".to_owned()));
         assert!(matches!(plan, DataFusionError::Plan(_)));
     }

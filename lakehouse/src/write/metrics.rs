@@ -10,7 +10,8 @@ use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef
 use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use datafusion::parquet::file::statistics::Statistics;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, PrimitiveType, Schema, Struct,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, PrimitiveType, Schema,
+    Struct,
 };
 
 use super::target::WriteSpec;
@@ -31,9 +32,15 @@ pub(super) struct NanCounts {
 
 impl NanCounts {
     pub(super) fn new(schema: &SchemaRef) -> Self {
-        let floats = schema.fields().iter().enumerate().filter(|(_, f)| f.data_type().is_floating());
+        let floats = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.data_type().is_floating());
         let columns: Vec<_> = floats
-            .filter_map(|(i, f)| Some((i, f.metadata().get(crate::schema::FIELD_ID)?.parse().ok()?)))
+            .filter_map(|(i, f)| {
+                Some((i, f.metadata().get(crate::schema::FIELD_ID)?.parse().ok()?))
+            })
             .collect();
         let counts = columns.iter().map(|(_, id)| (*id, 0)).collect();
         Self { columns, counts }
@@ -43,8 +50,18 @@ impl NanCounts {
         for (position, id) in &self.columns {
             let column = batch.column(*position);
             let nans = match column.data_type() {
-                DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().filter(|v| v.is_nan()).count(),
-                DataType::Float64 => column.as_primitive::<Float64Type>().iter().flatten().filter(|v| v.is_nan()).count(),
+                DataType::Float32 => column
+                    .as_primitive::<Float32Type>()
+                    .iter()
+                    .flatten()
+                    .filter(|v| v.is_nan())
+                    .count(),
+                DataType::Float64 => column
+                    .as_primitive::<Float64Type>()
+                    .iter()
+                    .flatten()
+                    .filter(|v| v.is_nan())
+                    .count(),
                 _ => 0,
             };
             *self.counts.entry(*id).or_default() += nans as u64;
@@ -65,7 +82,11 @@ pub(super) fn data_file(
     let mut offsets = vec![];
     for group in footer.row_groups() {
         if let Some(first) = group.columns().first() {
-            offsets.push(first.dictionary_page_offset().unwrap_or_else(|| first.data_page_offset()));
+            offsets.push(
+                first
+                    .dictionary_page_offset()
+                    .unwrap_or_else(|| first.data_page_offset()),
+            );
         }
         for chunk in group.columns() {
             columns.add(chunk, &spec.schema);
@@ -88,7 +109,10 @@ pub(super) fn data_file(
         .upper_bounds(columns.upper)
         .split_offsets(Some(offsets))
         .build()
-        .map_err(|e| LakehouseError::DataFiles { table: spec.table.clone(), reason: e.to_string() })
+        .map_err(|e| LakehouseError::DataFiles {
+            table: spec.table.clone(),
+            reason: e.to_string(),
+        })
 }
 
 #[derive(Default)]
@@ -109,7 +133,9 @@ impl Columns {
         let id = chunk.column_descr().self_type().get_basic_info().id();
         *self.sizes.entry(id).or_default() += chunk.compressed_size() as u64;
         *self.values.entry(id).or_default() += chunk.num_values() as u64;
-        let field = schema.field_by_id(id).and_then(|f| f.field_type.as_primitive_type());
+        let field = schema
+            .field_by_id(id)
+            .and_then(|f| f.field_type.as_primitive_type());
         let (Some(primitive), Some(statistics)) = (field, chunk.statistics()) else {
             self.unknown(id);
             return;
@@ -128,7 +154,14 @@ impl Columns {
         // A float's bounds mean nothing to readers where NaN may hide between them; Parquet leaves NaN out.
         match bound(statistics, primitive, Side::Lower) {
             Some(low) => {
-                self.lower.entry(id).and_modify(|have| if low < *have { *have = low.clone() }).or_insert(low);
+                self.lower
+                    .entry(id)
+                    .and_modify(|have| {
+                        if low < *have {
+                            *have = low.clone()
+                        }
+                    })
+                    .or_insert(low);
             }
             None => {
                 self.no_lower.insert(id);
@@ -136,7 +169,14 @@ impl Columns {
         }
         match bound(statistics, primitive, Side::Upper) {
             Some(high) => {
-                self.upper.entry(id).and_modify(|have| if high > *have { *have = high.clone() }).or_insert(high);
+                self.upper
+                    .entry(id)
+                    .and_modify(|have| {
+                        if high > *have {
+                            *have = high.clone()
+                        }
+                    })
+                    .or_insert(high);
             }
             None => {
                 self.no_upper.insert(id);
@@ -177,18 +217,30 @@ fn bound(statistics: &Statistics, primitive: &PrimitiveType, side: Side) -> Opti
         Statistics::Int64(s) if decimal => minimal_big_endian(i128::from(value!(s))),
         Statistics::Int32(s) => value!(s).to_le_bytes().to_vec(),
         Statistics::Int64(s) => value!(s).to_le_bytes().to_vec(),
-        Statistics::Float(s) => Some(value!(s)).filter(|v| !v.is_nan())?.to_le_bytes().to_vec(),
-        Statistics::Double(s) => Some(value!(s)).filter(|v| !v.is_nan())?.to_le_bytes().to_vec(),
+        Statistics::Float(s) => Some(value!(s))
+            .filter(|v| !v.is_nan())?
+            .to_le_bytes()
+            .to_vec(),
+        Statistics::Double(s) => Some(value!(s))
+            .filter(|v| !v.is_nan())?
+            .to_le_bytes()
+            .to_vec(),
         Statistics::ByteArray(s) => {
             let value = (if lower { s.min_opt() } else { s.max_opt() })?.data();
             match primitive {
-                PrimitiveType::String => text_bound(std::str::from_utf8(value).ok()?, side)?.into_bytes(),
+                PrimitiveType::String => {
+                    text_bound(std::str::from_utf8(value).ok()?, side)?.into_bytes()
+                }
                 _ => binary_bound(value, side)?,
             }
         }
         Statistics::FixedLenByteArray(s) => {
             let value = (if lower { s.min_opt() } else { s.max_opt() })?.data();
-            if decimal { minimal_big_endian(sign_extended(value)?) } else { value.to_vec() }
+            if decimal {
+                minimal_big_endian(sign_extended(value)?)
+            } else {
+                value.to_vec()
+            }
         }
         Statistics::Int96(_) => return None,
     };
@@ -196,7 +248,11 @@ fn bound(statistics: &Statistics, primitive: &PrimitiveType, side: Side) -> Opti
 }
 
 fn sign_extended(big_endian: &[u8]) -> Option<i128> {
-    let fill = if big_endian.first()? & 0x80 == 0 { 0x00 } else { 0xff };
+    let fill = if big_endian.first()? & 0x80 == 0 {
+        0x00
+    } else {
+        0xff
+    };
     let mut bytes = [fill; 16];
     let start = 16usize.checked_sub(big_endian.len())?;
     bytes[start..].copy_from_slice(big_endian);
@@ -205,7 +261,9 @@ fn sign_extended(big_endian: &[u8]) -> Option<i128> {
 
 /// Shortened to [`BOUND_CHARS`]; an upper bound's last character is raised, so that it stays above.
 fn text_bound(text: &str, side: Side) -> Option<String> {
-    let Some((end, _)) = text.char_indices().nth(BOUND_CHARS) else { return Some(text.to_owned()) };
+    let Some((end, _)) = text.char_indices().nth(BOUND_CHARS) else {
+        return Some(text.to_owned());
+    };
     let short = &text[..end];
     if side == Side::Lower {
         return Some(short.to_owned());
@@ -213,7 +271,11 @@ fn text_bound(text: &str, side: Side) -> Option<String> {
     let mut chars: Vec<char> = short.chars().collect();
     while let Some(last) = chars.pop() {
         // The code points between are surrogates, which no text holds.
-        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(last as u32 + 1) };
+        let next = if last == '\u{d7ff}' {
+            Some('\u{e000}')
+        } else {
+            char::from_u32(last as u32 + 1)
+        };
         if let Some(next) = next {
             chars.push(next);
             return Some(chars.into_iter().collect());

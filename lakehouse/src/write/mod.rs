@@ -14,10 +14,10 @@ mod result;
 mod target;
 mod writer;
 
-pub use exec::WritePlanner;
 pub(crate) use exec::TableWriteExec;
+pub use exec::WritePlanner;
 pub(crate) use fault::transient_as_io;
 pub use node::write_plan;
 pub use result::{data_files, write_result_schema};
-pub use target::WriteTarget;
 pub(crate) use target::WriteSpec;
+pub use target::WriteTarget;

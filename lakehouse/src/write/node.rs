@@ -23,22 +23,41 @@ use crate::error::{LakehouseError, Result};
 /// # Errors
 /// A column cannot be cast to its type in the table.
 pub fn write_plan(target: &WriteTarget, input: LogicalPlan) -> Result<LogicalPlan> {
-    let engine = |source| LakehouseError::Engine { doing: "plan the write", source: Box::new(source) };
+    let engine = |source| LakehouseError::Engine {
+        doing: "plan the write",
+        source: Box::new(source),
+    };
     let wanted = target.arrow_schema();
-    let columns = input.schema().iter().map(|(qualifier, field)| Column::from((qualifier, field)));
+    let columns = input
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| Column::from((qualifier, field)));
     let aligned: Vec<Expr> = columns
         .zip(input.schema().fields())
         .zip(wanted.fields())
         .map(|((column, have), want)| {
             let expr = Expr::Column(column);
-            let expr = if have.data_type() == want.data_type() { expr } else { cast(expr, want.data_type().clone()) };
+            let expr = if have.data_type() == want.data_type() {
+                expr
+            } else {
+                cast(expr, want.data_type().clone())
+            };
             expr.alias(want.name())
         })
         .collect();
-    let input = LogicalPlanBuilder::from(input).project(aligned).and_then(LogicalPlanBuilder::build).map_err(engine)?;
+    let input = LogicalPlanBuilder::from(input)
+        .project(aligned)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(engine)?;
     let schema = DFSchema::try_from(write_result_schema().as_ref().clone()).map_err(engine)?;
-    let node = WriteNode { spec: Arc::clone(target.write_spec()), input, schema: Arc::new(schema) };
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    let node = WriteNode {
+        spec: Arc::clone(target.write_spec()),
+        input,
+        schema: Arc::new(schema),
+    };
+    Ok(LogicalPlan::Extension(Extension {
+        node: Arc::new(node),
+    }))
 }
 
 /// Rows of a table in, one row per data file out.
@@ -70,9 +89,17 @@ impl UserDefinedLogicalNodeCore for WriteNode {
         write!(f, "TableWrite: {}", self.spec.table)
     }
 
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DfResult<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        _exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> DfResult<Self> {
         let input = inputs.pop().unwrap_or_else(|| self.input.clone());
-        Ok(Self { spec: Arc::clone(&self.spec), input, schema: Arc::clone(&self.schema) })
+        Ok(Self {
+            spec: Arc::clone(&self.spec),
+            input,
+            schema: Arc::clone(&self.schema),
+        })
     }
 }
 

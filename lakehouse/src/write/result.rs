@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result as DfResult;
-use iceberg::spec::{DataFile, FormatVersion, deserialize_data_file_from_json, serialize_data_file_to_json};
+use iceberg::spec::{
+    DataFile, FormatVersion, deserialize_data_file_from_json, serialize_data_file_to_json,
+};
 
 use super::target::{WriteSpec, WriteTarget};
 use crate::error::{LakehouseError, Result};
@@ -35,9 +37,15 @@ impl WrittenFile {
     pub(super) fn new(spec: &WriteSpec, file: DataFile) -> Result<Self> {
         let (rows, bytes) = (file.record_count(), file.file_size_in_bytes());
         let types = spec.partition.partition_type(&spec.schema);
-        let types = types.map_err(LakehouseError::metadata(&spec.table, "name the partition types"))?;
+        let types = types.map_err(LakehouseError::metadata(
+            &spec.table,
+            "name the partition types",
+        ))?;
         let json = serialize_data_file_to_json(file, &types, FormatVersion::V2);
-        let json = json.map_err(LakehouseError::metadata(&spec.table, "describe a data file"))?;
+        let json = json.map_err(LakehouseError::metadata(
+            &spec.table,
+            "describe a data file",
+        ))?;
         Ok(Self { json, rows, bytes })
     }
 }
@@ -46,7 +54,10 @@ pub(super) fn file_rows(files: &[WrittenFile]) -> DfResult<RecordBatch> {
     let json = StringArray::from_iter_values(files.iter().map(|f| f.json.as_str()));
     let rows = Int64Array::from_iter_values(files.iter().map(|f| f.rows as i64));
     let bytes = Int64Array::from_iter_values(files.iter().map(|f| f.bytes as i64));
-    Ok(RecordBatch::try_new(write_result_schema(), vec![Arc::new(json), Arc::new(rows), Arc::new(bytes)])?)
+    Ok(RecordBatch::try_new(
+        write_result_schema(),
+        vec![Arc::new(json), Arc::new(rows), Arc::new(bytes)],
+    )?)
 }
 
 /// The files that the rows of a finished write describe.
@@ -55,19 +66,35 @@ pub(super) fn file_rows(files: &[WrittenFile]) -> DfResult<RecordBatch> {
 /// The rows are not those of a write, or not of this target.
 pub fn data_files(target: &WriteTarget, rows: &[RecordBatch]) -> Result<Vec<DataFile>> {
     let spec = target.write_spec();
-    let bad = |reason: &str| LakehouseError::DataFiles { table: spec.table.clone(), reason: reason.to_owned() };
+    let bad = |reason: &str| LakehouseError::DataFiles {
+        table: spec.table.clone(),
+        reason: reason.to_owned(),
+    };
     let types = spec.partition.partition_type(&spec.schema);
-    let types = types.map_err(LakehouseError::metadata(&spec.table, "name the partition types"))?;
+    let types = types.map_err(LakehouseError::metadata(
+        &spec.table,
+        "name the partition types",
+    ))?;
     let mut files = vec![];
     for batch in rows {
-        let json = batch.column_by_name("file").and_then(|c| c.as_string_opt::<i32>());
+        let json = batch
+            .column_by_name("file")
+            .and_then(|c| c.as_string_opt::<i32>());
         let json = json.ok_or_else(|| bad("the write returned rows without a file column"))?;
         for text in json.iter().flatten() {
             if !text.contains(&spec.write_id) {
                 return Err(bad("the write returned a file of another write"));
             }
-            let file = deserialize_data_file_from_json(text, spec.partition.spec_id(), &types, &spec.schema);
-            files.push(file.map_err(LakehouseError::metadata(&spec.table, "read the description of a data file"))?);
+            let file = deserialize_data_file_from_json(
+                text,
+                spec.partition.spec_id(),
+                &types,
+                &spec.schema,
+            );
+            files.push(file.map_err(LakehouseError::metadata(
+                &spec.table,
+                "read the description of a data file",
+            ))?);
         }
     }
     Ok(files)

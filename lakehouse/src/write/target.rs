@@ -49,7 +49,12 @@ impl WriteTarget {
         let schema = match base {
             Some(base) => {
                 let metadata = base.metadata();
-                schema::evolved_schema(name, metadata.current_schema(), metadata.last_column_id(), columns)?
+                schema::evolved_schema(
+                    name,
+                    metadata.current_schema(),
+                    metadata.last_column_id(),
+                    columns,
+                )?
             }
             None => schema::new_schema(name, columns)?,
         };
@@ -63,12 +68,22 @@ impl WriteTarget {
             target_file_bytes: options.target_file_bytes,
             write_id: Uuid::now_v7().simple().to_string(),
         };
-        Ok(Self { base: base.cloned(), uuid, location, options: options.clone(), arrow, spec: Arc::new(spec) })
+        Ok(Self {
+            base: base.cloned(),
+            uuid,
+            location,
+            options: options.clone(),
+            arrow,
+            spec: Arc::new(spec),
+        })
     }
 
     /// Where to find files that this write made and no table refers to, as a pattern.
     pub fn orphans(&self) -> String {
-        format!("{}/**/{}-*.parquet", self.spec.data_location, self.spec.write_id)
+        format!(
+            "{}/**/{}-*.parquet",
+            self.spec.data_location, self.spec.write_id
+        )
     }
 
     /// The table's columns as they will be, with field ids.

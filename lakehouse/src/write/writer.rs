@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{CastOptions, cast_with_options, concat_batches, take_record_batch};
+use datafusion::arrow::compute::{
+    CastOptions, cast_with_options, concat_batches, take_record_batch,
+};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::error::{DataFusionError, Result};
@@ -87,11 +89,16 @@ impl OpenFile {
 }
 
 impl TableWriter {
-    pub(super) fn new(spec: Arc<WriteSpec>, partition: usize, context: &TaskContext) -> Result<Self> {
+    pub(super) fn new(
+        spec: Arc<WriteSpec>,
+        partition: usize,
+        context: &TaskContext,
+    ) -> Result<Self> {
         let (url, _) = locate(&spec.data_location)?;
         let store = context.runtime_env().object_store(&url)?;
         let schema = arrow_schema(&spec.schema)?;
-        let memory = MemoryConsumer::new(format!("TableWriteExec[{partition}]")).register(context.memory_pool());
+        let memory = MemoryConsumer::new(format!("TableWriteExec[{partition}]"))
+            .register(context.memory_pool());
         Ok(Self {
             spec,
             schema,
@@ -132,19 +139,34 @@ impl TableWriter {
     /// The batch in the table's schema. The plan's columns are the table's by position and, but for what nested types
     /// say about their fields, by type.
     fn align(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
-            match column.data_type() == field.data_type() {
-                true => Ok(Arc::clone(column)),
-                false => cast_with_options(column, field.data_type(), &options),
-            }
-        });
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<Vec<_>, _>>()?)?)
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(self.schema.fields())
+            .map(
+                |(column, field)| match column.data_type() == field.data_type() {
+                    true => Ok(Arc::clone(column)),
+                    false => cast_with_options(column, field.data_type(), &options),
+                },
+            );
+        Ok(RecordBatch::try_new(
+            Arc::clone(&self.schema),
+            columns.collect::<Result<Vec<_>, _>>()?,
+        )?)
     }
 
     fn hold(&mut self, key: OwnedRow, partition: Struct, rows: RecordBatch) -> Result<()> {
         let held = self.held.entry(key);
-        let held = held.or_insert_with(|| Held { partition, whole: vec![], pieces: vec![], bytes: 0 });
+        let held = held.or_insert_with(|| Held {
+            partition,
+            whole: vec![],
+            pieces: vec![],
+            bytes: 0,
+        });
         let mut before = 0;
         let mut after = rows.get_array_memory_size();
         held.pieces.push(rows);
@@ -163,8 +185,14 @@ impl TableWriter {
 
     /// Makes a file of the rows of the partition that holds back most; false if none does.
     async fn release_largest(&mut self) -> Result<bool> {
-        let largest = self.held.iter().max_by_key(|(_, held)| held.bytes).map(|(key, _)| key.clone());
-        let Some(held) = largest.and_then(|key| self.held.remove(&key)) else { return Ok(false) };
+        let largest = self
+            .held
+            .iter()
+            .max_by_key(|(_, held)| held.bytes)
+            .map(|(key, _)| key.clone());
+        let Some(held) = largest.and_then(|key| self.held.remove(&key)) else {
+            return Ok(false);
+        };
         self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
         self.write_held(held).await?;
         Ok(true)
@@ -174,7 +202,10 @@ impl TableWriter {
         let mut file = self.create(held.partition)?;
         for rows in held.whole.iter().chain(&held.pieces) {
             file.nans.count(rows);
-            file.writer.write(rows).await.map_err(|e| failed(&self.spec, &e))?;
+            file.writer
+                .write(rows)
+                .await
+                .map_err(|e| failed(&self.spec, &e))?;
         }
         self.close(file).await
     }
@@ -183,17 +214,28 @@ impl TableWriter {
     /// then is too little to fail for.
     async fn account(&mut self) -> Result<()> {
         loop {
-            let open: usize = self.open.values().map(|file| file.writer.memory_size()).sum();
+            let open: usize = self
+                .open
+                .values()
+                .map(|file| file.writer.memory_size())
+                .sum();
             if self.memory.try_resize(open + self.held_bytes).is_ok() {
                 return Ok(());
             }
             if self.held_bytes >= MIN_FLUSH_BYTES && self.release_largest().await? {
                 continue;
             }
-            let largest = self.open.values_mut().max_by_key(|file| file.writer.memory_size());
-            if let Some(file) = largest.filter(|file| file.writer.memory_size() >= MIN_FLUSH_BYTES) {
+            let largest = self
+                .open
+                .values_mut()
+                .max_by_key(|file| file.writer.memory_size());
+            if let Some(file) = largest.filter(|file| file.writer.memory_size() >= MIN_FLUSH_BYTES)
+            {
                 let before = file.writer.memory_size();
-                file.writer.flush().await.map_err(|e| failed(&self.spec, &e))?;
+                file.writer
+                    .flush()
+                    .await
+                    .map_err(|e| failed(&self.spec, &e))?;
                 if file.writer.memory_size() < before {
                     continue;
                 }
@@ -204,13 +246,21 @@ impl TableWriter {
     }
 
     /// The batch's partitions; rows are none where one partition has all of them.
-    fn split(&mut self, batch: &RecordBatch) -> Result<Vec<(OwnedRow, Struct, Option<UInt32Array>)>> {
+    fn split(
+        &mut self,
+        batch: &RecordBatch,
+    ) -> Result<Vec<(OwnedRow, Struct, Option<UInt32Array>)>> {
         let (transforms, values) = self.partition_values(batch)?;
         if self.keys.is_none() {
-            let fields = values.iter().map(|v| SortField::new(v.data_type().clone())).collect();
+            let fields = values
+                .iter()
+                .map(|v| SortField::new(v.data_type().clone()))
+                .collect();
             self.keys = Some(RowConverter::new(fields)?);
         }
-        let Some(converter) = &self.keys else { return Ok(vec![]) };
+        let Some(converter) = &self.keys else {
+            return Ok(vec![]);
+        };
         let keys = converter.convert_columns(&values)?;
         let mut groups: HashMap<_, Vec<u32>> = HashMap::new();
         let mut order = vec![];
@@ -229,9 +279,16 @@ impl TableWriter {
             .filter_map(|key| groups.remove(&key).map(|rows| (key, rows)))
             .map(|(key, rows)| {
                 let first = rows[0] as usize;
-                let literals = transforms.iter().zip(&values).map(|(t, v)| partition::literal(*t, v, first));
+                let literals = transforms
+                    .iter()
+                    .zip(&values)
+                    .map(|(t, v)| partition::literal(*t, v, first));
                 let partition = Struct::from_iter(literals.collect::<Result<Vec<_>>>()?);
-                Ok((key.owned(), partition, (!single).then(|| UInt32Array::from(rows))))
+                Ok((
+                    key.owned(),
+                    partition,
+                    (!single).then(|| UInt32Array::from(rows)),
+                ))
             })
             .collect()
     }
@@ -240,7 +297,13 @@ impl TableWriter {
         let mut transforms = vec![];
         let mut values = vec![];
         for field in self.spec.partition.fields() {
-            let position = self.spec.schema.as_struct().fields().iter().position(|f| f.id == field.source_id);
+            let position = self
+                .spec
+                .schema
+                .as_struct()
+                .fields()
+                .iter()
+                .position(|f| f.id == field.source_id);
             let position = position.ok_or_else(|| {
                 DataFusionError::Internal(format!("partition field {} has no column", field.name))
             })?;
@@ -250,12 +313,19 @@ impl TableWriter {
         Ok((transforms, values))
     }
 
-    async fn append(&mut self, key: Option<OwnedRow>, partition: Struct, batch: &RecordBatch) -> Result<()> {
+    async fn append(
+        &mut self,
+        key: Option<OwnedRow>,
+        partition: Struct,
+        batch: &RecordBatch,
+    ) -> Result<()> {
         if !self.open.contains_key(&key) {
             let file = self.create(partition)?;
             self.open.insert(key.clone(), file);
         }
-        let Some(file) = self.open.get_mut(&key) else { return Ok(()) };
+        let Some(file) = self.open.get_mut(&key) else {
+            return Ok(());
+        };
         file.nans.count(batch);
         file.rows += batch.num_rows() as u64;
         let written = file.writer.write(batch).await;
@@ -273,10 +343,20 @@ impl TableWriter {
             let path = partition::path(&self.spec.partition, &self.spec.schema, &partition);
             folder = format!("{folder}/{path}");
         }
-        let uri = format!("{folder}/{}-{}.parquet", self.spec.write_id, Uuid::new_v4().simple());
+        let uri = format!(
+            "{folder}/{}-{}.parquet",
+            self.spec.write_id,
+            Uuid::new_v4().simple()
+        );
         let (_, path) = locate(&uri)?;
         let writer = self.parquet(&path)?;
-        Ok(OpenFile { uri, partition, nans: NanCounts::new(&self.schema), rows: 0, writer })
+        Ok(OpenFile {
+            uri,
+            partition,
+            nans: NanCounts::new(&self.schema),
+            rows: 0,
+            writer,
+        })
     }
 
     fn parquet(&self, path: &Path) -> Result<AsyncArrowWriter<BufWriter>> {
@@ -288,11 +368,21 @@ impl TableWriter {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
         let upload = BufWriter::with_capacity(Arc::clone(&self.store), path.clone(), PART_BYTES);
-        Ok(AsyncArrowWriter::try_new(upload, Arc::clone(&self.schema), Some(properties))?)
+        Ok(AsyncArrowWriter::try_new(
+            upload,
+            Arc::clone(&self.schema),
+            Some(properties),
+        )?)
     }
 
     async fn close(&mut self, file: OpenFile) -> Result<()> {
-        let OpenFile { uri, partition, nans, writer, .. } = file;
+        let OpenFile {
+            uri,
+            partition,
+            nans,
+            writer,
+            ..
+        } = file;
         let mut writer = writer;
         let metadata = writer.finish().await.map_err(|e| failed(&self.spec, &e))?;
         let bytes = writer.bytes_written() as u64;

@@ -10,8 +10,8 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::io::{FileIOBuilder, LocalFsStorageFactory};
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, FormatVersion, ManifestList, ManifestListWriter,
-    ManifestWriterBuilder, Operation, Snapshot, Struct, Summary,
+    DataContentType, DataFileBuilder, DataFileFormat, FormatVersion, ManifestList,
+    ManifestListWriter, ManifestWriterBuilder, Operation, Snapshot, Struct, Summary,
 };
 
 use crate::lab::{Lab, query};
@@ -32,10 +32,14 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
         Field::new(name, array.data_type().clone(), false).with_metadata(id)
     };
     let rows: ArrayRef = Arc::new(Int64Array::from(positions.to_vec()));
-    let schema = Schema::new(vec![field("file_path", &files, "2147483546"), field("pos", &rows, "2147483545")]);
+    let schema = Schema::new(vec![
+        field("file_path", &files, "2147483546"),
+        field("pos", &rows, "2147483545"),
+    ]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![files, rows]).unwrap();
     let path = uri.strip_prefix("file://").unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 
@@ -50,9 +54,12 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
         .file_size_in_bytes(std::fs::metadata(path).unwrap().len())
         .build()
         .unwrap();
-    let output = io.new_output(format!("{folder}/deletes-{id}.avro")).unwrap();
+    let output = io
+        .new_output(format!("{folder}/deletes-{id}.avro"))
+        .unwrap();
     let spec = metadata.default_partition_spec().as_ref().clone();
-    let builder = ManifestWriterBuilder::new(output, Some(id), metadata.current_schema().clone(), spec);
+    let builder =
+        ManifestWriterBuilder::new(output, Some(id), metadata.current_schema().clone(), spec);
     let mut writer = builder.build_v2_deletes();
     writer.add_file(file, -1).unwrap();
     let added = writer.write_manifest_file().await.unwrap();
@@ -63,7 +70,9 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
     let location = format!("{folder}/list-{id}.avro");
     let output = io.new_output(&location).unwrap().writer().await.unwrap();
     let mut writer = ManifestListWriter::v2(output, id, table.snapshot_id(), sequence);
-    writer.add_manifests(list.consume_entries().into_iter().chain([added])).unwrap();
+    writer
+        .add_manifests(list.consume_entries().into_iter().chain([added]))
+        .unwrap();
     writer.close().await.unwrap();
     let snapshot = Snapshot::builder()
         .with_snapshot_id(id)
@@ -76,14 +85,25 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
             additional_properties: parent.summary().additional_properties.clone(),
         })
         .build();
-    let builder = metadata.clone().into_builder(None).set_branch_snapshot(snapshot, "main").unwrap();
+    let builder = metadata
+        .clone()
+        .into_builder(None)
+        .set_branch_snapshot(snapshot, "main")
+        .unwrap();
     let metadata = builder.build().unwrap().metadata;
-    lab.commit_metadata(name, &serde_json::to_value(&metadata).unwrap()).await;
+    lab.commit_metadata(name, &serde_json::to_value(&metadata).unwrap())
+        .await;
 }
 
 async fn thousand_rows() -> (Lab, String) {
     let lab = Lab::new().await;
-    let written = lab.write("lake.t", "SELECT value AS id FROM generate_series(0, 999)", &[]).await;
+    let written = lab
+        .write(
+            "lake.t",
+            "SELECT value AS id FROM generate_series(0, 999)",
+            &[],
+        )
+        .await;
     let path = written.files[0].file_path().to_owned();
     assert_eq!(written.files.len(), 1);
     (lab, path)
@@ -127,8 +147,16 @@ async fn a_location_spelled_differently_is_the_same_file() {
 async fn rows_written_after_a_delete_are_not_deleted_by_it() {
     let (lab, path) = thousand_rows().await;
     delete_rows(&lab, "lake.t", &path, &[0], false).await;
-    lab.append("lake.t", "SELECT value AS id FROM generate_series(1000, 1009)").await;
-    assert_eq!(lab.query("lake.t", "SELECT count(id), min(id) FROM t").await, ["1009 1"]);
+    lab.append(
+        "lake.t",
+        "SELECT value AS id FROM generate_series(1000, 1009)",
+    )
+    .await;
+    assert_eq!(
+        lab.query("lake.t", "SELECT count(id), min(id) FROM t")
+            .await,
+        ["1009 1"]
+    );
 }
 
 #[tokio::test]
@@ -137,6 +165,12 @@ async fn a_session_without_the_marker_does_not_bring_deleted_rows_back() {
     delete_rows(&lab, "lake.t", &path, &[0, 1], false).await;
     let session = SessionContext::new();
     lab.register(&session, "lake.t").await;
-    let rows = session.sql("SELECT count(id) FROM t").await.unwrap().collect().await.unwrap();
+    let rows = session
+        .sql("SELECT count(id) FROM t")
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
     assert_eq!(crate::lab::rows(&rows), ["998"]);
 }

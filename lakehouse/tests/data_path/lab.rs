@@ -25,8 +25,9 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use iceberg::spec::DataFile;
 use prost::Message;
 use retail_lakehouse::{
-    CatalogConfig, LakeTable, Lakehouse, LakehouseError, ObjectStores, Relation, StorageConfig, TableName, WriteMode,
-    WriteOptions, WritePlanner, data_files, plan_codec, scan_rule, write_plan,
+    CatalogConfig, LakeTable, Lakehouse, LakehouseError, ObjectStores, Relation, StorageConfig,
+    TableName, WriteMode, WriteOptions, WritePlanner, data_files, plan_codec, scan_rule,
+    write_plan,
 };
 use tempfile::TempDir;
 
@@ -61,7 +62,10 @@ impl Lab {
 
     pub fn session_with(&self, config: SessionConfig) -> SessionContext {
         let registry = self.lakehouse.stores().registry();
-        let runtime = RuntimeEnvBuilder::new().with_object_store_registry(registry).build().unwrap();
+        let runtime = RuntimeEnvBuilder::new()
+            .with_object_store_registry(registry)
+            .build()
+            .unwrap();
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
@@ -73,23 +77,43 @@ impl Lab {
 
     /// Writes a query's rows as the next version of a table and publishes it.
     pub async fn write(&self, name: &str, sql: &str, partition_by: &[&str]) -> Written {
-        self.write_with(name, sql, options(partition_by), WriteMode::Overwrite).await
+        self.write_with(name, sql, options(partition_by), WriteMode::Overwrite)
+            .await
     }
 
     pub async fn append(&self, name: &str, sql: &str) -> Written {
-        self.write_with(name, sql, options(&[]), WriteMode::Append).await
+        self.write_with(name, sql, options(&[]), WriteMode::Append)
+            .await
     }
 
-    pub async fn write_with(&self, name: &str, sql: &str, options: WriteOptions, mode: WriteMode) -> Written {
+    pub async fn write_with(
+        &self,
+        name: &str,
+        sql: &str,
+        options: WriteOptions,
+        mode: WriteMode,
+    ) -> Written {
         let session = self.session();
         let plan = session.state().create_logical_plan(sql).await.unwrap();
         self.write_plan(&session, name, plan, options, mode).await
     }
 
-    pub async fn write_batch(&self, name: &str, batch: RecordBatch, partition_by: &[&str]) -> Written {
+    pub async fn write_batch(
+        &self,
+        name: &str,
+        batch: RecordBatch,
+        partition_by: &[&str],
+    ) -> Written {
         let session = self.session();
         let plan = session.read_batch(batch).unwrap().into_unoptimized_plan();
-        self.write_plan(&session, name, plan, options(partition_by), WriteMode::Overwrite).await
+        self.write_plan(
+            &session,
+            name,
+            plan,
+            options(partition_by),
+            WriteMode::Overwrite,
+        )
+        .await
     }
 
     async fn write_plan(
@@ -102,12 +126,19 @@ impl Lab {
     ) -> Written {
         let base = self.load(name).await;
         let columns: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-        let target = self.lakehouse.begin_write(&named(name), base.as_ref(), &columns, &options).unwrap();
+        let target = self
+            .lakehouse
+            .begin_write(&named(name), base.as_ref(), &columns, &options)
+            .unwrap();
         let plan = write_plan(&target, plan).unwrap();
         let rows = run(session, &plan).await.unwrap();
         let files = data_files(&target, &rows).unwrap();
         let summary = HashMap::from([("retail.publish-id".to_owned(), "p".to_owned())]);
-        let staged = self.lakehouse.stage(&target, mode, files.clone(), summary).await.unwrap();
+        let staged = self
+            .lakehouse
+            .stage(&target, mode, files.clone(), summary)
+            .await
+            .unwrap();
         self.lakehouse.publish("p", &[staged.into()]).await.unwrap();
         let table = self.load(name).await.unwrap();
         Written { table, files }
@@ -142,7 +173,11 @@ impl Lab {
     /// Makes another engine's metadata the table's, by way of the catalog.
     pub async fn commit_metadata(&self, name: &str, metadata: &serde_json::Value) {
         let table = self.load(name).await.unwrap();
-        let location = format!("{}/metadata/00009-{}.metadata.json", table.location(), uuid::Uuid::new_v4());
+        let location = format!(
+            "{}/metadata/00009-{}.metadata.json",
+            table.location(),
+            uuid::Uuid::new_v4()
+        );
         let path = location.strip_prefix("file://").unwrap();
         std::fs::write(path, serde_json::to_vec(metadata).unwrap()).unwrap();
         let name = named(name);
@@ -157,7 +192,10 @@ impl Lab {
 }
 
 pub fn options(partition_by: &[&str]) -> WriteOptions {
-    WriteOptions { partition_by: partition_by.iter().map(|&f| f.to_owned()).collect(), ..WriteOptions::default() }
+    WriteOptions {
+        partition_by: partition_by.iter().map(|&f| f.to_owned()).collect(),
+        ..WriteOptions::default()
+    }
 }
 
 pub fn named(name: &str) -> TableName {
@@ -167,7 +205,9 @@ pub fn named(name: &str) -> TableName {
 /// Every Parquet file below a folder, by its path in it.
 pub fn parquet_files(folder: &Path) -> Vec<PathBuf> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
-        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
         for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
@@ -192,10 +232,17 @@ pub async fn query(session: &SessionContext, sql: &str) -> Vec<String> {
 pub fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let text = pretty_format_batches(batches).unwrap().to_string();
     let cells = |line: &str| {
-        let cells = line.trim_matches('|').split('|').map(|c| c.trim().to_owned());
+        let cells = line
+            .trim_matches('|')
+            .split('|')
+            .map(|c| c.trim().to_owned());
         cells.collect::<Vec<_>>().join(" ")
     };
-    text.lines().filter(|line| line.starts_with('|')).skip(1).map(cells).collect()
+    text.lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(1)
+        .map(cells)
+        .collect()
 }
 
 pub async fn physical(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
@@ -209,7 +256,10 @@ async fn run(session: &SessionContext, plan: &LogicalPlan) -> DfResult<Vec<Recor
     collect(over_the_wire(session, plan)?, session.task_ctx()).await
 }
 
-pub fn over_the_wire(session: &SessionContext, plan: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+pub fn over_the_wire(
+    session: &SessionContext,
+    plan: Arc<dyn ExecutionPlan>,
+) -> DfResult<Arc<dyn ExecutionPlan>> {
     let bytes = physical_plan_to_bytes_with_extension_codec(plan, &Codec)?;
     physical_plan_from_bytes_with_extension_codec(&bytes, &session.task_ctx(), &Codec)
 }
@@ -225,7 +275,8 @@ impl PhysicalExtensionCodec for Codec {
         ctx: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let node = retail_proto::v1::PlanNode::decode(buf).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let node = retail_proto::v1::PlanNode::decode(buf)
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let plan = plan_codec::decode(&node, inputs, ctx)?;
         plan.ok_or_else(|| DataFusionError::Internal("not a node of the lakehouse".to_owned()))
     }
@@ -237,8 +288,11 @@ impl PhysicalExtensionCodec for Codec {
         _: &dyn PhysicalProtoConverterExtension,
     ) -> DfResult<()> {
         let encoded = plan_codec::encode(&node)?;
-        let encoded = encoded.ok_or_else(|| DataFusionError::Internal(format!("no wire form of {}", node.name())))?;
-        encoded.encode(buf).map_err(|e| DataFusionError::External(Box::new(e)))
+        let encoded = encoded
+            .ok_or_else(|| DataFusionError::Internal(format!("no wire form of {}", node.name())))?;
+        encoded
+            .encode(buf)
+            .map_err(|e| DataFusionError::External(Box::new(e)))
     }
 }
 
@@ -248,7 +302,11 @@ struct Planner;
 
 #[async_trait]
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> DfResult<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let state = session.as_any().downcast_ref::<SessionState>().unwrap();
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WritePlanner)]);
         let plan = planner.create_physical_plan(plan, state).await?;

@@ -12,7 +12,9 @@ use crate::lab::{Lab, over_the_wire, physical, query};
 fn with_scan<T>(plan: &Arc<dyn ExecutionPlan>, f: impl Fn(&FileScanConfig) -> T) -> Option<T> {
     let mut found = None;
     plan.apply(|plan| {
-        let scan = plan.downcast_ref::<DataSourceExec>().and_then(|s| s.downcast_to_file_source::<ParquetSource>());
+        let scan = plan
+            .downcast_ref::<DataSourceExec>()
+            .and_then(|s| s.downcast_to_file_source::<ParquetSource>());
         if let Some((scan, _)) = scan {
             found = Some(f(scan));
         }
@@ -66,25 +68,52 @@ async fn only_files_that_may_match_are_read() {
 #[tokio::test]
 async fn nan_and_both_zeros_are_found() {
     let lab = Lab::new().await;
-    lab.append("lake.t", "SELECT * FROM (VALUES (1.0), (CAST('NaN' AS double))) AS v(x)").await;
-    lab.append("lake.t", "SELECT CAST(0.0 AS double) AS x").await;
-    lab.append("lake.t", "SELECT CAST('-0.0' AS double) AS x").await;
+    lab.append(
+        "lake.t",
+        "SELECT * FROM (VALUES (1.0), (CAST('NaN' AS double))) AS v(x)",
+    )
+    .await;
+    lab.append("lake.t", "SELECT CAST(0.0 AS double) AS x")
+        .await;
+    lab.append("lake.t", "SELECT CAST('-0.0' AS double) AS x")
+        .await;
     // Rows decide what is right: the same filter where no file can be left out.
-    for filter in ["isnan(x)", "x = 0.0", "x >= 0.0", "x < 0.5", "x IS NOT NULL"] {
-        let found = lab.query("lake.t", &format!("SELECT count(x) FROM t WHERE {filter}")).await;
+    for filter in [
+        "isnan(x)",
+        "x = 0.0",
+        "x >= 0.0",
+        "x < 0.5",
+        "x IS NOT NULL",
+    ] {
+        let found = lab
+            .query("lake.t", &format!("SELECT count(x) FROM t WHERE {filter}"))
+            .await;
         let by_row = format!("SELECT sum(CASE WHEN {filter} THEN 1 ELSE 0 END) FROM t");
         assert_eq!(found, lab.query("lake.t", &by_row).await, "{filter}");
     }
-    let plan = physical(&lab.reading("lake.t").await, "SELECT x FROM t WHERE x > 5.0").await;
+    let plan = physical(
+        &lab.reading("lake.t").await,
+        "SELECT x FROM t WHERE x > 5.0",
+    )
+    .await;
     // NaN is above everything, and above every bound.
     assert!(files_read(&plan) >= 1);
-    assert_eq!(lab.query("lake.t", "SELECT count(x) FROM t WHERE isnan(x)").await, ["1"]);
+    assert_eq!(
+        lab.query("lake.t", "SELECT count(x) FROM t WHERE isnan(x)")
+            .await,
+        ["1"]
+    );
 }
 
 #[tokio::test]
 async fn a_big_file_is_read_in_parts_and_each_row_once() {
     let lab = Lab::new().await;
-    lab.write("lake.t", "SELECT value AS id FROM generate_series(1, 50000)", &[]).await;
+    lab.write(
+        "lake.t",
+        "SELECT value AS id FROM generate_series(1, 50000)",
+        &[],
+    )
+    .await;
     let mut config = SessionConfig::new().with_target_partitions(4);
     config.options_mut().optimizer.repartition_file_min_size = 0;
     let session = lab.session_with(config);
@@ -92,7 +121,14 @@ async fn a_big_file_is_read_in_parts_and_each_row_once() {
     let plan = physical(&session, "SELECT id % 7, sum(id) FROM t GROUP BY 1").await;
     let groups = with_scan(&plan, |scan| scan.file_groups.len()).unwrap();
     assert!(groups > 1, "{groups} groups");
-    assert_eq!(query(&session, "SELECT count(id), sum(id), count(DISTINCT id) FROM t").await, ["50000 1250025000 50000"]);
+    assert_eq!(
+        query(
+            &session,
+            "SELECT count(id), sum(id), count(DISTINCT id) FROM t"
+        )
+        .await,
+        ["50000 1250025000 50000"]
+    );
 }
 
 #[tokio::test]
@@ -103,7 +139,9 @@ async fn a_plan_over_one_snapshot_is_the_same_plan_again() {
         let plan = physical(&lab.reading("lake.t").await, "SELECT id FROM t").await;
         let paths = |scan: &FileScanConfig| {
             let groups = scan.file_groups.iter();
-            groups.map(|g| g.iter().map(|f| f.path().to_string()).collect::<Vec<_>>()).collect::<Vec<_>>()
+            groups
+                .map(|g| g.iter().map(|f| f.path().to_string()).collect::<Vec<_>>())
+                .collect::<Vec<_>>()
         };
         seen.push(with_scan(&plan, paths).unwrap());
     }
@@ -117,7 +155,9 @@ async fn the_planner_knows_how_many_rows_a_table_has() {
     let session = lab.reading("lake.t").await;
     let plan = physical(&session, "SELECT id, code FROM t").await;
     let plan = over_the_wire(&session, plan).unwrap();
-    let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).unwrap();
+    let statistics = StatisticsContext::new()
+        .compute(plan.as_ref(), &StatisticsArgs::new())
+        .unwrap();
     assert_eq!(statistics.num_rows, Precision::Exact(300));
     assert!(statistics.total_byte_size.get_value().is_some());
     let id = &statistics.column_statistics[0];

@@ -13,8 +13,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
-    Cluster, ClusterStatus, EngineConfig, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun, session_config,
-    session_state,
+    Cluster, ClusterStatus, EngineConfig, ExecutorState, ExecutorStatus, Query, QueryError,
+    QueryRun, session_config, session_state,
 };
 use tokio::sync::mpsc;
 
@@ -32,7 +32,11 @@ pub struct ClusterOnExecutors {
 
 impl ClusterOnExecutors {
     pub(super) fn new(server: Server, engine: EngineConfig, runtime: Arc<RuntimeEnv>) -> Self {
-        Self { server, engine, runtime }
+        Self {
+            server,
+            engine,
+            runtime,
+        }
     }
 
     /// Follows the query's status until it ends; cancels it when asked to.
@@ -85,13 +89,24 @@ impl ClusterOnExecutors {
     /// Slots in use, by executor.
     async fn busy(&self) -> HashMap<String, u32> {
         let mut busy = HashMap::new();
-        for job in self.server.state.task_manager.get_running_job_cache().values() {
+        for job in self
+            .server
+            .state
+            .task_manager
+            .get_running_job_cache()
+            .values()
+        {
             let graph = job.execution_graph.read().await;
             for stage in graph.stages().values() {
-                let ExecutionStage::Running(stage) = stage else { continue };
+                let ExecutionStage::Running(stage) = stage else {
+                    continue;
+                };
                 for task in &stage.task_infos {
-                    if let ballista_core::serde::protobuf::task_status::Status::Running(running) = &task.task_status {
-                        *busy.entry(running.executor_id.clone()).or_default() += task.vcores_consumed;
+                    if let ballista_core::serde::protobuf::task_status::Status::Running(running) =
+                        &task.task_status
+                    {
+                        *busy.entry(running.executor_id.clone()).or_default() +=
+                            task.vcores_consumed;
                     }
                 }
             }
@@ -105,25 +120,45 @@ impl Cluster for ClusterOnExecutors {
     fn session(&self) -> Result<SessionContext, QueryError> {
         // The slots are filled in when the query runs: executors may come and go until then.
         let config = session_config(&self.engine, 1);
-        Ok(SessionContext::new_with_state(session_state(config, Arc::clone(&self.runtime), self.engine.keep_first)))
+        Ok(SessionContext::new_with_state(session_state(
+            config,
+            Arc::clone(&self.runtime),
+            self.engine.keep_first,
+        )))
     }
 
     async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
         let schema = Arc::new(query.plan.schema().as_arrow().clone());
         if self.engine.target_partitions == 0 {
             let slots = self.status().await.slots().max(1) as usize;
-            query.session.state_ref().write().config_mut().options_mut().execution.target_partitions = slots;
+            query
+                .session
+                .state_ref()
+                .write()
+                .config_mut()
+                .options_mut()
+                .execution
+                .target_partitions = slots;
         }
         let (subscriber, statuses) = mpsc::channel(64);
         let id = self
             .server
-            .submit_job(&query.label, Arc::clone(&query.session), &query.plan, Some(subscriber))
+            .submit_job(
+                &query.label,
+                Arc::clone(&query.session),
+                &query.plan,
+                Some(subscriber),
+            )
             .await
             .map_err(|e| QueryError::from_text(&e.to_string()))?;
         let locations = self.follow(&id, &query, statuses).await?;
         let rows = fetch::rows(schema, locations).await?;
         let stages = query.progress.borrow().stages;
-        Ok(QueryRun { query_id: id.to_string(), rows, stages })
+        Ok(QueryRun {
+            query_id: id.to_string(),
+            rows,
+            stages,
+        })
     }
 
     async fn status(&self) -> ClusterStatus {
@@ -135,7 +170,10 @@ impl Cluster for ClusterOnExecutors {
         let mut executors: Vec<_> = registered
             .into_iter()
             .map(|(executor, last, _)| {
-                let status = manager.get_executor_hearbeat(&executor.id).and_then(|h| h.status).and_then(|s| s.status);
+                let status = manager
+                    .get_executor_hearbeat(&executor.id)
+                    .and_then(|h| h.status)
+                    .and_then(|s| s.status);
                 let last_s = last.map_or(0, |d| d.as_secs());
                 let state = match status {
                     Some(executor_status::Status::Terminating(_)) => ExecutorState::Draining,
@@ -145,7 +183,11 @@ impl Cluster for ClusterOnExecutors {
                 };
                 let slots = executor.specification.vcores;
                 ExecutorStatus {
-                    slots: if state == ExecutorState::Active { slots } else { 0 },
+                    slots: if state == ExecutorState::Active {
+                        slots
+                    } else {
+                        0
+                    },
                     slots_free: if state == ExecutorState::Active {
                         slots.saturating_sub(busy.get(&executor.id).copied().unwrap_or(0))
                     } else {
@@ -193,4 +235,3 @@ impl Cluster for ClusterOnExecutors {
         }
     }
 }
-

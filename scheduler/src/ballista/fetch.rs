@@ -20,7 +20,10 @@ const RETRY_PAUSE_MS: u64 = 500;
 ///
 /// # Errors
 /// An executor that holds a partition cannot be reached.
-pub async fn rows(schema: SchemaRef, locations: Vec<PartitionLocation>) -> Result<SendableRecordBatchStream> {
+pub async fn rows(
+    schema: SchemaRef,
+    locations: Vec<PartitionLocation>,
+) -> Result<SendableRecordBatchStream> {
     for location in &locations {
         tracing::debug!(partition = ?location.partition_id, file = ?location.file_id, "result partition");
     }
@@ -31,23 +34,49 @@ pub async fn rows(schema: SchemaRef, locations: Vec<PartitionLocation>) -> Resul
     };
     let first = partition(first).await?;
     let schema = first.schema();
-    let rest = futures::stream::iter(locations).then(partition).try_flatten();
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, first.chain(rest))))
+    let rest = futures::stream::iter(locations)
+        .then(partition)
+        .try_flatten();
+    Ok(Box::pin(RecordBatchStreamAdapter::new(
+        schema,
+        first.chain(rest),
+    )))
 }
 
 async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
     let layout = location.layout();
     let file_id = location.file_id;
-    let missing = |what: &str| DataFusionError::Internal(format!("a result partition came without its {what}"));
+    let missing = |what: &str| {
+        DataFusionError::Internal(format!("a result partition came without its {what}"))
+    };
     let executor = location.executor_meta.ok_or_else(|| missing("executor"))?;
     let partition = location.partition_id.ok_or_else(|| missing("id"))?;
     let (host, port) = (executor.host.as_str(), executor.port as u16);
-    let mut client =
-        BallistaClient::try_new(host, port, MAX_MESSAGE_BYTES, false, None, RETRIES, RETRY_PAUSE_MS, 0, 0)
-            .await
-            .map_err(|e| DataFusionError::Execution(format!("executor {} at {host}:{port} is gone: {e}", executor.id)))?;
+    let mut client = BallistaClient::try_new(
+        host,
+        port,
+        MAX_MESSAGE_BYTES,
+        false,
+        None,
+        RETRIES,
+        RETRY_PAUSE_MS,
+        0,
+        0,
+    )
+    .await
+    .map_err(|e| {
+        DataFusionError::Execution(format!(
+            "executor {} at {host}:{port} is gone: {e}",
+            executor.id
+        ))
+    })?;
     client
         .fetch_partition(&executor.id, &partition.into(), file_id, layout, true)
         .await
-        .map_err(|e| DataFusionError::Execution(format!("cannot read rows from executor {}: {e}", executor.id)))
+        .map_err(|e| {
+            DataFusionError::Execution(format!(
+                "cannot read rows from executor {}: {e}",
+                executor.id
+            ))
+        })
 }

@@ -17,7 +17,10 @@ use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use retail_engine::{EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config, session_state};
+use retail_engine::{
+    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
+    session_state,
+};
 use retail_lakehouse::ObjectStores;
 use retail_proto::MAX_MESSAGE_BYTES;
 use tonic::service::RoutesBuilder;
@@ -51,7 +54,10 @@ pub struct Assembly {
 ///
 /// # Errors
 /// The runtime cannot be built.
-pub async fn start(assembly: &Assembly, stores: &ObjectStores) -> anyhow::Result<(Server, Arc<ClusterOnExecutors>)> {
+pub async fn start(
+    assembly: &Assembly,
+    stores: &ObjectStores,
+) -> anyhow::Result<(Server, Arc<ClusterOnExecutors>)> {
     let runtime = runtime_env(stores, None)?;
     let engine = assembly.engine.clone();
     let keep_first = engine.keep_first;
@@ -78,16 +84,26 @@ pub async fn start(assembly: &Assembly, stores: &ObjectStores) -> anyhow::Result
         override_physical_codec: Some(Arc::new(RetailPhysicalCodec::default())),
         override_config_producer: Some(Arc::new(move || session_config(&engine, 1))),
         override_session_builder: Some(Arc::new(move |config| {
-            Ok(session_state(config, Arc::clone(&session_runtime), keep_first))
+            Ok(session_state(
+                config,
+                Arc::clone(&session_runtime),
+                keep_first,
+            ))
         })),
         ..Default::default()
     };
     config.validate().context("cannot start the scheduler")?;
-    let cluster = BallistaCluster::new_from_config(&config).await.context("cannot start the scheduler")?;
+    let cluster = BallistaCluster::new_from_config(&config)
+        .await
+        .context("cannot start the scheduler")?;
     let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
         .await
         .context("cannot start the scheduler")?;
-    let cluster = Arc::new(ClusterOnExecutors::new(server.clone(), assembly.engine.clone(), runtime));
+    let cluster = Arc::new(ClusterOnExecutors::new(
+        server.clone(),
+        assembly.engine.clone(),
+        runtime,
+    ));
     Ok((server, cluster))
 }
 

@@ -7,7 +7,10 @@ use retail_engine::QueryProgress;
 
 /// The graph's state as people see it: the lowest running stage, and what all finished tasks put out.
 pub fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
-    let mut progress = QueryProgress { stages: graph.stages().len() as u32, ..Default::default() };
+    let mut progress = QueryProgress {
+        stages: graph.stages().len() as u32,
+        ..Default::default()
+    };
     let mut finished = 0;
     let mut running: Option<(usize, usize, usize)> = None;
     for (id, stage) in graph.stages() {
@@ -15,7 +18,12 @@ pub fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
             ExecutionStage::Running(stage) => {
                 add_tasks(&mut progress, &stage.task_infos);
                 if running.is_none_or(|(lowest, ..)| *id < lowest) {
-                    let done = stage.task_infos.iter().filter(|t| is_successful(t)).map(partitions).sum::<usize>();
+                    let done = stage
+                        .task_infos
+                        .iter()
+                        .filter(|t| is_successful(t))
+                        .map(partitions)
+                        .sum::<usize>();
                     running = Some((*id, done, stage.partitions));
                 }
             }

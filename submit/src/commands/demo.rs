@@ -74,7 +74,13 @@ async fn on_cluster(
     let truth = Truth::read(&input.truth()).map_err(failed)?;
     let heading = |text: &str| console.print_all([String::new(), console.out.bold(text)]);
 
-    let tables: Vec<Table> = session.client.tables("").await?.into_iter().map(codec::table).collect();
+    let tables: Vec<Table> = session
+        .client
+        .tables("")
+        .await?
+        .into_iter()
+        .map(codec::table)
+        .collect();
     if !console.json {
         heading("Published tables")?;
         console.print_all(published_lines(&published, &tables, console.out))?;
@@ -87,7 +93,11 @@ async fn on_cluster(
         console.print_json(&json!({"dir": layout.dir, "published": published, "checks": compared.len(), "differing": checks::differing(&compared)}))?;
         return verdict;
     }
-    if let Some(example) = tables.iter().find(|table| table.name == EXAMPLE).or(tables.first()) {
+    if let Some(example) = tables
+        .iter()
+        .find(|table| table.name == EXAMPLE)
+        .or(tables.first())
+    {
         heading("Next")?;
         console.print_all(next::lines(&next::Demo {
             dir: shown_dir,
@@ -102,8 +112,15 @@ async fn on_cluster(
 }
 
 /// One run of the embedded project; what it published.
-async fn run_project(app: &App, session: &Session, input: &Input) -> Result<Vec<PublishedTable>, SubmitError> {
-    let files = project_files().into_iter().map(|file| v1::ProjectFile { path: file.path, content: file.content });
+async fn run_project(
+    app: &App,
+    session: &Session,
+    input: &Input,
+) -> Result<Vec<PublishedTable>, SubmitError> {
+    let files = project_files().into_iter().map(|file| v1::ProjectFile {
+        path: file.path,
+        content: file.content,
+    });
     let request = v1::SubmitRequest {
         files: files.collect(),
         project_dir: "jobs/retail".into(),
@@ -137,26 +154,50 @@ async fn answers(
 fn sentence(name: &str) -> String {
     let words = name.replace('_', " ");
     let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 /// Table, rows, snapshot, seconds.
-fn published_lines(published: &[PublishedTable], tables: &[Table], paint: crate::term::Paint) -> Vec<String> {
+fn published_lines(
+    published: &[PublishedTable],
+    tables: &[Table],
+    paint: crate::term::Paint,
+) -> Vec<String> {
     let rows: Vec<Vec<String>> = published
         .iter()
         .map(|table| {
             let view = table.materialized == "view";
-            let size = tables.iter().find(|known| known.name == table.table).map_or(0, |known| known.bytes);
+            let size = tables
+                .iter()
+                .find(|known| known.name == table.table)
+                .map_or(0, |known| known.bytes);
             vec![
                 table.table.clone(),
-                if view { "view".into() } else { human::count(table.rows) },
+                if view {
+                    "view".into()
+                } else {
+                    human::count(table.rows)
+                },
                 if view { "-".into() } else { human::size(size) },
-                if view { "-".into() } else { table.snapshot_id.to_string() },
+                if view {
+                    "-".into()
+                } else {
+                    table.snapshot_id.to_string()
+                },
                 format!("{:.1}", table.elapsed_ms as f64 / 1000.0),
             ]
         })
         .collect();
-    let columns = [("TABLE", Left), ("ROWS", Right), ("SIZE", Right), ("SNAPSHOT", Right), ("SECONDS", Right)];
+    let columns = [
+        ("TABLE", Left),
+        ("ROWS", Right),
+        ("SIZE", Right),
+        ("SNAPSHOT", Right),
+        ("SECONDS", Right),
+    ];
     table::lines(&columns, &rows, paint)
 }
 
@@ -187,13 +228,21 @@ impl Input {
         };
         if options.out.join("truth.json").exists() {
             let truth = Truth::read(&options.out.join("truth.json")).map_err(failed)?;
-            let same = args.orders.is_none_or(|orders| orders == truth.orders) && args.seed.is_none_or(|seed| seed == truth.seed);
+            let same = args.orders.is_none_or(|orders| orders == truth.orders)
+                && args.seed.is_none_or(|seed| seed == truth.seed);
             if !same || truth.days != DAYS {
                 let shown = args.dir.display();
-                let there = format!("{}, seed {}, {} days", human::plural(truth.orders, "order"), truth.seed, truth.days);
+                let there = format!(
+                    "{}, seed {}, {} days",
+                    human::plural(truth.orders, "order"),
+                    truth.seed,
+                    truth.days
+                );
                 return Err(SubmitError::config_with(
                     format!("{shown} holds other input: {there}"),
-                    format!("choose another --dir, the same --orders and --seed, or delete {shown}"),
+                    format!(
+                        "choose another --dir, the same --orders and --seed, or delete {shown}"
+                    ),
                 ));
             }
             if options.out.join("day=1").join("orders.csv").exists() {
@@ -218,8 +267,12 @@ impl Input {
             }
             (false, _) => {
                 let bar = Bar::new(&app.console);
-                let first = GenerateOptions { only_day: Some(1), ..self.options.clone() };
-                let summary = generate(&first, &mut |progress| bar.show(progress)).map_err(failed)?;
+                let first = GenerateOptions {
+                    only_day: Some(1),
+                    ..self.options.clone()
+                };
+                let summary =
+                    generate(&first, &mut |progress| bar.show(progress)).map_err(failed)?;
                 drop(bar);
                 summary.days.iter().for_each(|day| say_landed(app, day));
                 Ok(Reused::Nothing)
@@ -230,7 +283,8 @@ impl Input {
     /// Lands the delivery of `day`.
     fn land(&self, app: &App, day: u32) -> Result<(), SubmitError> {
         let bar = Bar::new(&app.console);
-        let summary = generate_day(&self.options, day, &mut |progress| bar.show(progress)).map_err(failed)?;
+        let summary =
+            generate_day(&self.options, day, &mut |progress| bar.show(progress)).map_err(failed)?;
         drop(bar);
         say_landed(app, &summary);
         Ok(())
@@ -247,7 +301,10 @@ impl Input {
     /// The project's variables.
     fn vars(&self) -> Map<String, Value> {
         Map::from_iter([
-            ("input".to_string(), json!(self.options.out.display().to_string())),
+            (
+                "input".to_string(),
+                json!(self.options.out.display().to_string()),
+            ),
             ("format".to_string(), json!(self.options.format.extension())),
         ])
     }
@@ -262,7 +319,12 @@ mod tests {
     use super::*;
 
     fn args(dir: &Path, orders: Option<u64>) -> DemoArgs {
-        DemoArgs { dir: dir.to_path_buf(), orders, seed: None, executors: 2 }
+        DemoArgs {
+            dir: dir.to_path_buf(),
+            orders,
+            seed: None,
+            executors: 2,
+        }
     }
 
     #[test]
@@ -274,8 +336,15 @@ mod tests {
         let again = Input::open(&layout, &args(dir.path(), None)).unwrap();
         assert_eq!((again.options.orders, again.options.seed), (50, SEED));
         assert!(landed(&again.options.out, 1) && landed(&again.options.out, DAYS));
-        let error = Input::open(&layout, &args(dir.path(), Some(51))).err().unwrap();
-        assert!(error.to_string().contains("holds other input: 50 orders, seed 42, 2 days"), "{error}");
+        let error = Input::open(&layout, &args(dir.path(), Some(51)))
+            .err()
+            .unwrap();
+        assert!(
+            error
+                .to_string()
+                .contains("holds other input: 50 orders, seed 42, 2 days"),
+            "{error}"
+        );
         assert_eq!(error.exit_code(), crate::exit::ExitCode::Config);
     }
 
@@ -290,15 +359,21 @@ mod tests {
             elapsed_ms: 1_240,
         };
         let lines = published_lines(
-            &[published("marts.dim_date", "table", 3_000, 812), published("marts.obt", "view", 0, 0)],
+            &[
+                published("marts.dim_date", "table", 3_000, 812),
+                published("marts.obt", "view", 0, 0),
+            ],
             &[],
             crate::term::Paint::OFF,
         );
-        assert_eq!(lines, [
-            "TABLE            ROWS  SIZE  SNAPSHOT  SECONDS",
-            "marts.dim_date  3,000   0 B       812      1.2",
-            "marts.obt        view     -         -      1.2",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "TABLE            ROWS  SIZE  SNAPSHOT  SECONDS",
+                "marts.dim_date  3,000   0 B       812      1.2",
+                "marts.obt        view     -         -      1.2",
+            ]
+        );
         assert_eq!(sentence("monthly_sales_growth"), "Monthly sales growth");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use retail_jobs::failure::Failure;
 use retail_jobs::retail::generate::DaySummary;
 use retail_jobs::retail::{Format, GenerateOptions, Progress, generate as make};
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::{FileFormat, GenerateArgs};
 use crate::error::SubmitError;
 use crate::human;
+use crate::progress::terminal;
 use crate::session::App;
 use crate::term::Console;
 
@@ -35,7 +36,9 @@ pub fn generate(app: &App, args: &GenerateArgs) -> Result<(), SubmitError> {
     let truth = args.out.join("truth.json");
     if app.console.json {
         let days: Vec<_> = summary.days.iter().map(|day| json!({"day": day.day, "folder": day.folder, "rows": day.rows(), "bytes": day.bytes()})).collect();
-        return app.console.print_json(&json!({"orders": args.orders, "seed": args.seed, "days": days, "truth": truth}));
+        return app.console.print_json(
+            &json!({"orders": args.orders, "seed": args.seed, "days": days, "truth": truth}),
+        );
     }
     app.console.print_all(summary.days.iter().map(day_line))?;
     app.console.print(&format!(
@@ -61,7 +64,10 @@ pub fn day_line(day: &DaySummary) -> String {
 
 /// Files that cannot be written are a setting gone wrong; nothing was sent anywhere.
 pub fn failed(failure: Failure) -> SubmitError {
-    SubmitError::Project { failure: Box::new(failure), project_dir: None }
+    SubmitError::Project {
+        failure: Box::new(failure),
+        project_dir: None,
+    }
 }
 
 /// Whether the delivery of `day` has landed in `input`.
@@ -75,7 +81,7 @@ pub struct Bar(Option<ProgressBar>);
 impl Bar {
     pub fn new(console: &Console) -> Self {
         Self(console.animates().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+            let bar = terminal::bar(Some(1));
             let style = ProgressStyle::with_template("{spinner} {msg}  {bar:24}  {percent} %");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -87,7 +93,9 @@ impl Bar {
         if let Some(bar) = &self.0 {
             bar.set_length(progress.total.max(1));
             bar.set_position(progress.done);
-            bar.set_message(progress.day.map_or("counting the truth".into(), |day| format!("writing day {day}")));
+            bar.set_message(progress.day.map_or("counting the truth".into(), |day| {
+                format!("writing day {day}")
+            }));
         }
     }
 }

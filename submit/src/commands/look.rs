@@ -15,9 +15,15 @@ use crate::render::lists;
 use crate::session::{App, Session};
 
 /// One object per line, or the lines of a table.
-fn show<T: Serialize>(app: &App, items: &[T], lines: impl FnOnce(&[T]) -> Vec<String>) -> Result<(), SubmitError> {
+fn show<T: Serialize>(
+    app: &App,
+    items: &[T],
+    lines: impl FnOnce(&[T]) -> Vec<String>,
+) -> Result<(), SubmitError> {
     match app.console.json {
-        true => items.iter().try_for_each(|item| app.console.print_json(item)),
+        true => items
+            .iter()
+            .try_for_each(|item| app.console.print_json(item)),
         false => app.console.print_all(lines(items)),
     }
 }
@@ -28,7 +34,9 @@ pub async fn jobs(app: &App, local: &LocalArgs, limit: u32) -> Result<(), Submit
     let jobs = session.client.list_jobs(limit).await;
     session.close().await;
     let jobs: Vec<facts::Job> = jobs?.into_iter().map(codec::job).collect();
-    show(app, &jobs, |jobs| lists::jobs(jobs, now_us(), app.console.out))
+    show(app, &jobs, |jobs| {
+        lists::jobs(jobs, now_us(), app.console.out)
+    })
 }
 
 /// `retail-submit job JOB`.
@@ -43,9 +51,12 @@ pub async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitErr
     let paint = app.console.out;
     app.console.print_all(lists::job(&job, now_us(), paint))?;
     match &job.failure {
-        Some(failure) => {
-            app.console.print_all(failure::lines(failure, &Places::of_project(None), paint, app.console.verbose > 0))
-        }
+        Some(failure) => app.console.print_all(failure::lines(
+            failure,
+            &Places::of_project(None),
+            paint,
+            app.console.verbose > 0,
+        )),
         None => Ok(()),
     }
 }
@@ -55,16 +66,24 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
     let state = codec::cancelled(&session.client.cancel(id).await?);
     if app.console.json {
-        return app.console.print_json(&json!({"job_id": id, "state": state}));
+        return app
+            .console
+            .print_json(&json!({"job_id": id, "state": state}));
     }
     use retail_jobs::events::JobState;
     app.console.print(&match state {
         JobState::Cancelled => format!("job {id} cancelled; nothing of it was published"),
-        JobState::Queued | JobState::Running => format!("job {id} is being cancelled; see it end: {}", session.advise(&format!("watch {id}"))),
-        ended => format!("job {id} had already {}; nothing was cancelled", match ended {
-            JobState::Interrupted => "been interrupted",
-            other => facts::job_state(other),
-        }),
+        JobState::Queued | JobState::Running => format!(
+            "job {id} is being cancelled; see it end: {}",
+            session.advise(&format!("watch {id}"))
+        ),
+        ended => format!(
+            "job {id} had already {}; nothing was cancelled",
+            match ended {
+                JobState::Interrupted => "been interrupted",
+                other => facts::job_state(other),
+            }
+        ),
     })
 }
 
@@ -74,7 +93,9 @@ pub async fn executors(app: &App) -> Result<(), SubmitError> {
     let status = codec::cluster_status(session.client.status().await?);
     match app.console.json {
         true => app.console.print_json(&status),
-        false => app.console.print_all(lists::executors(&status, now_us(), app.console.out)),
+        false => app
+            .console
+            .print_all(lists::executors(&status, now_us(), app.console.out)),
     }
 }
 
@@ -84,7 +105,9 @@ pub async fn tables(app: &App, local: &LocalArgs, namespace: &str) -> Result<(),
     let tables = session.client.tables(namespace).await;
     session.close().await;
     let tables: Vec<facts::Table> = tables?.into_iter().map(codec::table).collect();
-    show(app, &tables, |tables| lists::tables(tables, now_us(), app.console.out))
+    show(app, &tables, |tables| {
+        lists::tables(tables, now_us(), app.console.out)
+    })
 }
 
 /// `retail-submit snapshots TABLE`.
@@ -93,11 +116,18 @@ pub async fn snapshots(app: &App, local: &LocalArgs, table: &str) -> Result<(), 
     let snapshots = session.client.snapshots(table).await;
     session.close().await;
     let snapshots: Vec<facts::Snapshot> = snapshots?.into_iter().map(codec::snapshot).collect();
-    show(app, &snapshots, |snapshots| lists::snapshots(snapshots, now_us(), app.console.out))
+    show(app, &snapshots, |snapshots| {
+        lists::snapshots(snapshots, now_us(), app.console.out)
+    })
 }
 
 /// `retail-submit explain MODEL…`.
-pub async fn explain(app: &App, local: &LocalArgs, project: &ProjectArgs, models: &[String]) -> Result<(), SubmitError> {
+pub async fn explain(
+    app: &App,
+    local: &LocalArgs,
+    project: &ProjectArgs,
+    models: &[String],
+) -> Result<(), SubmitError> {
     let packed = Packed::read(project)?;
     let session = Session::open(app, local, false).await?;
     let request = v1::ExplainRequest {
@@ -111,6 +141,10 @@ pub async fn explain(app: &App, local: &LocalArgs, project: &ProjectArgs, models
     let models: Vec<facts::Explanation> = explained?.into_iter().map(codec::explanation).collect();
     show(app, &models, |models| {
         let one = |model| lists::explanation(model, app.console.verbose > 0, app.console.out);
-        models.iter().map(one).collect::<Vec<_>>().join(&String::new())
+        models
+            .iter()
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(&String::new())
     })
 }

@@ -31,7 +31,11 @@ pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitE
         Some(Command::Executors) => look::executors(app).await,
         Some(Command::Tables { namespace, local }) => look::tables(app, &local, &namespace).await,
         Some(Command::Snapshots { table, local }) => look::snapshots(app, &local, &table).await,
-        Some(Command::Explain { model, project, local }) => look::explain(app, &local, &project, &model).await,
+        Some(Command::Explain {
+            model,
+            project,
+            local,
+        }) => look::explain(app, &local, &project, &model).await,
         Some(Command::Sql(args)) => sql::sql(app, &args).await,
         Some(Command::Verify(args)) => verify::verify(app, &args).await,
         Some(Command::Completions { shell }) => completions(shell),
@@ -42,15 +46,27 @@ pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitE
 /// What to try first.
 fn welcome(app: &App) -> Result<(), SubmitError> {
     let paint = app.console.out;
-    let line = |command: &str, says: &str| format!("  {}  {}", paint.bold(&format!("{command:<44}")), paint.dim(says));
+    let line = |command: &str, says: &str| {
+        format!(
+            "  {}  {}",
+            paint.bold(&format!("{command:<44}")),
+            paint.dim(says)
+        )
+    };
     app.console.print_all([
         "retail-submit runs retail jobs and looks at the tables they publish.".to_string(),
         String::new(),
         "Try first, with nothing installed and nothing running:".into(),
-        line("retail-submit demo", "data, a run, and every number checked"),
+        line(
+            "retail-submit demo",
+            "data, a run, and every number checked",
+        ),
         String::new(),
         "With a project of SQL models:".into(),
-        line("retail-submit run --local --project DIR", "run it inside this process"),
+        line(
+            "retail-submit run --local --project DIR",
+            "run it inside this process",
+        ),
         line("retail-submit run --project DIR", "run it on a cluster"),
         line("retail-submit sql \"select 1\"", "query what was published"),
         String::new(),
@@ -68,19 +84,31 @@ fn completions(shell: clap_complete::Shell) -> Result<(), SubmitError> {
 async fn version(app: &App) -> Result<(), SubmitError> {
     let own = env!("CARGO_PKG_VERSION");
     let scheduler = match Session::remote(app).await {
-        Ok(session) => session.client.status().await.map(|status| (status.version, status.started_at_us)),
+        Ok(session) => session
+            .client
+            .status()
+            .await
+            .map(|status| (status.version, status.started_at_us)),
         Err(error) => Err(error),
     };
     if app.console.json {
         let version = scheduler.as_ref().ok().map(|(version, _)| version);
-        return app.console.print_json(&json!({"retail-submit": own, "scheduler": version}));
+        return app
+            .console
+            .print_json(&json!({"retail-submit": own, "scheduler": version}));
     }
     app.console.print(&format!("retail-submit {own}"))?;
     match scheduler {
         Ok((version, started)) => {
             let up = u64::try_from((crate::clock::now_us() - started) / 1000).unwrap_or(0);
-            app.console.print(&format!("scheduler     {version} at {}, up {}", app.global.scheduler, human::duration(up)))
+            app.console.print(&format!(
+                "scheduler     {version} at {}, up {}",
+                app.global.scheduler,
+                human::duration(up)
+            ))
         }
-        Err(_) => app.console.print(&format!("scheduler     none at {}", app.global.scheduler)),
+        Err(_) => app
+            .console
+            .print(&format!("scheduler     none at {}", app.global.scheduler)),
     }
 }

@@ -7,6 +7,7 @@ use crate::cli::RunArgs;
 use crate::error::SubmitError;
 use crate::progress::follow::{Watched, follow, settle};
 use crate::progress::screen::Screen;
+use crate::progress::terminal::MARGIN;
 use crate::progress::view::{Outcome, View};
 use crate::project::{Packed, submitted_by};
 use crate::render::failure::{self, Places};
@@ -21,7 +22,12 @@ pub async fn run(app: &App, args: &RunArgs) -> Result<(), SubmitError> {
     result
 }
 
-async fn run_on(app: &App, session: &Session, packed: &Packed, args: &RunArgs) -> Result<(), SubmitError> {
+async fn run_on(
+    app: &App,
+    session: &Session,
+    packed: &Packed,
+    args: &RunArgs,
+) -> Result<(), SubmitError> {
     let request = v1::SubmitRequest {
         files: packed.wire_files(),
         project_dir: packed.dir.clone(),
@@ -33,7 +39,10 @@ async fn run_on(app: &App, session: &Session, packed: &Packed, args: &RunArgs) -
     };
     if args.detach {
         let job_id = session.client.submit(request).await?;
-        app.console.note(&format!("watch it: {}", session.advise(&format!("watch {job_id}"))));
+        app.console.note(&format!(
+            "watch it: {}",
+            session.advise(&format!("watch {job_id}"))
+        ));
         return match app.console.json {
             true => app.console.print_json(&json!({"job_id": job_id})),
             false => app.console.print(&job_id),
@@ -43,7 +52,11 @@ async fn run_on(app: &App, session: &Session, packed: &Packed, args: &RunArgs) -
 }
 
 /// Hands in a job and follows it; fails unless it succeeds.
-pub async fn submit_and_follow(app: &App, session: &Session, request: v1::SubmitRequest) -> Result<Outcome, SubmitError> {
+pub async fn submit_and_follow(
+    app: &App,
+    session: &Session,
+    request: v1::SubmitRequest,
+) -> Result<Outcome, SubmitError> {
     let project_dir = Some(request.project_dir.clone());
     let job_id = session.client.submit(request).await?;
     follow_to_end(app, session, &job_id, project_dir).await
@@ -62,8 +75,7 @@ async fn follow_to_end(
     project_dir: Option<String>,
 ) -> Result<Outcome, SubmitError> {
     let console = &app.console;
-    // A line as wide as the terminal is taken for two when it is wiped.
-    let width = console.width.saturating_sub(1);
+    let width = console.width.saturating_sub(if console.animates() { MARGIN } else { 0 });
     let mut view = View::new(job_id, console.err, width, &session.advise("sql"));
     let screen = Screen::new(console);
     let mut interrupt = app.interrupt.clone();
@@ -72,20 +84,36 @@ async fn follow_to_end(
             let places = Places::of_project(project_dir.clone());
             settle(job_id, outcome, project_dir, |earlier| {
                 if !console.json {
-                    failure::lines(earlier, &places, console.err, console.verbose > 0).iter().for_each(|line| console.warn(line));
+                    failure::lines(earlier, &places, console.err, console.verbose > 0)
+                        .iter()
+                        .for_each(|line| console.warn(line));
                 }
             })
         }
         Watched::Left if session.is_local() => {
             // Its cluster ends with this process: stop it in order rather than tear it.
             let stopped = session.client.cancel(job_id).await.is_ok();
-            let what = if stopped { "was cancelled" } else { "ends with this process" };
-            Err(SubmitError::Interrupted { notes: vec![format!("job {job_id} {what}; nothing was published (exit 130)")] })
+            let what = if stopped {
+                "was cancelled"
+            } else {
+                "ends with this process"
+            };
+            Err(SubmitError::Interrupted {
+                notes: vec![format!(
+                    "job {job_id} {what}; nothing was published (exit 130)"
+                )],
+            })
         }
         Watched::Left => Err(SubmitError::Interrupted {
             notes: vec![
-                format!("job {job_id} goes on; watch it again: {}", session.advise(&format!("watch {job_id}"))),
-                format!("stop it: {} (exit 130)", session.advise(&format!("cancel {job_id}"))),
+                format!(
+                    "job {job_id} goes on; watch it again: {}",
+                    session.advise(&format!("watch {job_id}"))
+                ),
+                format!(
+                    "stop it: {} (exit 130)",
+                    session.advise(&format!("cancel {job_id}"))
+                ),
             ],
         }),
     }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use retail_proto::v1;
 use retail_proto::v1::sql_response::Response;
 
@@ -12,6 +12,7 @@ use crate::codec;
 use crate::error::SubmitError;
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::progress::terminal;
 use crate::rows::{self, Decoder, Page};
 use crate::session::{App, Session};
 use crate::term::Console;
@@ -41,10 +42,14 @@ fn name_file(mut error: SubmitError, args: &SqlArgs) -> SubmitError {
 /// The statement itself, from the command line, a file or stdin.
 fn statement(args: &SqlArgs) -> Result<String, SubmitError> {
     let text = match (&args.file, args.sql.as_deref()) {
-        (Some(file), _) => std::fs::read_to_string(file).map_err(|error| SubmitError::file("read", file, error))?,
+        (Some(file), _) => {
+            std::fs::read_to_string(file).map_err(|error| SubmitError::file("read", file, error))?
+        }
         (None, Some("-")) => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|error| SubmitError::file("read", "stdin", error))?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| SubmitError::file("read", "stdin", error))?;
             text
         }
         (None, text) => text.unwrap_or_default().to_string(),
@@ -52,23 +57,52 @@ fn statement(args: &SqlArgs) -> Result<String, SubmitError> {
     // What stands before it stays: errors count lines from there.
     let statement = text.trim_end().trim_end_matches(';').trim_end();
     if statement.trim().is_empty() {
-        return Err(SubmitError::config_with("the statement is empty", "try: retail-submit sql \"select 1\""));
+        return Err(SubmitError::config_with(
+            "the statement is empty",
+            "try: retail-submit sql \"select 1\"",
+        ));
     }
     Ok(statement.to_string())
 }
 
-async fn query(app: &App, session: &Session, statement: &str, args: &SqlArgs) -> Result<(), SubmitError> {
-    let format = args.format.unwrap_or(if app.console.json { RowFormat::Json } else { RowFormat::Table });
+async fn query(
+    app: &App,
+    session: &Session,
+    statement: &str,
+    args: &SqlArgs,
+) -> Result<(), SubmitError> {
+    let format = args.format.unwrap_or(if app.console.json {
+        RowFormat::Json
+    } else {
+        RowFormat::Table
+    });
     // A table is one page: one row more tells whether there are more, and the server need not compute the rest.
     let page = args.max_rows.unwrap_or(PAGE_ROWS);
     let max_rows = match (format, args.max_rows) {
         (RowFormat::Table, None) => PAGE_ROWS + 1,
         (_, limit) => limit.unwrap_or(0),
     };
-    let request = v1::SqlRequest { sql: statement.into(), max_rows, executor_timeout_ms: args.timeout };
-    let mut sink = Sink { format, page: if page == 0 { usize::MAX } else { page as usize }, first: true, table: None, more: false };
+    let request = v1::SqlRequest {
+        sql: statement.into(),
+        max_rows,
+        executor_timeout_ms: args.timeout,
+    };
+    let mut sink = Sink {
+        format,
+        page: if page == 0 { usize::MAX } else { page as usize },
+        first: true,
+        table: None,
+        more: false,
+    };
     let console = &app.console;
-    fetch(console, session, request, &mut app.interrupt.clone(), |item| sink.take(item)).await?;
+    fetch(
+        console,
+        session,
+        request,
+        &mut app.interrupt.clone(),
+        |item| sink.take(item),
+    )
+    .await?;
     sink.end(console)
 }
 
@@ -89,7 +123,9 @@ pub async fn fetch(
     mut each: impl FnMut(Item<'_>) -> Result<(), SubmitError>,
 ) -> Result<(), SubmitError> {
     let spinner = Spinner::new(console);
-    let interrupted = || SubmitError::Interrupted { notes: vec!["query cancelled (exit 130)".into()] };
+    let interrupted = || SubmitError::Interrupted {
+        notes: vec!["query cancelled (exit 130)".into()],
+    };
     let mut stream = tokio::select! {
         stream = session.client.sql(request) => stream?,
         () = interrupt.pressed() => return Err(interrupted()),
@@ -110,10 +146,19 @@ pub async fn fetch(
             }
             Some(Some(Response::Progress(progress))) => {
                 let p = codec::stage_progress(progress);
-                let rows = if p.rows > 0 { format!(" · {}", human::plural(p.rows, "row")) } else { String::new() };
-                spinner.say(format!("stage {} of {} · {} of {} tasks{rows}", p.stage, p.stages, p.tasks_done, p.tasks));
+                let rows = if p.rows > 0 {
+                    format!(" · {}", human::plural(p.rows, "row"))
+                } else {
+                    String::new()
+                };
+                spinner.say(format!(
+                    "stage {} of {} · {} of {} tasks{rows}",
+                    p.stage, p.stages, p.tasks_done, p.tasks
+                ));
             }
-            Some(Some(Response::Waiting(waiting))) => spinner.say(format!("waiting: {} · Ctrl-C cancels", waiting.reason)),
+            Some(Some(Response::Waiting(waiting))) => {
+                spinner.say(format!("waiting (Ctrl-C cancels): {}", waiting.reason))
+            }
             Some(None) => {}
         }
     }
@@ -134,12 +179,16 @@ impl Sink {
     fn take(&mut self, item: Item<'_>) -> Result<(), SubmitError> {
         let mut stdout = std::io::stdout().lock();
         match (self.format, item) {
-            (RowFormat::Arrow, Item::Bytes(bytes)) => {
-                stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(SubmitError::stdout)
-            }
+            (RowFormat::Arrow, Item::Bytes(bytes)) => stdout
+                .write_all(bytes)
+                .and_then(|()| stdout.flush())
+                .map_err(SubmitError::stdout),
             (_, Item::Bytes(_)) | (RowFormat::Arrow, _) => Ok(()),
             (RowFormat::Csv, Item::Batches(decoder, batches)) => {
-                if self.first && batches.is_empty() && let Some(schema) = decoder.schema() {
+                if self.first
+                    && batches.is_empty()
+                    && let Some(schema) = decoder.schema()
+                {
                     self.first = false;
                     let none = datafusion::arrow::array::RecordBatch::new_empty(schema);
                     rows::write_csv(&mut stdout, &none, true)?;
@@ -149,9 +198,9 @@ impl Sink {
                 }
                 Ok(())
             }
-            (RowFormat::Json, Item::Batches(_, batches)) => {
-                batches.iter().try_for_each(|batch| rows::write_json(&mut stdout, batch))
-            }
+            (RowFormat::Json, Item::Batches(_, batches)) => batches
+                .iter()
+                .try_for_each(|batch| rows::write_json(&mut stdout, batch)),
             (RowFormat::Table, Item::Batches(decoder, batches)) => {
                 if self.table.is_none() {
                     self.table = decoder.schema().map(|schema| Page::new(&schema));
@@ -168,53 +217,83 @@ impl Sink {
 
     /// Prints the page, if there is one.
     fn end(self, console: &Console) -> Result<(), SubmitError> {
-        let Some(page) = self.table else { return Ok(()) };
-        let (lines, shown) = page.lines(console.out_is_terminal.then_some(console.width), console.out);
+        let Some(page) = self.table else {
+            return Ok(());
+        };
+        let (lines, shown) = page.lines(
+            console.out_is_terminal.then_some(console.width),
+            console.out,
+        );
         console.print_all(lines)?;
-        console.print(&console.out.dim(&rows::page_end(page.rows.len(), self.more, shown, page.columns.len())))
+        console.print(&console.out.dim(&rows::page_end(
+            page.rows.len(),
+            self.more,
+            shown,
+            page.columns.len(),
+        )))
     }
 }
 
 /// The first rows of a statement, for commands that show results beside other things.
-pub async fn first_rows(app: &App, session: &Session, statement: &str, rows: usize) -> Result<Page, SubmitError> {
-    let request = v1::SqlRequest { sql: statement.into(), max_rows: rows as u64, executor_timeout_ms: 60_000 };
+pub async fn first_rows(
+    app: &App,
+    session: &Session,
+    statement: &str,
+    rows: usize,
+) -> Result<Page, SubmitError> {
+    let request = v1::SqlRequest {
+        sql: statement.into(),
+        max_rows: rows as u64,
+        executor_timeout_ms: 60_000,
+    };
     let mut page: Option<Page> = None;
-    fetch(&app.console, session, request, &mut app.interrupt.clone(), |item| {
-        if let Item::Batches(decoder, batches) = item {
-            if page.is_none() {
-                page = decoder.schema().map(|schema| Page::new(&schema));
+    fetch(
+        &app.console,
+        session,
+        request,
+        &mut app.interrupt.clone(),
+        |item| {
+            if let Item::Batches(decoder, batches) = item {
+                if page.is_none() {
+                    page = decoder.schema().map(|schema| Page::new(&schema));
+                }
+                if let Some(page) = &mut page {
+                    batches
+                        .iter()
+                        .try_for_each(|batch| page.add(batch, rows).map(|_| ()))?;
+                }
             }
-            if let Some(page) = &mut page {
-                batches.iter().try_for_each(|batch| page.add(batch, rows).map(|_| ()))?;
-            }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
     .await?;
     Ok(page.unwrap_or_default())
 }
 
 /// How far the query is, on terminals only.
-struct Spinner(Option<ProgressBar>);
+struct Spinner(Option<(ProgressBar, usize)>);
 
 impl Spinner {
     fn new(console: &Console) -> Self {
         Self(console.animates().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
+            let bar = terminal::bar(None);
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            (bar, console.width.saturating_sub(2 + terminal::MARGIN))
         }))
     }
 
     fn say(&self, text: String) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, width)) = &self.0 {
             bar.enable_steady_tick(Duration::from_millis(100));
-            bar.set_message(text);
+            bar.set_message(human::fit(&text, *width));
         }
     }
 
     fn clear(&self) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();
         }
     }
@@ -235,7 +314,9 @@ mod tests {
 
     fn read(words: &[&str]) -> Result<String, SubmitError> {
         let cli = Cli::try_parse_from([&["retail-submit", "sql"], words].concat()).unwrap();
-        let Some(Command::Sql(args)) = cli.command else { panic!() };
+        let Some(Command::Sql(args)) = cli.command else {
+            panic!()
+        };
         statement(&args)
     }
 
@@ -244,8 +325,19 @@ mod tests {
         assert_eq!(read(&["select 1 ;\n"]).unwrap(), "select 1");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "select 2;").unwrap();
-        assert_eq!(read(&["-f", file.path().to_str().unwrap()]).unwrap(), "select 2");
-        assert_eq!(read(&[" ;"]).unwrap_err().exit_code(), crate::exit::ExitCode::Config);
-        assert!(read(&["-f", "/nonexistent.sql"]).unwrap_err().to_string().starts_with("cannot read /nonexistent.sql"));
+        assert_eq!(
+            read(&["-f", file.path().to_str().unwrap()]).unwrap(),
+            "select 2"
+        );
+        assert_eq!(
+            read(&[" ;"]).unwrap_err().exit_code(),
+            crate::exit::ExitCode::Config
+        );
+        assert!(
+            read(&["-f", "/nonexistent.sql"])
+                .unwrap_err()
+                .to_string()
+                .starts_with("cannot read /nonexistent.sql")
+        );
     }
 }

@@ -29,14 +29,22 @@ pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Ch
     let answers: Vec<Result<Vec<Check>, SubmitError>> = futures::stream::iter(checks(truth))
         .map(|query| async move {
             let page = first_rows(app, session, &query.sql, MOST_ROWS).await?;
-            let rows: Vec<Vec<Option<String>>> =
-                page.rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
+            let rows: Vec<Vec<Option<String>>> = page
+                .rows
+                .into_iter()
+                .map(|row| row.into_iter().map(Some).collect())
+                .collect();
             Ok(compare(&query, &rows))
         })
         .buffered(AT_ONCE)
         .collect()
         .await;
-    Ok(answers.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    Ok(answers
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// Prints each number beside the truth; fails if any differs.
@@ -50,6 +58,9 @@ pub fn show(app: &App, checks: &[Check]) -> Result<(), SubmitError> {
     }
     match differing(checks) {
         0 => Ok(()),
-        differing => Err(SubmitError::Differs { differing, total: checks.len() }),
+        differing => Err(SubmitError::Differs {
+            differing,
+            total: checks.len(),
+        }),
     }
 }

@@ -40,7 +40,10 @@ impl Backoff {
 
     /// Nothing waited yet.
     pub fn new() -> Self {
-        Self { next: Self::FIRST, spent: Duration::ZERO }
+        Self {
+            next: Self::FIRST,
+            spent: Duration::ZERO,
+        }
     }
 
     /// The next wait; `None` when it is time to give up.
@@ -113,12 +116,20 @@ async fn watch(
             return Err(SubmitError::Lost {
                 url: client.url().into(),
                 reason,
-                notes: vec![format!("job {job_id} may still run; look again with: retail-submit watch {job_id} (exit 69)")],
+                notes: vec![format!(
+                    "job {job_id} may still run; look again with: retail-submit watch {job_id} (exit 69)"
+                )],
             });
         };
         if !lost {
             lost = true;
-            say(screen, format!("lost the scheduler at {} ({reason}); trying again", client.url()))?;
+            say(
+                screen,
+                format!(
+                    "lost the scheduler at {} ({reason}); trying again",
+                    client.url()
+                ),
+            )?;
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -172,7 +183,10 @@ async fn read(
 }
 
 fn say(screen: &Screen<'_>, text: String) -> Result<(), SubmitError> {
-    screen.print(&[Line { level: Level::Fact, text }])
+    screen.print(&[Line {
+        level: Level::Fact,
+        text,
+    }])
 }
 
 /// The error of a job that ended badly; failures before the last are handed to `tell` first.
@@ -187,14 +201,25 @@ pub fn settle(
     }
     let (last, earlier) = match outcome.failures.split_last() {
         Some((last, earlier)) => (last.clone(), earlier),
-        None => (Failure::new(FailureKind::Internal, format!("job {job_id} did not succeed")), &[][..]),
+        None => (
+            Failure::new(
+                FailureKind::Internal,
+                format!("job {job_id} did not succeed"),
+            ),
+            &[][..],
+        ),
     };
     earlier.iter().for_each(tell);
     let state = match outcome.state {
         JobState::Queued | JobState::Running => "failed",
         state => facts::job_state(state),
     };
-    Err(SubmitError::Job { job_id: job_id.into(), state, failure: Box::new(last), project_dir })
+    Err(SubmitError::Job {
+        job_id: job_id.into(),
+        state,
+        failure: Box::new(last),
+        project_dir,
+    })
 }
 
 #[cfg(test)]
@@ -208,6 +233,9 @@ mod tests {
         assert_eq!(waits[..3], [200, 400, 800].map(Duration::from_millis));
         assert!(waits.iter().all(|wait| *wait <= Backoff::LONGEST));
         let total: Duration = waits.iter().sum();
-        assert!(total >= Backoff::IN_TOTAL && total < Backoff::IN_TOTAL + Backoff::LONGEST, "{total:?}");
+        assert!(
+            total >= Backoff::IN_TOTAL && total < Backoff::IN_TOTAL + Backoff::LONGEST,
+            "{total:?}"
+        );
     }
 }

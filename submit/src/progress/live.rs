@@ -23,8 +23,13 @@ impl View {
         let mut out = vec![];
         if let Some((reason, since_us)) = &self.waiting {
             let waited = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
-            let text = format!("waiting: {reason} · {waited} · Ctrl-C stops watching, the job stays");
-            out.extend(human::wrap(&text, self.width, "  ").into_iter().map(|line| self.paint.yellow(&line)));
+            let text =
+                format!("waiting: {reason} · {waited} · Ctrl-C stops watching, the job stays");
+            out.extend(
+                human::wrap(&text, self.width, "  ")
+                    .into_iter()
+                    .map(|line| self.paint.yellow(&line)),
+            );
         }
         let (running, waiting): (Vec<&Row>, Vec<&Row>) = self
             .rows
@@ -34,10 +39,17 @@ impl View {
         out.extend(running.iter().map(|row| self.running(row, spinner, now_us)));
         // Waiting models that wait for running ones come next; the rest is a number.
         let room = height.saturating_sub(out.len() + 1);
-        let shown = if waiting.len() <= room { waiting.len() } else { room.saturating_sub(1) };
+        let shown = if waiting.len() <= room {
+            waiting.len()
+        } else {
+            room.saturating_sub(1)
+        };
         out.extend(waiting.iter().take(shown).map(|row| self.waits(row)));
         if waiting.len() > shown {
-            out.push(self.paint.dim(&format!("  · {} more wait", waiting.len() - shown)));
+            out.push(
+                self.paint
+                    .dim(&format!("  · {} more wait", waiting.len() - shown)),
+            );
         }
         out.truncate(height);
         out
@@ -48,7 +60,11 @@ impl View {
             .planned
             .depends_on
             .iter()
-            .filter(|name| self.rows.iter().any(|other| is_named(other, name) && other.phase != Phase::Done))
+            .filter(|name| {
+                self.rows
+                    .iter()
+                    .any(|other| is_named(other, name) && other.phase != Phase::Done)
+            })
             .map(|name| name.rsplit('.').next().unwrap_or(name))
             .collect();
         let reason = match unfinished.as_slice() {
@@ -56,19 +72,34 @@ impl View {
             [one] => format!("waits for {one}"),
             [first, rest @ ..] => format!("waits for {first} and {} more", rest.len()),
         };
-        self.paint.dim(&human::fit(&format!("  · {}  {reason}", self.name(&row.planned.model)), self.width))
+        self.paint.dim(&human::fit(
+            &format!("  · {}  {reason}", self.name(&row.planned.model)),
+            self.width,
+        ))
     }
 
     /// `  ⠸ marts.fact_order_items  stage 2 of 3   ━━━━━━╸━━━━   61 %   1.9 M rows/s`
     fn running(&self, row: &Row, spinner: char, now_us: i64) -> String {
-        let Phase::Running { since_us, progress, rows_per_second, .. } = &row.phase else { return String::new() };
+        let Phase::Running {
+            since_us,
+            progress,
+            rows_per_second,
+            ..
+        } = &row.phase
+        else {
+            return String::new();
+        };
         let elapsed = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
         let head = format!("{}  ", self.name(&row.planned.model));
         let (stage, tail) = if progress.stages == 0 {
             ("running".to_string(), elapsed)
         } else {
             let stage = format!("stage {} of {}", progress.stage, progress.stages);
-            let speed = if *rows_per_second >= 1.0 { human::rate(*rows_per_second) } else { elapsed };
+            let speed = if *rows_per_second >= 1.0 {
+                human::rate(*rows_per_second)
+            } else {
+                elapsed
+            };
             (stage, speed)
         };
         let used = 4 + head.chars().count() + 12 + 3 + 8 + 3 + 12;
@@ -100,7 +131,11 @@ fn done(progress: &StageProgress) -> f64 {
         return 0.0;
     }
     let stage = f64::from(progress.stage.saturating_sub(1));
-    let tasks = if progress.tasks == 0 { 0.0 } else { f64::from(progress.tasks_done) / f64::from(progress.tasks) };
+    let tasks = if progress.tasks == 0 {
+        0.0
+    } else {
+        f64::from(progress.tasks_done) / f64::from(progress.tasks)
+    };
     ((stage + tasks) / f64::from(progress.stages)).clamp(0.0, 1.0)
 }
 
@@ -109,5 +144,9 @@ fn bar(part: f64, cells: usize, paint: Paint) -> String {
     if full == cells {
         return paint.green(&"━".repeat(cells));
     }
-    format!("{}{}", paint.green(&format!("{}╸", "━".repeat(full))), paint.dim(&"━".repeat(cells - full - 1)))
+    format!(
+        "{}{}",
+        paint.green(&format!("{}╸", "━".repeat(full))),
+        paint.dim(&"━".repeat(cells - full - 1))
+    )
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use retail_jobs::events::JobEvent;
 
+use super::terminal;
 use super::view::{Level, Line, View};
 use crate::error::SubmitError;
 use crate::term::Console;
@@ -26,8 +27,11 @@ impl<'a> Screen<'a> {
     /// A screen that moves if the console can.
     pub fn new(console: &'a Console) -> Self {
         let bar = console.animates().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(20));
-            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            let bar = terminal::bar(None);
+            bar.set_style(
+                ProgressStyle::with_template("{msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
             bar
         });
         Self { console, bar }
@@ -65,7 +69,11 @@ impl<'a> Screen<'a> {
 
     /// An event as a line of JSON, under `--json`.
     pub fn event(&self, event: &JobEvent) -> Result<(), SubmitError> {
-        if self.console.json { self.console.print_json(event) } else { Ok(()) }
+        if self.console.json {
+            self.console.print_json(event)
+        } else {
+            Ok(())
+        }
     }
 
     /// Draws the moving part anew.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use retail_jobs::events::{EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress};
+use retail_jobs::events::{
+    EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress,
+};
 use retail_jobs::failure::{Failure, FailureKind};
 
 use crate::human;
@@ -42,7 +44,13 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
     Waiting,
-    Running { since_us: i64, progress: StageProgress, stage_since_us: i64, rows_at_stage_start: u64, rows_per_second: f64 },
+    Running {
+        since_us: i64,
+        progress: StageProgress,
+        stage_since_us: i64,
+        rows_at_stage_start: u64,
+        rows_per_second: f64,
+    },
     Done,
     Failed,
     Skipped,
@@ -102,72 +110,166 @@ impl View {
         match &event.kind {
             EventKind::Queued { project, .. } => {
                 // A job that has to wait its turn says so in an event of its own.
-                vec![line(Level::Detail, format!("job {}  {project}  queued", self.job_id))]
+                vec![line(
+                    Level::Detail,
+                    format!("job {}  {project}  queued", self.job_id),
+                )]
             }
-            EventKind::Planned { project, models, executors, slots } => self.planned(project, models, *executors, *slots),
+            EventKind::Planned {
+                project,
+                models,
+                executors,
+                slots,
+            } => self.planned(project, models, *executors, *slots),
             EventKind::Waiting { reason } => {
                 let repeated = waited.as_ref().is_some_and(|(old, _)| old == reason);
-                self.waiting = Some((reason.clone(), waited.filter(|_| repeated).map_or(now_us, |(_, since)| since)));
-                if repeated { vec![] } else { vec![line(Level::Still, format!("{} {reason}", self.paint.yellow("waiting:")))] }
+                self.waiting = Some((
+                    reason.clone(),
+                    waited
+                        .filter(|_| repeated)
+                        .map_or(now_us, |(_, since)| since),
+                ));
+                if repeated {
+                    vec![]
+                } else {
+                    vec![line(
+                        Level::Still,
+                        format!("{} {reason}", self.paint.yellow("waiting:")),
+                    )]
+                }
             }
             EventKind::AttemptStarted { attempt, reason } => {
                 // What earlier attempts failed of is history: this one may succeed.
                 self.failures.clear();
-                self.rows.iter_mut().for_each(|row| row.phase = Phase::Waiting);
+                self.rows
+                    .iter_mut()
+                    .for_each(|row| row.phase = Phase::Waiting);
                 // Why there is another attempt may have been said already, as what it waited for.
-                let said = reason.is_empty() || waited.is_some_and(|(waited, _)| waited.starts_with(reason));
-                let why = if said { String::new() } else { format!(": {reason}") };
+                let said = reason.is_empty()
+                    || waited.is_some_and(|(waited, _)| waited.starts_with(reason));
+                let why = if said {
+                    String::new()
+                } else {
+                    format!(": {reason}")
+                };
                 match attempt {
                     0 | 1 => vec![],
-                    _ => vec![line(Level::Fact, format!("  {} attempt {attempt}{why}", self.paint.yellow("↻")))],
+                    _ => vec![line(
+                        Level::Fact,
+                        format!("  {} attempt {attempt}{why}", self.paint.yellow("↻")),
+                    )],
                 }
             }
             EventKind::ModelStarted { model, .. } => {
-                let progress = StageProgress { model: model.clone(), ..Default::default() };
-                self.set(model, Phase::Running {
-                    since_us: now_us,
-                    progress,
-                    stage_since_us: event.time_us,
-                    rows_at_stage_start: 0,
-                    rows_per_second: 0.0,
-                });
-                vec![line(Level::Detail, format!("  {} {}  started", self.paint.dim("·"), self.name(model)))]
+                let progress = StageProgress {
+                    model: model.clone(),
+                    ..Default::default()
+                };
+                self.set(
+                    model,
+                    Phase::Running {
+                        since_us: now_us,
+                        progress,
+                        stage_since_us: event.time_us,
+                        rows_at_stage_start: 0,
+                        rows_per_second: 0.0,
+                    },
+                );
+                vec![line(
+                    Level::Detail,
+                    format!("  {} {}  started", self.paint.dim("·"), self.name(model)),
+                )]
             }
             EventKind::StageProgress(progress) => {
                 self.progressed(progress, event.time_us, now_us);
                 vec![]
             }
-            EventKind::ModelStaged { model, rows, bytes, stages, elapsed_ms, note, .. } => {
+            EventKind::ModelStaged {
+                model,
+                rows,
+                bytes,
+                stages,
+                elapsed_ms,
+                note,
+                ..
+            } => {
                 let text = self.staged(model, *rows, *bytes, *stages, *elapsed_ms, note);
                 self.set(model, Phase::Done);
                 // Ephemeral models are part of those that read them, selected or not.
-                let level = if self.kind(model) == "ephemeral" { Level::Detail } else { Level::Fact };
+                let level = if self.kind(model) == "ephemeral" {
+                    Level::Detail
+                } else {
+                    Level::Fact
+                };
                 text.into_iter().map(|text| line(level, text)).collect()
             }
             EventKind::ModelFailed { model, failure } => {
                 self.set(model, Phase::Failed);
                 self.add_failure(failure);
-                vec![line(Level::Fact, format!("  {} {}  failed", self.paint.red("✗"), self.name(model)))]
+                vec![line(
+                    Level::Fact,
+                    format!("  {} {}  failed", self.paint.red("✗"), self.name(model)),
+                )]
             }
             EventKind::ModelSkipped { model, because } => {
                 self.set(model, Phase::Skipped);
-                vec![line(Level::Fact, format!("  {} {}  skipped: {because}", self.paint.dim("-"), self.name(model)))]
+                vec![line(
+                    Level::Fact,
+                    format!(
+                        "  {} {}  skipped: {because}",
+                        self.paint.dim("-"),
+                        self.name(model)
+                    ),
+                )]
             }
             EventKind::Published { tables, .. } => {
                 self.published = Some((tables.clone(), event.time_us));
                 vec![]
             }
-            EventKind::ExecutorLost { executor_id, reason } => {
-                vec![line(Level::Fact, format!("  {} executor {executor_id} lost: {reason}", self.paint.yellow("!")))]
+            EventKind::ExecutorLost {
+                executor_id,
+                reason,
+            } => {
+                vec![line(
+                    Level::Fact,
+                    format!(
+                        "  {} executor {executor_id} lost: {reason}",
+                        self.paint.yellow("!")
+                    ),
+                )]
             }
-            EventKind::Finished { state, failure, elapsed_ms } => self.finished(*state, failure.as_deref(), *elapsed_ms),
+            EventKind::Finished {
+                state,
+                failure,
+                elapsed_ms,
+            } => self.finished(*state, failure.as_deref(), *elapsed_ms),
         }
     }
 
-    fn planned(&mut self, project: &str, models: &[PlannedModel], executors: u32, slots: u32) -> Vec<Line> {
-        self.index = models.iter().enumerate().map(|(i, model)| (model.model.clone(), i)).collect();
-        self.rows = models.iter().map(|planned| Row { planned: planned.clone(), phase: Phase::Waiting }).collect();
-        let longest = models.iter().map(|model| model.model.chars().count()).max().unwrap_or(0);
+    fn planned(
+        &mut self,
+        project: &str,
+        models: &[PlannedModel],
+        executors: u32,
+        slots: u32,
+    ) -> Vec<Line> {
+        self.index = models
+            .iter()
+            .enumerate()
+            .map(|(i, model)| (model.model.clone(), i))
+            .collect();
+        self.rows = models
+            .iter()
+            .map(|planned| Row {
+                planned: planned.clone(),
+                phase: Phase::Waiting,
+            })
+            .collect();
+        let longest = models
+            .iter()
+            .map(|model| model.model.chars().count())
+            .max()
+            .unwrap_or(0);
         self.name_width = longest.clamp(20, 34);
         let text = format!(
             "job {}  {project}  {}  {} ({})",
@@ -187,7 +289,9 @@ impl View {
 
     /// How the model is materialised; what was not planned was pulled in by those that were.
     fn kind(&self, model: &str) -> &str {
-        self.index.get(model).map_or("ephemeral", |i| self.rows[*i].planned.materialized.as_str())
+        self.index
+            .get(model)
+            .map_or("ephemeral", |i| self.rows[*i].planned.materialized.as_str())
     }
 
     fn set(&mut self, model: &str, phase: Phase) {
@@ -197,8 +301,17 @@ impl View {
     }
 
     fn progressed(&mut self, seen: &StageProgress, time_us: i64, now_us: i64) {
-        let Some(row) = self.index.get(&seen.model).map(|i| &mut self.rows[*i]) else { return };
-        let Phase::Running { progress, stage_since_us, rows_at_stage_start, rows_per_second, .. } = &mut row.phase else {
+        let Some(row) = self.index.get(&seen.model).map(|i| &mut self.rows[*i]) else {
+            return;
+        };
+        let Phase::Running {
+            progress,
+            stage_since_us,
+            rows_at_stage_start,
+            rows_per_second,
+            ..
+        } = &mut row.phase
+        else {
             row.phase = Phase::Running {
                 since_us: now_us,
                 progress: seen.clone(),
@@ -219,14 +332,30 @@ impl View {
     }
 
     /// `  ✓ staging.stg_orders  1,000,000 rows   118 MB    1.2 s   2 stages   9,412 duplicates dropped`
-    fn staged(&self, model: &str, rows: u64, bytes: u64, stages: u32, elapsed_ms: u64, note: &str) -> Vec<String> {
+    fn staged(
+        &self,
+        model: &str,
+        rows: u64,
+        bytes: u64,
+        stages: u32,
+        elapsed_ms: u64,
+        note: &str,
+    ) -> Vec<String> {
         // Views and ephemeral models write nothing.
         let what = match self.kind(model) {
             kind @ ("view" | "ephemeral") => format!("{kind:>14}   {:>7}", ""),
-            _ => format!("{:>14}   {:>7}", human::plural(rows, "row"), human::size(bytes)),
+            _ => format!(
+                "{:>14}   {:>7}",
+                human::plural(rows, "row"),
+                human::size(bytes)
+            ),
         };
-        let mut text =
-            format!("  {} {}  {what}   {:>6}", self.paint.green("✓"), self.name(model), human::duration(elapsed_ms));
+        let mut text = format!(
+            "  {} {}  {what}   {:>6}",
+            self.paint.green("✓"),
+            self.name(model),
+            human::duration(elapsed_ms)
+        );
         if stages > 0 {
             text.push_str(&format!("   {}", human::plural(u64::from(stages), "stage")));
         }
@@ -245,13 +374,22 @@ impl View {
 
     /// The job's own failure usually is a model's with more notes: the later one replaces the earlier.
     fn add_failure(&mut self, failure: &Failure) {
-        match self.failures.iter_mut().find(|old| old.message == failure.message) {
+        match self
+            .failures
+            .iter_mut()
+            .find(|old| old.message == failure.message)
+        {
             Some(old) => *old = failure.clone(),
             None => self.failures.push(failure.clone()),
         }
     }
 
-    fn finished(&mut self, state: JobState, failure: Option<&Failure>, elapsed_ms: u64) -> Vec<Line> {
+    fn finished(
+        &mut self,
+        state: JobState,
+        failure: Option<&Failure>,
+        elapsed_ms: u64,
+    ) -> Vec<Line> {
         let (tables, published_us) = self.published.take().unwrap_or_default();
         if let Some(failure) = failure {
             self.add_failure(failure);
@@ -259,20 +397,36 @@ impl View {
         if self.failures.is_empty() {
             let job = &self.job_id;
             self.failures.extend(match state {
-                JobState::Failed => Some(Failure::new(FailureKind::Internal, format!("job {job} failed"))),
+                JobState::Failed => Some(Failure::new(
+                    FailureKind::Internal,
+                    format!("job {job} failed"),
+                )),
                 JobState::Cancelled => Some(
-                    Failure::new(FailureKind::Cancelled, format!("job {job} was cancelled")).note("nothing was published"),
+                    Failure::new(FailureKind::Cancelled, format!("job {job} was cancelled"))
+                        .note("nothing was published"),
                 ),
                 JobState::Interrupted => Some(
-                    Failure::new(FailureKind::Internal, "the scheduler went away while the job ran")
-                        .note("nothing was published; run it again")
-                        .retryable(true),
+                    Failure::new(
+                        FailureKind::Internal,
+                        "the scheduler went away while the job ran",
+                    )
+                    .note("nothing was published; run it again")
+                    .retryable(true),
                 ),
                 _ => None,
             });
         }
-        let lines = if state == JobState::Succeeded { self.success(&tables, published_us, elapsed_ms) } else { vec![] };
-        self.outcome = Some(Outcome { state, failures: std::mem::take(&mut self.failures), tables, elapsed_ms });
+        let lines = if state == JobState::Succeeded {
+            self.success(&tables, published_us, elapsed_ms)
+        } else {
+            vec![]
+        };
+        self.outcome = Some(Outcome {
+            state,
+            failures: std::mem::take(&mut self.failures),
+            tables,
+            elapsed_ms,
+        });
         lines
     }
 
@@ -287,11 +441,20 @@ impl View {
             human::instant(published_us)
         );
         let mut out = vec![line(Level::Result, self.paint.green(&head))];
-        out.extend(what_changed(tables, self.width).into_iter().map(|text| line(Level::Result, text)));
+        out.extend(
+            what_changed(tables, self.width)
+                .into_iter()
+                .map(|text| line(Level::Result, text)),
+        );
         let planned_last = self.rows.iter().rev().map(|row| row.planned.model.as_str());
-        let last = planned_last.into_iter().find(|model| tables.iter().any(|table| table.table == *model));
+        let last = planned_last
+            .into_iter()
+            .find(|model| tables.iter().any(|table| table.table == *model));
         if let Some(table) = last.or(tables.last().map(|table| table.table.as_str())) {
-            let advice = format!("  look: {} \"select * from {table} limit 10\"", self.sql_command);
+            let advice = format!(
+                "  look: {} \"select * from {table} limit 10\"",
+                self.sql_command
+            );
             out.push(line(Level::Result, self.paint.dim(&advice)));
         }
         out
@@ -307,12 +470,29 @@ const NAMED: usize = 3;
 
 /// `  what changed: fact_order_items +1,204,331 rows, 21 new tables, 3 with as many rows as before`
 pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
-    let tables: Vec<&PublishedTable> = tables.iter().filter(|table| table.materialized != "view").collect();
-    let (new, old): (Vec<&PublishedTable>, Vec<_>) = tables.into_iter().partition(|table| table.rows_before < 0);
-    let delta = |table: &PublishedTable| i64::try_from(table.rows).unwrap_or(i64::MAX) - table.rows_before;
+    let tables: Vec<&PublishedTable> = tables
+        .iter()
+        .filter(|table| table.materialized != "view")
+        .collect();
+    let (new, old): (Vec<&PublishedTable>, Vec<_>) =
+        tables.into_iter().partition(|table| table.rows_before < 0);
+    let delta =
+        |table: &PublishedTable| i64::try_from(table.rows).unwrap_or(i64::MAX) - table.rows_before;
     let mut changed: Vec<_> = old.iter().filter(|table| delta(table) != 0).collect();
-    changed.sort_by_key(|table| (std::cmp::Reverse(delta(table).unsigned_abs()), table.table.clone()));
-    let short = |table: &PublishedTable| table.table.rsplit('.').next().unwrap_or_default().to_string();
+    changed.sort_by_key(|table| {
+        (
+            std::cmp::Reverse(delta(table).unsigned_abs()),
+            table.table.clone(),
+        )
+    });
+    let short = |table: &PublishedTable| {
+        table
+            .table
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_string()
+    };
     let mut parts: Vec<String> = changed
         .iter()
         .take(NAMED)
@@ -323,16 +503,27 @@ pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
     }
     if !new.is_empty() {
         let rows: u64 = new.iter().map(|table| table.rows).sum();
-        parts.push(format!("{} with {}", human::plural(new.len() as u64, "new table"), human::plural(rows, "row")));
+        parts.push(format!(
+            "{} with {}",
+            human::plural(new.len() as u64, "new table"),
+            human::plural(rows, "row")
+        ));
     }
     let same = old.len() - changed.len();
     if same > 0 {
-        parts.push(format!("{} with as many rows as before", human::plural(same as u64, "table")));
+        parts.push(format!(
+            "{} with as many rows as before",
+            human::plural(same as u64, "table")
+        ));
     }
     if parts.is_empty() {
         return vec![];
     }
-    human::wrap(&format!("  what changed: {}", parts.join(", ")), width, "    ")
+    human::wrap(
+        &format!("  what changed: {}", parts.join(", ")),
+        width,
+        "    ",
+    )
 }
 
 #[cfg(test)]

@@ -10,23 +10,51 @@ use crate::term::Paint;
 pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
     let exit = error.exit_code();
     let title = |text: &str| format!("{} {}", paint.red("error:"), paint.bold(text));
-    let notes = |notes: &[String]| notes.iter().map(|note| format!("  {} {note}", paint.blue("="))).collect::<Vec<_>>();
+    let notes = |notes: &[String]| {
+        notes
+            .iter()
+            .map(|note| format!("  {} {note}", paint.blue("=")))
+            .collect::<Vec<_>>()
+    };
     match error {
         SubmitError::ClosedPipe => vec![],
-        SubmitError::Job { job_id, state, failure, project_dir } => {
-            let mut out = failure::lines(failure, &Places::of_project(project_dir.clone()), paint, chain);
+        SubmitError::Job {
+            job_id,
+            state,
+            failure,
+            project_dir,
+        } => {
+            let mut out = failure::lines(
+                failure,
+                &Places::of_project(project_dir.clone()),
+                paint,
+                chain,
+            );
             out.push(failure::ending(job_id, state, exit));
             out
         }
-        SubmitError::Refused { failure, project_dir } | SubmitError::Project { failure, project_dir } => {
-            failure::lines(failure, &Places::of_project(project_dir.clone()), paint, chain)
+        SubmitError::Refused {
+            failure,
+            project_dir,
         }
+        | SubmitError::Project {
+            failure,
+            project_dir,
+        } => failure::lines(
+            failure,
+            &Places::of_project(project_dir.clone()),
+            paint,
+            chain,
+        ),
         SubmitError::Unreachable { .. } => {
             let way_out = format!(
                 "start one with retail-scheduler, or add --local to run inside this process (exit {})",
                 exit.code()
             );
-            vec![title(&error.to_string()), format!("  {} {way_out}", paint.blue("="))]
+            vec![
+                title(&error.to_string()),
+                format!("  {} {way_out}", paint.blue("=")),
+            ]
         }
         SubmitError::Interrupted { notes } => notes.clone(),
         SubmitError::Lost { notes: more, .. } | SubmitError::Config { notes: more, .. } => {
@@ -34,25 +62,34 @@ pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
             out.extend(notes(more));
             out
         }
-        SubmitError::LocalStart { chain: causes, notes: more } => {
+        SubmitError::LocalStart {
+            chain: causes,
+            notes: more,
+        } => {
             let mut out = vec![title(&error.to_string())];
             out.extend(notes(more));
             if chain {
-                let causes: Vec<_> = causes.iter().enumerate().map(|(i, cause)| format!("cause {}: {cause}", i + 1)).collect();
+                let causes: Vec<_> = causes
+                    .iter()
+                    .enumerate()
+                    .map(|(i, cause)| format!("cause {}: {cause}", i + 1))
+                    .collect();
                 out.extend(notes(&causes));
             }
             out
         }
-        SubmitError::Differs { .. } | SubmitError::Io { .. } | SubmitError::Answer { .. } => vec![title(&error.to_string())],
+        SubmitError::Differs { .. } | SubmitError::Io { .. } | SubmitError::Answer { .. } => {
+            vec![title(&error.to_string())]
+        }
     }
 }
 
 /// The error as one JSON object, for `--json`.
 pub fn json(error: &SubmitError) -> serde_json::Value {
     let failure = match error {
-        SubmitError::Job { failure, .. } | SubmitError::Refused { failure, .. } | SubmitError::Project { failure, .. } => {
-            serde_json::to_value(failure).ok()
-        }
+        SubmitError::Job { failure, .. }
+        | SubmitError::Refused { failure, .. }
+        | SubmitError::Project { failure, .. } => serde_json::to_value(failure).ok(),
         _ => None,
     };
     let notes = match error {
@@ -77,8 +114,10 @@ mod tests {
 
     #[test]
     fn a_refused_connection_says_how_to_get_a_scheduler() {
-        let error =
-            SubmitError::Unreachable { url: "http://localhost:50050".into(), reason: "connection refused".into() };
+        let error = SubmitError::Unreachable {
+            url: "http://localhost:50050".into(),
+            reason: "connection refused".into(),
+        };
         assert_eq!(
             lines(&error, Paint::OFF, false).join("\n"),
             "error: no scheduler at http://localhost:50050 (connection refused)\n  \

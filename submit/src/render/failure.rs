@@ -20,8 +20,13 @@ pub struct Places {
 impl Places {
     /// The places of a project as seen from the current folder.
     pub fn of_project(project_dir: Option<String>) -> Self {
-        let current_dir = std::env::current_dir().ok().map(|path| path.display().to_string());
-        Self { project_dir, current_dir }
+        let current_dir = std::env::current_dir()
+            .ok()
+            .map(|path| path.display().to_string());
+        Self {
+            project_dir,
+            current_dir,
+        }
     }
 
     /// `models/x.sql` as `jobs/retail/models/x.sql`; `/here/data/a.csv` as `data/a.csv`.
@@ -31,10 +36,18 @@ impl Places {
             return file.to_string();
         }
         if file.starts_with('/') {
-            let below = self.current_dir.as_deref().and_then(|dir| file.strip_prefix(dir)).and_then(|rest| rest.strip_prefix('/'));
+            let below = self
+                .current_dir
+                .as_deref()
+                .and_then(|dir| file.strip_prefix(dir))
+                .and_then(|rest| rest.strip_prefix('/'));
             return below.unwrap_or(file).to_string();
         }
-        match self.project_dir.as_deref().map(|dir| dir.trim_end_matches('/')) {
+        match self
+            .project_dir
+            .as_deref()
+            .map(|dir| dir.trim_end_matches('/'))
+        {
             None | Some("" | ".") => file.to_string(),
             Some(dir) => format!("{dir}/{file}"),
         }
@@ -45,8 +58,16 @@ impl Places {
 ///
 /// `chain` adds the causes one by one, outermost first.
 pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> Vec<String> {
-    let mut out = vec![format!("{} {}", paint.red("error:"), paint.bold(&failure.message))];
-    let gutter = if failure.line > 0 && !failure.snippet.is_empty() { failure.line.to_string().len().max(2) } else { 2 };
+    let mut out = vec![format!(
+        "{} {}",
+        paint.red("error:"),
+        paint.bold(&failure.message)
+    )];
+    let gutter = if failure.line > 0 && !failure.snippet.is_empty() {
+        failure.line.to_string().len().max(2)
+    } else {
+        2
+    };
     let pad = " ".repeat(gutter);
     let mut cause = failure.cause.as_str();
     if let Some(file) = failure.file.as_deref().filter(|file| !file.is_empty()) {
@@ -62,14 +83,27 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
             let bar = paint.blue("│");
             let (text, start, width) = underline(&failure.snippet, failure.column, failure.span);
             out.push(format!("{pad}{bar}"));
-            out.push(format!("{}{bar}{text}", paint.blue(&format!("{:>gutter$}", failure.line))));
+            out.push(format!(
+                "{}{bar}{text}",
+                paint.blue(&format!("{:>gutter$}", failure.line))
+            ));
             if failure.column > 0 {
                 let mut says = cause.lines();
                 let carets = paint.red(&"^".repeat(width));
                 let first = says.next().unwrap_or_default();
-                let line = format!("{pad}{bar}{}{carets} {}", " ".repeat(start), paint.red(first));
+                let line = format!(
+                    "{pad}{bar}{}{carets} {}",
+                    " ".repeat(start),
+                    paint.red(first)
+                );
                 out.push(line.trim_end().to_string());
-                out.extend(says.map(|line| format!("{pad}{bar}{}{}", " ".repeat(start + width + 1), paint.red(line))));
+                out.extend(says.map(|line| {
+                    format!(
+                        "{pad}{bar}{}{}",
+                        " ".repeat(start + width + 1),
+                        paint.red(line)
+                    )
+                }));
                 cause = "";
             }
             out.push(format!("{pad}{bar}"));
@@ -79,7 +113,9 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
     let note = |text: &str| {
         let mut parts = text.lines();
         let first = format!("{pad}{equals} {}", parts.next().unwrap_or_default());
-        std::iter::once(first).chain(parts.map(|line| format!("{pad}  {line}"))).collect::<Vec<_>>()
+        std::iter::once(first)
+            .chain(parts.map(|line| format!("{pad}  {line}")))
+            .collect::<Vec<_>>()
     };
     if !cause.is_empty() {
         out.extend(note(cause));
@@ -88,7 +124,13 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
         out.extend(note(text));
     }
     if chain {
-        out.extend(failure.chain.iter().enumerate().flat_map(|(i, cause)| note(&format!("cause {}: {cause}", i + 1))));
+        out.extend(
+            failure
+                .chain
+                .iter()
+                .enumerate()
+                .flat_map(|(i, cause)| note(&format!("cause {}: {cause}", i + 1))),
+        );
     }
     out
 }
@@ -138,7 +180,10 @@ mod tests {
     use super::*;
 
     fn plain(failure: &Failure) -> String {
-        let places = Places { project_dir: Some("jobs/retail".into()), current_dir: Some("/home/ada/shop".into()) };
+        let places = Places {
+            project_dir: Some("jobs/retail".into()),
+            current_dir: Some("/home/ada/shop".into()),
+        };
         lines(failure, &places, Paint::OFF, false).join("\n")
     }
 
@@ -149,7 +194,11 @@ mod tests {
             .cause("stg_order_items has no column order_dat; did you mean order_date?")
             .note("3 models after it were not run: fact_order_summary, obt_sellers_reporting, top_products")
             .note("nothing was published; the tables are as of 2026-11-19T18:20:03Z");
-        let failure = Failure { snippet: "   AND oi.order_dat >= p.valid_from".into(), span: 12, ..failure };
+        let failure = Failure {
+            snippet: "   AND oi.order_dat >= p.valid_from".into(),
+            span: 12,
+            ..failure
+        };
         let expected = "\
 error: cannot plan model marts.fact_order_items
   ┌─ jobs/retail/models/marts/fact_order_items.sql:14:8
@@ -160,7 +209,10 @@ error: cannot plan model marts.fact_order_items
   = 3 models after it were not run: fact_order_summary, obt_sellers_reporting, top_products
   = nothing was published; the tables are as of 2026-11-19T18:20:03Z";
         assert_eq!(plain(&failure), expected);
-        assert_eq!(ending("7f3a", "failed", crate::exit::ExitCode::Failed), "  job 7f3a failed (exit 1)");
+        assert_eq!(
+            ending("7f3a", "failed", crate::exit::ExitCode::Failed),
+            "  job 7f3a failed (exit 1)"
+        );
     }
 
     #[test]
@@ -180,10 +232,17 @@ error: source raw.orders, row 81,202: order_purchase_date is not a timestamp: \"
 
     #[test]
     fn tabs_and_wide_line_numbers_keep_the_caret_below_its_word() {
-        let failure = Failure::new(FailureKind::Project, "cannot parse model staging.stg_orders")
-            .at("models/staging/stg_orders.sql", 1207, 9)
-            .cause("expected FROM");
-        let failure = Failure { snippet: "\tsélect fron orders".into(), span: 4, ..failure };
+        let failure = Failure::new(
+            FailureKind::Project,
+            "cannot parse model staging.stg_orders",
+        )
+        .at("models/staging/stg_orders.sql", 1207, 9)
+        .cause("expected FROM");
+        let failure = Failure {
+            snippet: "\tsélect fron orders".into(),
+            span: 4,
+            ..failure
+        };
         let expected = "\
 error: cannot parse model staging.stg_orders
     ┌─ jobs/retail/models/staging/stg_orders.sql:1207:9
@@ -196,9 +255,19 @@ error: cannot parse model staging.stg_orders
 
     #[test]
     fn a_place_behind_the_end_of_its_line_gets_one_caret() {
-        let failure = Failure::new(FailureKind::Project, "cannot parse model a.b").at("b.sql", 3, 9).cause("expected )");
-        let failure = Failure { snippet: "SELECT (".into(), span: 5, ..failure };
-        assert!(plain(&failure).contains("\n 3│SELECT (\n  │        ^ expected )\n"), "{}", plain(&failure));
+        let failure = Failure::new(FailureKind::Project, "cannot parse model a.b")
+            .at("b.sql", 3, 9)
+            .cause("expected )");
+        let failure = Failure {
+            snippet: "SELECT (".into(),
+            span: 5,
+            ..failure
+        };
+        assert!(
+            plain(&failure).contains("\n 3│SELECT (\n  │        ^ expected )\n"),
+            "{}",
+            plain(&failure)
+        );
     }
 
     #[test]
@@ -214,16 +283,31 @@ error: cannot parse model staging.stg_orders
 
     #[test]
     fn the_chain_is_shown_only_when_asked_for() {
-        let failure = Failure { chain: vec!["cannot write file".into(), "disk full".into()], ..Failure::new(FailureKind::Storage, "cannot write") };
+        let failure = Failure {
+            chain: vec!["cannot write file".into(), "disk full".into()],
+            ..Failure::new(FailureKind::Storage, "cannot write")
+        };
         assert_eq!(plain(&failure), "error: cannot write");
         let verbose = lines(&failure, &Places::default(), Paint::OFF, true);
-        assert_eq!(verbose, ["error: cannot write", "  = cause 1: cannot write file", "  = cause 2: disk full"]);
+        assert_eq!(
+            verbose,
+            [
+                "error: cannot write",
+                "  = cause 1: cannot write file",
+                "  = cause 2: disk full"
+            ]
+        );
     }
 
     #[test]
     fn colour_paints_but_never_moves() {
-        let failure = Failure::new(FailureKind::Project, "bad").at("a.sql", 1, 1).snippet_of("x", 1);
+        let failure = Failure::new(FailureKind::Project, "bad")
+            .at("a.sql", 1, 1)
+            .snippet_of("x", 1);
         let painted = lines(&failure, &Places::default(), Paint::ON, false).join("\n");
-        assert!(painted.starts_with("\u{1b}[1;31merror:\u{1b}[0m \u{1b}[1mbad\u{1b}[0m"), "{painted:?}");
+        assert!(
+            painted.starts_with("\u{1b}[1;31merror:\u{1b}[0m \u{1b}[1mbad\u{1b}[0m"),
+            "{painted:?}"
+        );
     }
 }

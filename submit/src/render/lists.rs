@@ -19,7 +19,14 @@ pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
                 job.project.clone(),
                 facts::job_state(job.state).into(),
                 format!("{}/{}", job.models_done, job.models_total),
-                human::age(now_us, if job.started_at_us > 0 { job.started_at_us } else { job.submitted_at_us }),
+                human::age(
+                    now_us,
+                    if job.started_at_us > 0 {
+                        job.started_at_us
+                    } else {
+                        job.submitted_at_us
+                    },
+                ),
                 took(job, now_us),
                 human::count(job.rows_written),
                 job.submitted_by.clone(),
@@ -40,7 +47,11 @@ pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
 }
 
 fn took(job: &Job, now_us: i64) -> String {
-    let end = if job.finished_at_us > 0 { job.finished_at_us } else { now_us };
+    let end = if job.finished_at_us > 0 {
+        job.finished_at_us
+    } else {
+        now_us
+    };
     match job.started_at_us {
         start if start > 0 => human::duration(u64::try_from((end - start) / 1000).unwrap_or(0)),
         _ => "-".into(),
@@ -65,7 +76,11 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
         head.push_str(&format!("  attempt {}", job.attempts));
     }
     let mut out = vec![paint.bold(&head)];
-    let times = format!("submitted {}, finished {}", human::instant(job.submitted_at_us), human::instant(job.finished_at_us));
+    let times = format!(
+        "submitted {}, finished {}",
+        human::instant(job.submitted_at_us),
+        human::instant(job.finished_at_us)
+    );
     out.push(format!("  {times}"));
     if !job.models.is_empty() {
         let rows: Vec<Vec<String>> = job
@@ -73,7 +88,8 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
             .iter()
             .map(|model| {
                 let ran = model.started_at_us > 0 && model.finished_at_us >= model.started_at_us;
-                let ms = u64::try_from((model.finished_at_us - model.started_at_us) / 1000).unwrap_or(0);
+                let ms =
+                    u64::try_from((model.finished_at_us - model.started_at_us) / 1000).unwrap_or(0);
                 vec![
                     model.model.clone(),
                     facts::model_state(model.state).into(),
@@ -115,7 +131,11 @@ pub fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
                 number(human::size(table.bytes)),
                 number(human::count(table.files)),
                 human::age(now_us, table.updated_at_us),
-                if view { "view".into() } else { human::short_id(table.snapshot_id) },
+                if view {
+                    "view".into()
+                } else {
+                    human::short_id(table.snapshot_id)
+                },
                 table.partition_by.join(", "),
             ]
         })
@@ -141,7 +161,10 @@ pub fn snapshots(snapshots: &[Snapshot], now_us: i64, paint: Paint) -> Vec<Strin
         .iter()
         .map(|snapshot| {
             let number = |key: &str| {
-                let parsed = snapshot.summary.get(key).and_then(|text| text.parse::<u64>().ok());
+                let parsed = snapshot
+                    .summary
+                    .get(key)
+                    .and_then(|text| text.parse::<u64>().ok());
                 parsed.map_or_else(|| "-".into(), human::count)
             };
             vec![
@@ -185,8 +208,14 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
                 ]
             })
             .collect();
-        let columns =
-            [("EXECUTOR", Left), ("HOST", Left), ("FLIGHT", Left), ("FREE SLOTS", Left), ("STATE", Left), ("HEARTBEAT", Left)];
+        let columns = [
+            ("EXECUTOR", Left),
+            ("HOST", Left),
+            ("FLIGHT", Left),
+            ("FREE SLOTS", Left),
+            ("STATE", Left),
+            ("HEARTBEAT", Left),
+        ];
         out.extend(table::lines(&columns, &rows, paint));
     }
     out.push(format!(
@@ -207,7 +236,12 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
 
 /// `retail-submit explain MODEL`; `plans` adds the SQL and both plans.
 pub fn explanation(model: &Explanation, plans: bool, paint: Paint) -> Vec<String> {
-    let mut out = vec![format!("{}  {}  {}", paint.bold(&model.model), model.materialized, model.path)];
+    let mut out = vec![format!(
+        "{}  {}  {}",
+        paint.bold(&model.model),
+        model.materialized,
+        model.path
+    )];
     let mut block = |head: &str, lines: &mut dyn Iterator<Item = &str>| {
         for (i, line) in lines.enumerate() {
             let head = if i == 0 { head } else { "" };
@@ -234,7 +268,15 @@ mod tests {
 
     const NOW: i64 = 1_795_198_811_000_000;
 
-    fn finished(id: &str, state: JobState, done: u32, started_s_ago: i64, took_ms: i64, rows: u64, by: &str) -> Job {
+    fn finished(
+        id: &str,
+        state: JobState,
+        done: u32,
+        started_s_ago: i64,
+        took_ms: i64,
+        rows: u64,
+        by: &str,
+    ) -> Job {
         let started_at_us = NOW - started_s_ago * 1_000_000;
         Job {
             id: id.into(),
@@ -257,14 +299,25 @@ mod tests {
     #[test]
     fn jobs_are_listed_one_per_line() {
         let list = [
-            finished("7f3a", JobState::Succeeded, 27, 120, 9_400, 9_113_204, "etl"),
+            finished(
+                "7f3a",
+                JobState::Succeeded,
+                27,
+                120,
+                9_400,
+                9_113_204,
+                "etl",
+            ),
             finished("6b11", JobState::Failed, 4, 3600, 2_100, 0, "airflow"),
         ];
-        assert_eq!(jobs(&list, NOW, Paint::OFF), [
-            "ID    PROJECT  STATE      MODELS  STARTED    TOOK   ROWS WRITTEN  BY",
-            "7f3a  retail   succeeded  27/27   2 min ago  9.4 s  9,113,204     etl",
-            "6b11  retail   failed     4/27    1 h ago    2.1 s  0             airflow",
-        ]);
+        assert_eq!(
+            jobs(&list, NOW, Paint::OFF),
+            [
+                "ID    PROJECT  STATE      MODELS  STARTED    TOOK   ROWS WRITTEN  BY",
+                "7f3a  retail   succeeded  27/27   2 min ago  9.4 s  9,113,204     etl",
+                "6b11  retail   failed     4/27    1 h ago    2.1 s  0             airflow",
+            ]
+        );
     }
 
     #[test]
@@ -278,10 +331,13 @@ mod tests {
             version: "0.1.0".into(),
             started_at_us: NOW - 90_000_000,
         };
-        assert_eq!(executors(&status, NOW, Paint::OFF), [
-            "0 executors, 0 of 0 slots free · 0 jobs running, 1 queued · scheduler 0.1.0 up 1 min 30 s",
-            "jobs wait until an executor comes; start one with retail-executor",
-        ]);
+        assert_eq!(
+            executors(&status, NOW, Paint::OFF),
+            [
+                "0 executors, 0 of 0 slots free · 0 jobs running, 1 queued · scheduler 0.1.0 up 1 min 30 s",
+                "jobs wait until an executor comes; start one with retail-executor",
+            ]
+        );
     }
 
     #[test]
@@ -291,18 +347,24 @@ mod tests {
             path: "models/marts/fact_order_items.sql".into(),
             materialized: "table".into(),
             rendered_sql: "SELECT 1".into(),
-            reads: vec!["staging.stg_order_items @ 8127…   3 of 12 files".into(), "marts.dim_product @ 77…".into()],
+            reads: vec![
+                "staging.stg_order_items @ 8127…   3 of 12 files".into(),
+                "marts.dim_product @ 77…".into(),
+            ],
             logical_plan: "Projection".into(),
             physical_plan: "DataSourceExec: x".into(),
             writes: "marts.fact_order_items   overwrite".into(),
         };
-        assert_eq!(explanation(&model, false, Paint::OFF), [
-            "marts.fact_order_items  table  models/marts/fact_order_items.sql",
-            "reads   staging.stg_order_items @ 8127…   3 of 12 files",
-            "        marts.dim_product @ 77…",
-            "does    scan 1",
-            "writes  marts.fact_order_items   overwrite",
-        ]);
+        assert_eq!(
+            explanation(&model, false, Paint::OFF),
+            [
+                "marts.fact_order_items  table  models/marts/fact_order_items.sql",
+                "reads   staging.stg_order_items @ 8127…   3 of 12 files",
+                "        marts.dim_product @ 77…",
+                "does    scan 1",
+                "writes  marts.fact_order_items   overwrite",
+            ]
+        );
         assert!(explanation(&model, true, Paint::OFF).contains(&"sql     SELECT 1".to_string()));
     }
 }

@@ -20,9 +20,17 @@ pub struct Demo<'a> {
 
 /// The commands to try next, ready to paste.
 pub fn lines(demo: &Demo<'_>) -> Vec<String> {
-    let Demo { dir, warehouse, table, .. } = demo;
+    let Demo {
+        dir,
+        warehouse,
+        table,
+        ..
+    } = demo;
     let catalog = demo.catalog.display();
-    let metadata = demo.metadata_location.strip_prefix("file://").unwrap_or(demo.metadata_location);
+    let metadata = demo
+        .metadata_location
+        .strip_prefix("file://")
+        .unwrap_or(demo.metadata_location);
     let truth = demo.truth.display();
     [
         "query them:",

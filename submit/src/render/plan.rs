@@ -7,8 +7,13 @@ pub fn summary(physical_plan: &str) -> String {
     let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut exchanges = 0;
     for line in physical_plan.lines() {
-        let node = line.trim_start().trim_start_matches(|c: char| !c.is_ascii_alphabetic());
-        let name: &str = node.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let node = line
+            .trim_start()
+            .trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+        let name: &str = node
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default();
         // The final half of an aggregate belongs to its partial half.
         let final_half = node.contains("mode=Final");
         let kind = match name {
@@ -35,10 +40,17 @@ pub fn summary(physical_plan: &str) -> String {
         };
         *counts.entry(kind).or_default() += 1;
     }
-    let mut out = counts.iter().map(|((_, name), n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ");
+    let mut out = counts
+        .iter()
+        .map(|((_, name), n)| format!("{name} {n}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     if exchanges > 0 {
         let s = if exchanges == 1 { "" } else { "s" };
-        out.push_str(&format!("{}{exchanges} exchange{s}", if out.is_empty() { "" } else { "; " }));
+        out.push_str(&format!(
+            "{}{exchanges} exchange{s}",
+            if out.is_empty() { "" } else { "; " }
+        ));
     }
     out
 }
@@ -58,7 +70,10 @@ TableWriteExec: marts.x
           DataSourceExec: file_groups={1 group}
           RepartitionExec: partitioning=RoundRobinBatch(4), input_partitions=1
             DataSourceExec: file_groups={1 group}";
-        assert_eq!(summary(plan), "scan 2, broadcast join 1, aggregate 1, write 1; 1 exchange");
+        assert_eq!(
+            summary(plan),
+            "scan 2, broadcast join 1, aggregate 1, write 1; 1 exchange"
+        );
         assert_eq!(summary(""), "");
     }
 }

@@ -4,14 +4,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Decimal128Builder, Int32Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, Decimal128Builder, Int32Builder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 
 use super::rows::{
-    CATEGORIES, ItemRow, Moment, OrderRow, PartyRow, ProductRow, SIZES, STATES, write_address, write_id, write_name,
-    write_zip,
+    CATEGORIES, ItemRow, Moment, OrderRow, PartyRow, ProductRow, SIZES, STATES, write_address,
+    write_id, write_name, write_zip,
 };
 
 /// UTC, as Iceberg's timestamptz wants it.
@@ -42,7 +43,11 @@ impl SourceRow for PartyRow {
     }
 
     fn batch(schema: &SchemaRef, rows: &[Self]) -> Result<RecordBatch, ArrowError> {
-        let letter = if schema.field(0).name().starts_with('c') { 'C' } else { 'S' };
+        let letter = if schema.field(0).name().starts_with('c') {
+            'C'
+        } else {
+            'S'
+        };
         let columns = vec![
             ids(letter, rows.iter().map(|r| r.id)),
             texts(rows, |r, t| write_address(t, r.place.address)),
@@ -196,7 +201,8 @@ fn moments(values: impl ExactSizeIterator<Item = Option<Moment>>) -> ArrayRef {
 }
 
 fn amounts(cents: impl ExactSizeIterator<Item = Option<i64>>) -> Result<ArrayRef, ArrowError> {
-    let mut builder = Decimal128Builder::with_capacity(cents.len()).with_precision_and_scale(MONEY.0, MONEY.1)?;
+    let mut builder =
+        Decimal128Builder::with_capacity(cents.len()).with_precision_and_scale(MONEY.0, MONEY.1)?;
     cents.for_each(|cents| builder.append_option(cents.map(i128::from)));
     Ok(Arc::new(builder.finish()))
 }

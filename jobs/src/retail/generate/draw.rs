@@ -51,6 +51,8 @@ impl Draw {
 /// among few of them.
 pub fn spread(seed: u64, index: u64) -> u64 {
     // Multiples of the golden ratio in 64-bit fixed point.
-    let turn = index.wrapping_add(seed % 1_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let turn = index
+        .wrapping_add(seed % 1_000)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((u128::from(turn) * 10_000) >> 64) as u64
 }

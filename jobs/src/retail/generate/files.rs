@@ -28,9 +28,13 @@ pub struct Delivery {
 impl Delivery {
     /// Starts the delivery of `day` in `out`; what an attempt before left behind goes away.
     pub fn start(out: &Path, day: u32) -> Result<Self, Failure> {
-        let delivery = Self { hidden: out.join(format!(".day={day}.writing")), shown: out.join(format!("day={day}")) };
+        let delivery = Self {
+            hidden: out.join(format!(".day={day}.writing")),
+            shown: out.join(format!("day={day}")),
+        };
         remove(&delivery.hidden)?;
-        fs::create_dir_all(&delivery.hidden).map_err(|error| cannot("create", &delivery.hidden, &error))?;
+        fs::create_dir_all(&delivery.hidden)
+            .map_err(|error| cannot("create", &delivery.hidden, &error))?;
         Ok(delivery)
     }
 
@@ -41,7 +45,8 @@ impl Delivery {
     /// Lets the delivery land, in place of the one that is there.
     pub fn land(self) -> Result<(), Failure> {
         remove(&self.shown)?;
-        fs::rename(&self.hidden, &self.shown).map_err(|error| cannot("rename", &self.hidden, &error))
+        fs::rename(&self.hidden, &self.shown)
+            .map_err(|error| cannot("rename", &self.hidden, &error))
     }
 }
 
@@ -54,18 +59,27 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Removes a file or folder; it may be missing.
 pub fn remove(path: &Path) -> Result<(), Failure> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(cannot("remove", path, &error))
+        }
         _ => Ok(()),
     }
 }
 
 /// The failure to do something with a file or folder.
 pub fn cannot(what: &str, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::new(FailureKind::Storage, format!("cannot {what} {}", path.display()))
-        .cause(error.to_string())
-        .caused_by(error)
+    Failure::new(
+        FailureKind::Storage,
+        format!("cannot {what} {}", path.display()),
+    )
+    .cause(error.to_string())
+    .caused_by(error)
 }
 
 /// One file of a delivery; rows are buffered and written in batches.
@@ -97,17 +111,27 @@ impl<R: SourceRow> TableWriter<R> {
                     .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
                     .set_statistics_enabled(EnabledStatistics::Chunk)
                     .build();
-                let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))
-                    .map_err(|error| cannot("write", &path, &error))?;
+                let writer =
+                    ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))
+                        .map_err(|error| cannot("write", &path, &error))?;
                 Sink::Parquet(Box::new(writer))
             }
             Format::Csv => {
                 let moments = "%Y-%m-%dT%H:%M:%SZ".to_string();
-                let csv = csv::WriterBuilder::new().with_header(true).with_timestamp_tz_format(moments);
+                let csv = csv::WriterBuilder::new()
+                    .with_header(true)
+                    .with_timestamp_tz_format(moments);
                 Sink::Csv(Box::new(csv.build(file)))
             }
         };
-        Ok(Self { path, schema, rows: Vec::with_capacity(BATCH_ROWS + 64), written: 0, sink, of: PhantomData })
+        Ok(Self {
+            path,
+            schema,
+            rows: Vec::with_capacity(BATCH_ROWS + 64),
+            written: 0,
+            sink,
+            of: PhantomData,
+        })
     }
 
     /// Where the next rows are put; call [`Self::flush_full`] after.
@@ -117,7 +141,11 @@ impl<R: SourceRow> TableWriter<R> {
 
     /// Writes the buffered rows if they are many.
     pub fn flush_full(&mut self) -> Result<(), Failure> {
-        if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
+        if self.rows.len() >= BATCH_ROWS {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -141,12 +169,20 @@ impl<R: SourceRow> TableWriter<R> {
         let path = self.path;
         match self.sink {
             Sink::Parquet(writer) => {
-                let file = writer.into_inner().map_err(|error| cannot("write", &path, &error))?;
-                file.into_inner().map_err(|error| cannot("write", &path, &error))?;
+                let file = writer
+                    .into_inner()
+                    .map_err(|error| cannot("write", &path, &error))?;
+                file.into_inner()
+                    .map_err(|error| cannot("write", &path, &error))?;
             }
-            Sink::Csv(writer) => writer.into_inner().flush().map_err(|error| cannot("write", &path, &error))?,
+            Sink::Csv(writer) => writer
+                .into_inner()
+                .flush()
+                .map_err(|error| cannot("write", &path, &error))?,
         }
-        let bytes = fs::metadata(&path).map_err(|error| cannot("read", &path, &error))?.len();
+        let bytes = fs::metadata(&path)
+            .map_err(|error| cannot("read", &path, &error))?
+            .len();
         Ok((self.written, bytes))
     }
 }

@@ -103,7 +103,10 @@ impl DaySummary {
 /// Writes the deliveries and the truth. Needs memory for one batch of rows, not for the data.
 ///
 /// Fails if `out` cannot be written, or holds deliveries that it did not write. `truth.json` comes last.
-pub fn generate(options: &GenerateOptions, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failure> {
+pub fn generate(
+    options: &GenerateOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, Failure> {
     let world = world(options)?;
     let out = &options.out;
     fs::create_dir_all(out).map_err(|error| cannot("create", out, &error))?;
@@ -116,15 +119,36 @@ pub fn generate(options: &GenerateOptions, progress: &mut dyn FnMut(Progress)) -
     };
     let days = days
         .into_iter()
-        .map(|day| write_day(&world, day, options, &mut |done, total| progress(Progress { day: Some(day), done, total })))
+        .map(|day| {
+            write_day(&world, day, options, &mut |done, total| {
+                progress(Progress {
+                    day: Some(day),
+                    done,
+                    total,
+                })
+            })
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    let truths = count(&world, &mut |done, total| progress(Progress { day: None, done, total }));
+    let truths = count(&world, &mut |done, total| {
+        progress(Progress {
+            day: None,
+            done,
+            total,
+        })
+    });
     for truth in &truths {
-        write_truth(&out.join(format!("truth_day_{}.json", truth.landed_days)), truth)?;
+        write_truth(
+            &out.join(format!("truth_day_{}.json", truth.landed_days)),
+            truth,
+        )?;
     }
     let truth = truths.last().cloned().unwrap_or_default();
     write_truth(&out.join("truth.json"), &truth)?;
-    Ok(Summary { days, truth, truths })
+    Ok(Summary {
+        days,
+        truth,
+        truths,
+    })
 }
 
 /// Writes the delivery of one day and lets it land; no truth. For demonstrations that run between deliveries.
@@ -133,20 +157,37 @@ pub fn generate_day(
     day: u32,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<DaySummary, Failure> {
-    let world = world(&GenerateOptions { only_day: Some(day), ..options.clone() })?;
+    let world = world(&GenerateOptions {
+        only_day: Some(day),
+        ..options.clone()
+    })?;
     fs::create_dir_all(&options.out).map_err(|error| cannot("create", &options.out, &error))?;
-    write_day(&world, day, options, &mut |done, total| progress(Progress { day: Some(day), done, total }))
+    write_day(&world, day, options, &mut |done, total| {
+        progress(Progress {
+            day: Some(day),
+            done,
+            total,
+        })
+    })
 }
 
 fn world(options: &GenerateOptions) -> Result<World, Failure> {
-    let wrong = |cause: String| Err(Failure::new(FailureKind::Source, "cannot generate deliveries").cause(cause));
+    let wrong = |cause: String| {
+        Err(Failure::new(FailureKind::Source, "cannot generate deliveries").cause(cause))
+    };
     if options.days == 0 || options.orders == 0 {
         return wrong("there must be at least one order and one day".into());
     }
     if options.orders > 500_000_000 {
-        return wrong(format!("{} orders are more than ids have digits for; the most is 500,000,000", options.orders));
+        return wrong(format!(
+            "{} orders are more than ids have digits for; the most is 500,000,000",
+            options.orders
+        ));
     }
-    if let Some(day) = options.only_day.filter(|day| !(1..=options.days).contains(day)) {
+    if let Some(day) = options
+        .only_day
+        .filter(|day| !(1..=options.days).contains(day))
+    {
         return wrong(format!("there is no day {day} of {}", options.days));
     }
     Ok(World::new(options.orders, options.days, options.seed))
@@ -155,21 +196,38 @@ fn world(options: &GenerateOptions) -> Result<World, Failure> {
 /// Takes away the deliveries of a run before, so that none of them is read along with the new ones.
 fn clear(out: &Path) -> Result<(), Failure> {
     let entries = fs::read_dir(out).map_err(|error| cannot("read", out, &error))?;
-    let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    let is_truth = |name: &String| name == "truth.json" || (name.starts_with("truth_day_") && name.ends_with(".json"));
+    let names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let is_truth = |name: &String| {
+        name == "truth.json" || (name.starts_with("truth_day_") && name.ends_with(".json"))
+    };
     let ours = names.iter().any(is_truth);
-    let deliveries: Vec<&String> = names.iter().filter(|name| name.starts_with("day=")).collect();
+    let deliveries: Vec<&String> = names
+        .iter()
+        .filter(|name| name.starts_with("day="))
+        .collect();
     if let Some(name) = deliveries.first().filter(|_| !ours) {
-        return Err(Failure::new(FailureKind::Storage, format!("cannot generate deliveries in {}", out.display()))
-            .cause(format!("{name} is there already and no truth.json: it was not generated"))
-            .note("give an empty folder"));
+        return Err(Failure::new(
+            FailureKind::Storage,
+            format!("cannot generate deliveries in {}", out.display()),
+        )
+        .cause(format!(
+            "{name} is there already and no truth.json: it was not generated"
+        ))
+        .note("give an empty folder"));
     }
     // The truth goes last: a folder without it is not ours to clear.
-    deliveries.into_iter().chain(names.iter().filter(|n| is_truth(n))).try_for_each(|name| remove(&out.join(name)))
+    deliveries
+        .into_iter()
+        .chain(names.iter().filter(|n| is_truth(n)))
+        .try_for_each(|name| remove(&out.join(name)))
 }
 
 fn write_truth(path: &Path, truth: &Truth) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(truth).map_err(|error| cannot("write", path, &error))?;
+    let mut text =
+        serde_json::to_string_pretty(truth).map_err(|error| cannot("write", path, &error))?;
     text.push('\n');
     write_whole(path, text.as_bytes())
 }
@@ -183,9 +241,10 @@ fn write_day(
     let delivery = Delivery::start(&options.out, day)?;
     let (folder, format) = (delivery.folder(), options.format);
     let mut sources = vec![];
-    for (table, subject, entities) in
-        [("customers", Subject::Customer, world.customers), ("sellers", Subject::Seller, world.sellers)]
-    {
+    for (table, subject, entities) in [
+        ("customers", Subject::Customer, world.customers),
+        ("sellers", Subject::Seller, world.sellers),
+    ] {
         let mut writer = TableWriter::<PartyRow>::create(folder, table, format)?;
         for index in 0..entities {
             world.party_rows(subject, index, day, writer.rows());
@@ -217,11 +276,18 @@ fn write_day(
             progress(index, known);
         }
     }
-    for (table, (rows, bytes)) in [("orders", orders.finish()?), ("order_items", items.finish()?)] {
+    for (table, (rows, bytes)) in [
+        ("orders", orders.finish()?),
+        ("order_items", items.finish()?),
+    ] {
         sources.push((table, rows, bytes));
     }
     progress(known, known);
     let folder = options.out.join(format!("day={day}"));
     delivery.land()?;
-    Ok(DaySummary { day, folder, sources })
+    Ok(DaySummary {
+        day,
+        folder,
+        sources,
+    })
 }

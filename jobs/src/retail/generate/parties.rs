@@ -5,7 +5,9 @@
 //! nothing, corrections without a date, and rows that must be rejected.
 
 use super::draw::{Draw, Subject, spread};
-use super::rows::{ADDRESSES, CATEGORIES, DAY, Moment, NAMES, PartyRow, Place, ProductRow, SECOND, SIZES, STATES};
+use super::rows::{
+    ADDRESSES, CATEGORIES, DAY, Moment, NAMES, PartyRow, Place, ProductRow, SECOND, SIZES, STATES,
+};
 use super::world::{World, cutoff};
 
 /// What happens to an entity over the deliveries.
@@ -102,7 +104,11 @@ impl World {
             fate => fate.unwrap_or(Fate::Steady),
         };
         // Customers keep coming; sellers and products are mostly older than the first order.
-        let newer = if subject == Subject::Customer { 3_000 } else { 300 };
+        let newer = if subject == Subject::Customer {
+            3_000
+        } else {
+            300
+        };
         let first = super::world::FIRST_ORDER;
         let created = match draw.chance(newer) {
             true => first + draw.between(0, 690) * DAY,
@@ -111,10 +117,25 @@ impl World {
         let past = (cutoff(1) - created) / SECOND;
         let early = created + draw.between(past / 10, past * 4 / 10) * SECOND;
         let late = created + draw.between(past / 2, past * 9 / 10) * SECOND;
-        let change_day = if draw.chance(7_000) { 2 } else { draw.between(3, 8) as u32 };
+        let change_day = if draw.chance(7_000) {
+            2
+        } else {
+            draw.between(3, 8) as u32
+        };
         let changed = cutoff(change_day - 1) + draw.between(1, 86_399) * SECOND;
         let twice = draw.chance(TWICE);
-        (Life { fate, created, early, late, change_day, changed, twice }, draw)
+        (
+            Life {
+                fate,
+                created,
+                early,
+                late,
+                change_day,
+                changed,
+                twice,
+            },
+            draw,
+        )
     }
 
     /// The rows about customer or seller `index` in the delivery of `day`.
@@ -124,9 +145,15 @@ impl World {
         let mut places = [first, place(&mut draw), place(&mut draw)];
         // Some move within their street or only get a new postcode.
         if draw.chance(3_000) {
-            places[1] = Place { address: places[1].address, ..first };
+            places[1] = Place {
+                address: places[1].address,
+                ..first
+            };
         }
-        let touched = Place { zip_plus: first.zip_plus % 9_000 + 1, ..first };
+        let touched = Place {
+            zip_plus: first.zip_plus % 9_000 + 1,
+            ..first
+        };
         life.tell(day, |told| {
             let place = match (life.fate, told.version) {
                 (Fate::Touched, 1) => touched,
@@ -145,7 +172,11 @@ impl World {
     pub fn product_rows(&self, index: u64, day: u32, rows: &mut Vec<ProductRow>) {
         let (life, mut draw) = self.life(Subject::Product, index);
         let price = self.list_price_cents(index);
-        let prices = [price, price * draw.between(105, 130) / 100 + 1, price * draw.between(60, 95) / 100];
+        let prices = [
+            price,
+            price * draw.between(105, 130) / 100 + 1,
+            price * draw.between(60, 95) / 100,
+        ];
         let category = draw.below(CATEGORIES.len() as u64) as u8;
         let other = draw.below(CATEGORIES.len() as u64) as u8;
         let moves = draw.chance(2_000);
@@ -161,9 +192,17 @@ impl World {
             };
             rows.push(ProductRow {
                 id: (!told.nameless).then_some(index),
-                category: if moves && version == 1 { other } else { category },
+                category: if moves && version == 1 {
+                    other
+                } else {
+                    category
+                },
                 // A touched product has a new name, which is not tracked.
-                name: if touched && told.version == 1 { (name + 1) % NAMES } else { name },
+                name: if touched && told.version == 1 {
+                    (name + 1) % NAMES
+                } else {
+                    name
+                },
                 size,
                 width_cm: measures[0],
                 length_cm: measures[1],
@@ -178,13 +217,22 @@ impl World {
 
 impl Life {
     fn tell(&self, day: u32, mut row: impl FnMut(Told)) {
-        let told = |version, updated| Told { version, created: Some(self.created), updated, nameless: false };
+        let told = |version, updated| Told {
+            version,
+            created: Some(self.created),
+            updated,
+            nameless: false,
+        };
         let original = told(0, None);
         let mut all: Vec<Told> = Vec::with_capacity(3);
         match self.fate {
             Fate::Steady | Fate::Underpriced => all.push(original),
             Fate::Changes | Fate::Touched => {
-                all.push(if day < self.change_day { original } else { told(1, Some(self.changed)) });
+                all.push(if day < self.change_day {
+                    original
+                } else {
+                    told(1, Some(self.changed))
+                });
             }
             Fate::ChangedBefore => all.push(told(1, Some(self.late))),
             Fate::LateVersion => {
@@ -209,8 +257,17 @@ impl Life {
             }
             Fate::Vanishes => all.extend((day == 1).then_some(original)),
             Fate::ArrivesLate => all.extend((day > 1).then_some(original)),
-            Fate::Nameless => all.extend([original, Told { nameless: true, ..original }]),
-            Fate::Undated => all.push(Told { created: (day > 1).then_some(self.created), ..original }),
+            Fate::Nameless => all.extend([
+                original,
+                Told {
+                    nameless: true,
+                    ..original
+                },
+            ]),
+            Fate::Undated => all.push(Told {
+                created: (day > 1).then_some(self.created),
+                ..original
+            }),
             Fate::Backdated => all.extend([original, told(1, Some(self.created - DAY))]),
         }
         for told in all {
@@ -224,11 +281,17 @@ impl Life {
 
 fn place(draw: &mut Draw) -> Place {
     // Populous states come first in the list.
-    let state = draw.below(STATES.len() as u64).min(draw.below(STATES.len() as u64)) as u8;
+    let state = draw
+        .below(STATES.len() as u64)
+        .min(draw.below(STATES.len() as u64)) as u8;
     Place {
         address: draw.below(u64::from(ADDRESSES)) as u32,
         zip: u32::from(state) * 1_900 + draw.below(1_900) as u32 + 501,
-        zip_plus: if draw.chance(2_000) { draw.between(1, 9_999) as u16 } else { 0 },
+        zip_plus: if draw.chance(2_000) {
+            draw.between(1, 9_999) as u16
+        } else {
+            0
+        },
         state,
     }
 }

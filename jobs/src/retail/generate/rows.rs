@@ -84,33 +84,104 @@ pub const STATUSES: [[&str; 3]; 4] = [
 ];
 
 pub const STATES: [&str; 51] = [
-    "CA", "TX", "FL", "NY", "PA", "IL", "OH", "GA", "NC", "MI", "NJ", "VA", "WA", "AZ", "TN", "MA", "IN", "MD", "MO",
-    "WI", "CO", "MN", "SC", "AL", "LA", "KY", "OR", "OK", "CT", "UT", "IA", "NV", "AR", "KS", "MS", "NM", "NE", "ID",
-    "WV", "HI", "NH", "ME", "MT", "RI", "DE", "SD", "ND", "AK", "VT", "WY", "DC",
+    "CA", "TX", "FL", "NY", "PA", "IL", "OH", "GA", "NC", "MI", "NJ", "VA", "WA", "AZ", "TN", "MA",
+    "IN", "MD", "MO", "WI", "CO", "MN", "SC", "AL", "LA", "KY", "OR", "OK", "CT", "UT", "IA", "NV",
+    "AR", "KS", "MS", "NM", "NE", "ID", "WV", "HI", "NH", "ME", "MT", "RI", "DE", "SD", "ND", "AK",
+    "VT", "WY", "DC",
 ];
 
 const STREETS: [&str; 20] = [
-    "Oak Street", "Maple Avenue", "Cedar Lane", "Pine Road", "Elm Street", "Washington Avenue", "Lake View Drive",
-    "Hill Road", "Main Street", "Park Avenue", "Sunset Boulevard", "River Road", "Church Street", "Highland Avenue",
-    "Mill Lane", "Forest Drive", "Meadow Way", "Spring Street", "2nd Street", "O'Connell Court",
+    "Oak Street",
+    "Maple Avenue",
+    "Cedar Lane",
+    "Pine Road",
+    "Elm Street",
+    "Washington Avenue",
+    "Lake View Drive",
+    "Hill Road",
+    "Main Street",
+    "Park Avenue",
+    "Sunset Boulevard",
+    "River Road",
+    "Church Street",
+    "Highland Avenue",
+    "Mill Lane",
+    "Forest Drive",
+    "Meadow Way",
+    "Spring Street",
+    "2nd Street",
+    "O'Connell Court",
 ];
 const HOUSES: u32 = 9_999;
 /// How many different addresses there are.
 pub const ADDRESSES: u32 = HOUSES * STREETS.len() as u32;
 
 pub const CATEGORIES: [&str; 24] = [
-    "audio", "auto", "baby", "bed & bath", "books", "cameras", "computers", "cool stuff", "fashion", "food", "furniture",
-    "garden", "health & beauty", "housewares", "luggage", "musical instruments", "office", "perfume", "pet shop",
-    "small appliances", "sports", "telephony", "tools", "toys",
+    "audio",
+    "auto",
+    "baby",
+    "bed & bath",
+    "books",
+    "cameras",
+    "computers",
+    "cool stuff",
+    "fashion",
+    "food",
+    "furniture",
+    "garden",
+    "health & beauty",
+    "housewares",
+    "luggage",
+    "musical instruments",
+    "office",
+    "perfume",
+    "pet shop",
+    "small appliances",
+    "sports",
+    "telephony",
+    "tools",
+    "toys",
 ];
 pub const SIZES: [&str; 5] = ["XS", "S", "M", "L", "XL"];
 const ADJECTIVES: [&str; 16] = [
-    "Classic", "Compact", "Daily", "Deluxe", "Eco", "Essential", "Foldable", "Handmade", "Light", "Mini", "Premium",
-    "Pro", "Smart", "Soft", "Travel", "Ultra",
+    "Classic",
+    "Compact",
+    "Daily",
+    "Deluxe",
+    "Eco",
+    "Essential",
+    "Foldable",
+    "Handmade",
+    "Light",
+    "Mini",
+    "Premium",
+    "Pro",
+    "Smart",
+    "Soft",
+    "Travel",
+    "Ultra",
 ];
 const NOUNS: [&str; 20] = [
-    "Backpack", "Blanket", "Bottle", "Camera", "Chair", "Drill", "Headphones", "Jacket", "Kettle", "Keyboard", "Lamp",
-    "Mirror", "Mug", "Notebook", "Pillow", "Racket", "Shelf", "Speaker", "Tent", "Watch",
+    "Backpack",
+    "Blanket",
+    "Bottle",
+    "Camera",
+    "Chair",
+    "Drill",
+    "Headphones",
+    "Jacket",
+    "Kettle",
+    "Keyboard",
+    "Lamp",
+    "Mirror",
+    "Mug",
+    "Notebook",
+    "Pillow",
+    "Racket",
+    "Shelf",
+    "Speaker",
+    "Tent",
+    "Watch",
 ];
 /// How many different product names there are.
 pub const NAMES: u32 = (ADJECTIVES.len() * NOUNS.len()) as u32 * 100;
@@ -122,7 +193,10 @@ pub fn write_id(out: &mut String, letter: char, id: u64) {
 
 /// `17 Oak Street`, every seventh with a flat after a comma.
 pub fn write_address(out: &mut String, address: u32) {
-    let (house, street) = (address % HOUSES + 1, (address / HOUSES) as usize % STREETS.len());
+    let (house, street) = (
+        address % HOUSES + 1,
+        (address / HOUSES) as usize % STREETS.len(),
+    );
     let _ = write!(out, "{house} {}", STREETS[street]);
     if address.is_multiple_of(7) {
         let _ = write!(out, ", Apt {}", house % 40 + 1);
@@ -139,7 +213,10 @@ pub fn write_zip(out: &mut String, place: &Place) {
 
 /// `Compact Lamp 7"`: some with a quote in them, as files have it.
 pub fn write_name(out: &mut String, name: u32) {
-    let (adjective, rest) = (name as usize % ADJECTIVES.len(), name as usize / ADJECTIVES.len());
+    let (adjective, rest) = (
+        name as usize % ADJECTIVES.len(),
+        name as usize / ADJECTIVES.len(),
+    );
     let (noun, number) = (rest % NOUNS.len(), rest / NOUNS.len() % 100);
     let _ = write!(out, "{} {} {number}", ADJECTIVES[adjective], NOUNS[noun]);
     if number == 7 {

@@ -5,7 +5,14 @@ use std::path::Path;
 use super::*;
 
 fn options(out: &Path, format: Format) -> GenerateOptions {
-    GenerateOptions { orders: 400, days: 2, seed: 7, format, out: out.to_path_buf(), only_day: None }
+    GenerateOptions {
+        orders: 400,
+        days: 2,
+        seed: 7,
+        format,
+        out: out.to_path_buf(),
+        only_day: None,
+    }
 }
 
 /// Path below `out` to content.
@@ -15,7 +22,12 @@ fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
         .flatten()
         .filter(|entry| entry.file_type().is_file())
         .map(|entry| {
-            let path = entry.path().strip_prefix(out).unwrap().display().to_string();
+            let path = entry
+                .path()
+                .strip_prefix(out)
+                .unwrap()
+                .display()
+                .to_string();
             (path, fs::read(entry.path()).unwrap())
         })
         .collect()
@@ -26,7 +38,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("retail-generate-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("retail-generate-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         Self(path)
     }
@@ -56,7 +69,14 @@ fn deliveries_written_one_at_a_time_are_those_written_together() {
     generate(&options(&together.0, Format::Csv), &mut |_| {}).unwrap();
     let alone = options(&apart.0, Format::Csv);
     generate_day(&alone, 2, &mut |_| {}).unwrap();
-    generate(&GenerateOptions { only_day: Some(1), ..alone }, &mut |_| {}).unwrap();
+    generate(
+        &GenerateOptions {
+            only_day: Some(1),
+            ..alone
+        },
+        &mut |_| {},
+    )
+    .unwrap();
     assert!(files(&together.0) == files(&apart.0));
 }
 
@@ -64,9 +84,22 @@ fn deliveries_written_one_at_a_time_are_those_written_together() {
 fn a_shorter_run_leaves_no_delivery_of_a_longer_one() {
     let folder = Folder::new("shorter");
     generate(&options(&folder.0, Format::Csv), &mut |_| {}).unwrap();
-    generate(&GenerateOptions { days: 1, ..options(&folder.0, Format::Csv) }, &mut |_| {}).unwrap();
+    generate(
+        &GenerateOptions {
+            days: 1,
+            ..options(&folder.0, Format::Csv)
+        },
+        &mut |_| {},
+    )
+    .unwrap();
     let found = files(&folder.0);
-    assert!(found.keys().all(|path| !path.contains("day=2") && !path.contains("day_2")), "{:?}", found.keys());
+    assert!(
+        found
+            .keys()
+            .all(|path| !path.contains("day=2") && !path.contains("day_2")),
+        "{:?}",
+        found.keys()
+    );
 }
 
 #[test]
@@ -82,10 +115,21 @@ fn deliveries_of_somebody_else_are_not_touched() {
 #[test]
 fn an_empty_wish_is_refused() {
     let folder = Folder::new("empty");
-    let none = GenerateOptions { orders: 0, ..options(&folder.0, Format::Csv) };
+    let none = GenerateOptions {
+        orders: 0,
+        ..options(&folder.0, Format::Csv)
+    };
     assert!(generate(&none, &mut |_| {}).is_err());
-    let no_day = GenerateOptions { only_day: Some(3), ..options(&folder.0, Format::Csv) };
-    assert!(generate(&no_day, &mut |_| {}).unwrap_err().cause.contains("no day 3 of 2"));
+    let no_day = GenerateOptions {
+        only_day: Some(3),
+        ..options(&folder.0, Format::Csv)
+    };
+    assert!(
+        generate(&no_day, &mut |_| {})
+            .unwrap_err()
+            .cause
+            .contains("no day 3 of 2")
+    );
 }
 
 #[test]
@@ -98,7 +142,12 @@ fn the_second_delivery_goes_on_where_the_first_ended() {
         plan.order_rows(1, &mut first);
         plan.order_rows(2, &mut second);
         twice += usize::from(first.len() == 2);
-        let steps = |row: &OrderRow| [row.approved, row.carrier, row.delivered].iter().flatten().count();
+        let steps = |row: &OrderRow| {
+            [row.approved, row.carrier, row.delivered]
+                .iter()
+                .flatten()
+                .count()
+        };
         match (first.first(), second.first()) {
             (Some(a), Some(b)) if steps(b) > steps(a) => progressed += 1,
             (Some(a), Some(b)) if steps(b) < steps(a) => stale += 1,
@@ -106,5 +155,8 @@ fn the_second_delivery_goes_on_where_the_first_ended() {
             _ => {}
         }
     }
-    assert!(progressed > 100 && stale > 5 && twice > 20 && new >= 20, "{progressed} {stale} {twice} {new}");
+    assert!(
+        progressed > 100 && stale > 5 && twice > 20 && new >= 20,
+        "{progressed} {stale} {twice} {new}"
+    );
 }

@@ -147,7 +147,10 @@ impl World {
     pub fn new(orders: u64, days: u32, seed: u64) -> Self {
         let later = u64::from(days.max(1) - 1);
         // Half a percent of all orders is a day's business; the first delivery keeps at least half.
-        let new_orders = (orders / 2).checked_div(later).unwrap_or(0).min(orders / 200);
+        let new_orders = (orders / 2)
+            .checked_div(later)
+            .unwrap_or(0)
+            .min(orders / 200);
         let products = (orders / 20).clamp(20, 20_000);
         let list_prices_cents = (0..products)
             .map(|index| {
@@ -171,7 +174,10 @@ impl World {
 
     /// What a product costs when it is new.
     pub fn list_price_cents(&self, product: u64) -> i64 {
-        self.list_prices_cents.get(product as usize).copied().unwrap_or(999)
+        self.list_prices_cents
+            .get(product as usize)
+            .copied()
+            .unwrap_or(999)
     }
 
     /// How many orders the delivery of `day` can know: those with a lower index.
@@ -181,7 +187,9 @@ impl World {
 
     /// The first delivery that can know order `index`.
     fn first_day(&self, index: u64) -> u32 {
-        (1..=self.days).find(|day| index < self.known_orders(*day)).unwrap_or(self.days)
+        (1..=self.days)
+            .find(|day| index < self.known_orders(*day))
+            .unwrap_or(self.days)
     }
 
     /// Draws order `index` and its items.
@@ -197,11 +205,19 @@ impl World {
         let lags = draw.chance(500);
         let stale = draw.chance(50);
         let held_stage = draw.below(3) as usize;
-        let untold = if draw.chance(100) { draw.below(2) as usize } else { 3 };
+        let untold = if draw.chance(100) {
+            draw.below(2) as usize
+        } else {
+            3
+        };
         let mut plan = OrderPlan {
             index,
             trouble,
-            customer: if trouble == Trouble::UnknownCustomer { NOBODY + customer } else { customer },
+            customer: if trouble == Trouble::UnknownCustomer {
+                NOBODY + customer
+            } else {
+                customer
+            },
             first_day,
             purchase,
             steps: [approved, carrier, delivered],
@@ -210,13 +226,19 @@ impl World {
             lags_until: if lags { 2 } else { 0 },
             stale_day: if stale { draw.between(2, 4) as u32 } else { 0 },
             held_stage,
-            spelling: if draw.chance(2_000) { 1 + draw.below(2) as usize } else { 0 },
+            spelling: if draw.chance(2_000) {
+                1 + draw.below(2) as usize
+            } else {
+                0
+            },
             twice: draw.chance(100),
             items: vec![],
         };
         if trouble != Trouble::NoItems {
             let number = [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6][draw.below(12) as usize];
-            plan.items = (0..number).map(|_| self.item(purchase, &mut draw)).collect();
+            plan.items = (0..number)
+                .map(|_| self.item(purchase, &mut draw))
+                .collect();
         }
         plan
     }
@@ -230,7 +252,9 @@ impl World {
         let usual = start + draw.between(0, (end - start) / SECOND - 1) * SECOND;
         let earlier = draw.between(1, 30 * 86_400) * SECOND;
         match trouble {
-            Trouble::BeforeCreated if first_day == 1 && life.created - earlier >= FIRST_ORDER => life.created - earlier,
+            Trouble::BeforeCreated if first_day == 1 && life.created - earlier >= FIRST_ORDER => {
+                life.created - earlier
+            }
             Trouble::AtTheChange if first_day == 1 => match life.fate {
                 Fate::ChangedBefore | Fate::LateOriginal | Fate::LateVersion => life.late,
                 _ if life.created >= FIRST_ORDER => life.created,
@@ -247,11 +271,23 @@ impl World {
         let list = self.list_price_cents(product);
         ItemPlan {
             trouble,
-            product: if trouble == ItemTrouble::UnknownProduct { NOBODY + product } else { product },
-            seller: if trouble == ItemTrouble::UnknownSeller { NOBODY + seller } else { seller },
+            product: if trouble == ItemTrouble::UnknownProduct {
+                NOBODY + product
+            } else {
+                product
+            },
+            seller: if trouble == ItemTrouble::UnknownSeller {
+                NOBODY + seller
+            } else {
+                seller
+            },
             shipping_limit: purchase + draw.between(2 * 86_400, 9 * 86_400) * SECOND,
             // Every fourth item is sold at a discount.
-            price_cents: if draw.chance(2_500) { list * draw.between(50, 98) / 100 } else { list },
+            price_cents: if draw.chance(2_500) {
+                list * draw.between(50, 98) / 100
+            } else {
+                list
+            },
             freight_cents: draw.between(0, 2_500),
             twice: draw.chance(50),
         }
@@ -287,8 +323,13 @@ impl OrderPlan {
         let known = |step: usize| (stage > step && self.told[step]).then_some(self.steps[step]);
         let strange = STRANGE_STATUSES[self.index as usize % STRANGE_STATUSES.len()];
         // Where days disagree about the spelling, neither is a change.
-        let status = STATUSES[stage][(self.spelling + day as usize * usize::from(self.spelling > 0)) % 3];
-        let corrected = if self.trouble == Trouble::PurchaseCorrected && day > 1 { 3_600 * SECOND } else { 0 };
+        let status =
+            STATUSES[stage][(self.spelling + day as usize * usize::from(self.spelling > 0)) % 3];
+        let corrected = if self.trouble == Trouble::PurchaseCorrected && day > 1 {
+            3_600 * SECOND
+        } else {
+            0
+        };
         let row = OrderRow {
             id: (self.trouble != Trouble::NoId).then_some(self.index),
             customer: (self.trouble != Trouble::NoCustomer).then_some(self.customer),
@@ -298,7 +339,8 @@ impl OrderPlan {
                 Trouble::NoStatus => None,
                 _ => Some(status),
             },
-            purchase: (self.trouble != Trouble::NoPurchaseDate).then_some(self.purchase + corrected),
+            purchase: (self.trouble != Trouble::NoPurchaseDate)
+                .then_some(self.purchase + corrected),
             approved: known(0),
             carrier: known(1),
             delivered: known(2),
@@ -315,7 +357,11 @@ impl OrderPlan {
         if matches!(self.trouble, Trouble::PurchaseCorrected | Trouble::Stuck) {
             return 0;
         }
-        let reached = self.steps.iter().take_while(|step| **step < cutoff(day)).count();
+        let reached = self
+            .steps
+            .iter()
+            .take_while(|step| **step < cutoff(day))
+            .count();
         match day < self.lags_until || day == self.stale_day {
             true => reached.min(self.held_stage),
             false => reached,
@@ -324,7 +370,9 @@ impl OrderPlan {
 
     /// The rows about item `number` (from 0) of this order in the delivery of `day`.
     pub fn item_rows(&self, number: usize, day: u32, rows: &mut Vec<ItemRow>) {
-        let Some(item) = self.items.get(number).filter(|_| day >= self.first_day) else { return };
+        let Some(item) = self.items.get(number).filter(|_| day >= self.first_day) else {
+            return;
+        };
         let (price, freight) = (item.price_cents, item.freight_cents);
         let later = day > self.first_day;
         let row = ItemRow {

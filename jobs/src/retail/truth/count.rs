@@ -6,7 +6,9 @@ use chrono::{DateTime, Datelike};
 
 use super::super::generate::World;
 use super::super::generate::draw::Subject;
-use super::super::generate::rows::{DAY, ItemRow, Moment, OrderRow, STATES, STATUSES, text, write_id};
+use super::super::generate::rows::{
+    DAY, ItemRow, Moment, OrderRow, STATES, STATUSES, text, write_id,
+};
 use super::orders::{Winner, stage};
 use super::versions::{Resolved, TrackedPlace, TrackedProduct, VersionRow, Versions, resolve};
 use super::{SellerRevenue, Truth, VersionCounts, money};
@@ -40,11 +42,17 @@ pub fn count(world: &World, progress: &mut dyn FnMut(u64, u64)) -> Vec<Truth> {
         }
     }
     progress(world.orders, world.orders);
-    tallies.into_iter().map(|tally| tally.truth(world)).collect()
+    tallies
+        .into_iter()
+        .map(|tally| tally.truth(world))
+        .collect()
 }
 
 fn dimensions(world: &World, tallies: &mut [Tally]) {
-    let parties = [(Subject::Customer, world.customers), (Subject::Seller, world.sellers)];
+    let parties = [
+        (Subject::Customer, world.customers),
+        (Subject::Seller, world.sellers),
+    ];
     for (subject, entities) in parties {
         for index in 0..entities {
             let mut rows = vec![];
@@ -95,17 +103,27 @@ pub(super) struct Dimension<T: Copy> {
 
 impl<T: Copy> Default for Dimension<T> {
     fn default() -> Self {
-        Self { flow: Flow::default(), versions: Versions::default() }
+        Self {
+            flow: Flow::default(),
+            versions: Versions::default(),
+        }
     }
 }
 
 impl<T: Copy + PartialEq> Dimension<T> {
     /// All rows that have been delivered about the next entity.
     pub(super) fn add<R: VersionRow<Tracked = T>>(&mut self, rows: &[R]) {
-        let Resolved { kept, duplicates, rejected, versions } = resolve(rows);
+        let Resolved {
+            kept,
+            duplicates,
+            rejected,
+            versions,
+        } = resolve(rows);
         self.flow.kept += kept;
         self.flow.duplicates += duplicates;
-        rejected.iter().for_each(|(reason, rows)| self.flow.reject(reason, *rows));
+        rejected
+            .iter()
+            .for_each(|(reason, rows)| self.flow.reject(reason, *rows));
         self.versions.push(&versions);
     }
 }
@@ -148,13 +166,23 @@ impl Tally {
 
     /// One order and its items, from all rows delivered about them. Dimensions must be complete.
     pub(super) fn order(&mut self, order: &Winner<OrderRow>, items: &[Winner<ItemRow>]) {
-        order.rejected.iter().for_each(|(reason, rows)| self.orders.reject(reason, *rows));
+        order
+            .rejected
+            .iter()
+            .for_each(|(reason, rows)| self.orders.reject(reason, *rows));
         for item in items {
-            item.rejected.iter().for_each(|(reason, rows)| self.items.reject(reason, *rows));
+            item.rejected
+                .iter()
+                .for_each(|(reason, rows)| self.items.reject(reason, *rows));
         }
-        let found = order.row.as_ref().and_then(|row| Some((row, row.customer?, row.purchase?)));
+        let found = order
+            .row
+            .as_ref()
+            .and_then(|row| Some((row, row.customer?, row.purchase?)));
         let Some((row, customer, ordered)) = found else {
-            items.iter().for_each(|item| self.items.reject("unknown_order", item.valid));
+            items
+                .iter()
+                .for_each(|item| self.items.reject("unknown_order", item.valid));
             return;
         };
         self.orders.kept += 1;
@@ -172,8 +200,15 @@ impl Tally {
         }
         self.items.kept += kept;
         self.without_items += u64::from(kept == 0);
-        *self.by_month.entry((day_key / 100 % 100 - 1 + day_key / 10_000 * 12) as i32).or_default() += total;
-        let state = self.customers.versions.at(customer, ordered).map(|version| usize::from(version.tracked.2));
+        *self
+            .by_month
+            .entry((day_key / 100 % 100 - 1 + day_key / 10_000 * 12) as i32)
+            .or_default() += total;
+        let state = self
+            .customers
+            .versions
+            .at(customer, ordered)
+            .map(|version| usize::from(version.tracked.2));
         self.unknown_customers += u64::from(state.is_none());
         self.by_state[state.unwrap_or(STATES.len())] += total;
     }
@@ -183,9 +218,14 @@ impl Tally {
         self.revenue += value;
         self.freight += row.freight_cents.unwrap_or_default();
         self.shipping_limit_keys += date_key(row.shipping_limit);
-        let product = row.product.and_then(|id| self.products.versions.at(id, ordered));
+        let product = row
+            .product
+            .and_then(|id| self.products.versions.at(id, ordered));
         self.unknown_products += u64::from(product.is_none());
-        match row.seller.filter(|id| self.sellers.versions.at(*id, ordered).is_some()) {
+        match row
+            .seller
+            .filter(|id| self.sellers.versions.at(*id, ordered).is_some())
+        {
             Some(id) => self.by_seller[id as usize] += value,
             None => self.unknown_sellers += 1,
         }
@@ -203,7 +243,12 @@ impl Tally {
             revenue_by_month: self
                 .by_month
                 .iter()
-                .map(|(month, cents)| (format!("{:04}-{:02}", month / 12, month % 12 + 1), money(*cents)))
+                .map(|(month, cents)| {
+                    (
+                        format!("{:04}-{:02}", month / 12, month % 12 + 1),
+                        money(*cents),
+                    )
+                })
                 .collect(),
             orders_without_items: self.without_items,
             orders_of_unknown_customers: self.unknown_customers,
@@ -214,9 +259,13 @@ impl Tally {
         };
         let names = STATES.iter().copied().chain([UNKNOWN]);
         let states = names.zip(&self.by_state).filter(|(_, cents)| **cents != 0);
-        truth.revenue_by_state = states.map(|(state, cents)| (state.to_string(), money(*cents))).collect();
+        truth.revenue_by_state = states
+            .map(|(state, cents)| (state.to_string(), money(*cents)))
+            .collect();
         let statuses = STATUSES.iter().zip(self.by_status).filter(|(_, n)| *n > 0);
-        truth.orders_by_status = statuses.map(|(spellings, n)| (spellings[0].to_string(), n)).collect();
+        truth.orders_by_status = statuses
+            .map(|(spellings, n)| (spellings[0].to_string(), n))
+            .collect();
 
         let flows = [
             ("customers", &self.customers.flow),
@@ -227,21 +276,42 @@ impl Tally {
         ];
         for (source, flow) in flows {
             let quarantined = flow.quarantined();
-            truth.rows_read.insert(source.into(), flow.kept + flow.duplicates + quarantined);
-            truth.duplicates_dropped.insert(source.into(), flow.duplicates);
-            truth.rows.insert(format!("staging.stg_{source}"), flow.kept);
-            truth.rows.insert(format!("quarantine.{source}"), quarantined);
-            let reasons = flow.rejected.iter().map(|(reason, rows)| ((*reason).to_string(), *rows)).collect();
+            truth
+                .rows_read
+                .insert(source.into(), flow.kept + flow.duplicates + quarantined);
+            truth
+                .duplicates_dropped
+                .insert(source.into(), flow.duplicates);
+            truth
+                .rows
+                .insert(format!("staging.stg_{source}"), flow.kept);
+            truth
+                .rows
+                .insert(format!("quarantine.{source}"), quarantined);
+            let reasons = flow
+                .rejected
+                .iter()
+                .map(|(reason, rows)| ((*reason).to_string(), *rows))
+                .collect();
             truth.quarantine.insert(source.into(), reasons);
         }
-        truth.rows.insert("quarantine.row_counts".into(), flows.len() as u64);
+        truth
+            .rows
+            .insert("quarantine.row_counts".into(), flows.len() as u64);
         let dimensions = [
             ("dim_customer", self.customers.versions.count()),
             ("dim_seller", self.sellers.versions.count()),
             ("dim_product", self.products.versions.count()),
         ];
         for (name, (total, current, changed)) in dimensions {
-            truth.versions.insert(name.into(), VersionCounts { total, current, changed });
+            truth.versions.insert(
+                name.into(),
+                VersionCounts {
+                    total,
+                    current,
+                    changed,
+                },
+            );
             // One more: the unknown row.
             truth.rows.insert(format!("marts.{name}"), total + 1);
         }
@@ -257,7 +327,10 @@ impl Tally {
             ("order_date_key", self.order_date_keys),
             ("delivered_to_customer_date_key", self.delivered_date_keys),
             ("shipping_limit_date_key", self.shipping_limit_keys),
-            ("current_product_price_cents", self.products.versions.current().map(|v| v.tracked.0).sum()),
+            (
+                "current_product_price_cents",
+                self.products.versions.current().map(|v| v.tracked.0).sum(),
+            ),
         ]
         .into_iter()
         .map(|(name, sum)| (name.to_string(), sum))
@@ -267,17 +340,26 @@ impl Tally {
 }
 
 fn top_sellers(by_seller: &[i64]) -> Vec<SellerRevenue> {
-    let mut sellers: Vec<(u64, i64)> = (0..).zip(by_seller.iter().copied()).filter(|(_, cents)| *cents > 0).collect();
+    let mut sellers: Vec<(u64, i64)> = (0..)
+        .zip(by_seller.iter().copied())
+        .filter(|(_, cents)| *cents > 0)
+        .collect();
     sellers.sort_by_key(|(id, cents)| (std::cmp::Reverse(*cents), *id));
     sellers
         .into_iter()
         .take(10)
-        .map(|(id, cents)| SellerRevenue { seller_id: text(|t| write_id(t, 'S', id)), revenue: money(cents) })
+        .map(|(id, cents)| SellerRevenue {
+            seller_id: text(|t| write_id(t, 'S', id)),
+            revenue: money(cents),
+        })
         .collect()
 }
 
 /// yyyymmdd, 0 for no date.
 fn date_key(moment: Option<Moment>) -> i64 {
-    let day = moment.and_then(|m| DateTime::from_timestamp(m.div_euclid(DAY) * (DAY / 1_000_000), 0));
-    day.map_or(0, |d| i64::from(d.year()) * 10_000 + i64::from(d.month()) * 100 + i64::from(d.day()))
+    let day =
+        moment.and_then(|m| DateTime::from_timestamp(m.div_euclid(DAY) * (DAY / 1_000_000), 0));
+    day.map_or(0, |d| {
+        i64::from(d.year()) * 10_000 + i64::from(d.month()) * 100 + i64::from(d.day())
+    })
 }

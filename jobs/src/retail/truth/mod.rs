@@ -67,17 +67,27 @@ pub struct SellerRevenue {
 impl Truth {
     /// Reads a truth that the generator wrote.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let failure = || Failure::new(FailureKind::Source, format!("cannot read the truth in {}", path.display()));
+        let failure = || {
+            Failure::new(
+                FailureKind::Source,
+                format!("cannot read the truth in {}", path.display()),
+            )
+        };
         let bytes = std::fs::read(path).map_err(|error| {
             let cause = match error.kind() {
                 std::io::ErrorKind::NotFound => "there is no such file".to_string(),
                 _ => error.to_string(),
             };
-            failure().cause(cause).note("retail-submit generate writes truth.json beside the deliveries").caused_by(&error)
+            failure()
+                .cause(cause)
+                .note("retail-submit generate writes truth.json beside the deliveries")
+                .caused_by(&error)
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
             failure()
-                .cause(format!("{error}; was it written by another version of retail-submit generate?"))
+                .cause(format!(
+                    "{error}; was it written by another version of retail-submit generate?"
+                ))
                 .caused_by(&error)
         })
     }
@@ -86,5 +96,9 @@ impl Truth {
 /// `1234` cents as `12.34`.
 pub fn money(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.unsigned_abs() / 100, cents.unsigned_abs() % 100)
+    format!(
+        "{sign}{}.{:02}",
+        cents.unsigned_abs() / 100,
+        cents.unsigned_abs() % 100
+    )
 }

@@ -17,7 +17,11 @@ pub struct Winner<R> {
 
 impl<R> Default for Winner<R> {
     fn default() -> Self {
-        Self { row: None, valid: 0, rejected: BTreeMap::new() }
+        Self {
+            row: None,
+            valid: 0,
+            rejected: BTreeMap::new(),
+        }
     }
 }
 
@@ -28,7 +32,11 @@ impl Winner<OrderRow> {
             Some(reason) => *self.rejected.entry(reason).or_default() += 1,
             None => {
                 self.valid += 1;
-                if self.row.as_ref().is_none_or(|best| order_rank(row) > order_rank(best)) {
+                if self
+                    .row
+                    .as_ref()
+                    .is_none_or(|best| order_rank(row) > order_rank(best))
+                {
                     self.row = Some(*row);
                 }
             }
@@ -43,7 +51,11 @@ impl Winner<ItemRow> {
             Some(reason) => *self.rejected.entry(reason).or_default() += 1,
             None => {
                 self.valid += 1;
-                if self.row.as_ref().is_none_or(|best| item_rank(row) > item_rank(best)) {
+                if self
+                    .row
+                    .as_ref()
+                    .is_none_or(|best| item_rank(row) > item_rank(best))
+                {
                     self.row = Some(*row);
                 }
             }
@@ -54,7 +66,9 @@ impl Winner<ItemRow> {
 /// The stage that a status stands for, in any case; none if it is no status of ours.
 pub fn stage(status: Option<&str>) -> Option<usize> {
     let status = status?.trim().to_ascii_uppercase();
-    super::super::generate::rows::STATUSES.iter().position(|spellings| spellings[0] == status)
+    super::super::generate::rows::STATUSES
+        .iter()
+        .position(|spellings| spellings[0] == status)
 }
 
 fn order_rejected(row: &OrderRow) -> Option<Reason> {
@@ -68,7 +82,11 @@ fn order_rejected(row: &OrderRow) -> Option<Reason> {
 }
 
 fn item_rejected(row: &ItemRow) -> Option<Reason> {
-    match (row.product.and(row.seller), row.price_cents, row.freight_cents) {
+    match (
+        row.product.and(row.seller),
+        row.price_cents,
+        row.freight_cents,
+    ) {
         (None, _, _) => Some("missing_id"),
         (_, None, _) => Some("missing_price"),
         (_, Some(..0), _) => Some("negative_price"),
@@ -79,7 +97,12 @@ fn item_rejected(row: &ItemRow) -> Option<Reason> {
 }
 
 type OrderRank = (
-    (Option<Moment>, Option<Moment>, Option<Moment>, Option<Moment>),
+    (
+        Option<Moment>,
+        Option<Moment>,
+        Option<Moment>,
+        Option<Moment>,
+    ),
     Option<usize>,
     Option<Moment>,
     Reverse<Option<u64>>,
@@ -88,12 +111,29 @@ type OrderRank = (
 /// The greatest wins; a missing date is the least.
 fn order_rank(row: &OrderRow) -> OrderRank {
     let dates = (row.delivered, row.carrier, row.approved, row.purchase);
-    (dates, stage(row.status), row.estimated, Reverse(row.customer))
+    (
+        dates,
+        stage(row.status),
+        row.estimated,
+        Reverse(row.customer),
+    )
 }
 
-type ItemRank = (Option<Moment>, Option<i64>, Option<i64>, Reverse<Option<u64>>, Reverse<Option<u64>>);
+type ItemRank = (
+    Option<Moment>,
+    Option<i64>,
+    Option<i64>,
+    Reverse<Option<u64>>,
+    Reverse<Option<u64>>,
+);
 
 /// The greatest wins; a missing date is the least.
 fn item_rank(row: &ItemRow) -> ItemRank {
-    (row.shipping_limit, row.price_cents, row.freight_cents, Reverse(row.product), Reverse(row.seller))
+    (
+        row.shipping_limit,
+        row.price_cents,
+        row.freight_cents,
+        Reverse(row.product),
+        Reverse(row.seller),
+    )
 }

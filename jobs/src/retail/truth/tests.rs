@@ -11,8 +11,18 @@ fn day(n: i64) -> Moment {
 }
 
 fn party(created: i64, updated: Option<i64>, address: u32) -> PartyRow {
-    let place = Place { address, zip: 12_345, zip_plus: 0, state: (address % 3) as u8 };
-    PartyRow { id: Some(0), place, created: Some(day(created)), updated: updated.map(day) }
+    let place = Place {
+        address,
+        zip: 12_345,
+        zip_plus: 0,
+        state: (address % 3) as u8,
+    };
+    PartyRow {
+        id: Some(0),
+        place,
+        created: Some(day(created)),
+        updated: updated.map(day),
+    }
 }
 
 fn spans(rows: &[PartyRow]) -> Vec<(i64, Option<i64>, u32)> {
@@ -20,14 +30,27 @@ fn spans(rows: &[PartyRow]) -> Vec<(i64, Option<i64>, u32)> {
     let versions = resolve(rows).versions;
     versions
         .iter()
-        .map(|v: &Version<_>| (days(v.valid_from), (v.valid_to != Moment::MAX).then(|| days(v.valid_to)), v.tracked.0))
+        .map(|v: &Version<_>| {
+            (
+                days(v.valid_from),
+                (v.valid_to != Moment::MAX).then(|| days(v.valid_to)),
+                v.tracked.0,
+            )
+        })
         .collect()
 }
 
 #[test]
 fn a_late_version_is_inserted_in_its_place() {
-    let rows = [party(0, Some(20), 3), party(0, None, 1), party(0, Some(10), 2)];
-    assert_eq!(spans(&rows), [(0, Some(10), 1), (10, Some(20), 2), (20, None, 3)]);
+    let rows = [
+        party(0, Some(20), 3),
+        party(0, None, 1),
+        party(0, Some(10), 2),
+    ];
+    assert_eq!(
+        spans(&rows),
+        [(0, Some(10), 1), (10, Some(20), 2), (20, None, 3)]
+    );
 }
 
 #[test]
@@ -37,13 +60,27 @@ fn the_first_known_version_opens_at_the_created_date() {
 
 #[test]
 fn an_update_that_changes_nothing_opens_no_version() {
-    let rows = [party(0, None, 1), party(0, Some(5), 1), party(0, Some(9), 2), party(0, Some(11), 1)];
-    assert_eq!(spans(&rows), [(0, Some(9), 1), (9, Some(11), 2), (11, None, 1)]);
+    let rows = [
+        party(0, None, 1),
+        party(0, Some(5), 1),
+        party(0, Some(9), 2),
+        party(0, Some(11), 1),
+    ];
+    assert_eq!(
+        spans(&rows),
+        [(0, Some(9), 1), (9, Some(11), 2), (11, None, 1)]
+    );
 }
 
 #[test]
 fn versions_do_not_depend_on_the_order_of_rows() {
-    let mut rows = vec![party(0, None, 1), party(0, None, 2), party(0, Some(7), 3), party(0, Some(7), 4), party(0, None, 1)];
+    let mut rows = vec![
+        party(0, None, 1),
+        party(0, None, 2),
+        party(0, Some(7), 3),
+        party(0, Some(7), 4),
+        party(0, None, 1),
+    ];
     let once = resolve(&rows);
     rows.reverse();
     assert_eq!(resolve(&rows), once);
@@ -52,12 +89,25 @@ fn versions_do_not_depend_on_the_order_of_rows() {
 
 #[test]
 fn rows_that_cannot_be_placed_are_rejected() {
-    let nameless = PartyRow { id: None, ..party(0, None, 1) };
-    let undated = PartyRow { created: None, ..party(0, None, 1) };
+    let nameless = PartyRow {
+        id: None,
+        ..party(0, None, 1)
+    };
+    let undated = PartyRow {
+        created: None,
+        ..party(0, None, 1)
+    };
     let resolved = resolve(&[nameless, undated, party(5, Some(4), 1), party(5, None, 1)]);
     assert_eq!(resolved.kept, 1);
     let reasons: Vec<_> = resolved.rejected.into_iter().collect();
-    assert_eq!(reasons, [("missing_created_date", 1), ("missing_id", 1), ("updated_before_created", 1)]);
+    assert_eq!(
+        reasons,
+        [
+            ("missing_created_date", 1),
+            ("missing_id", 1),
+            ("updated_before_created", 1)
+        ]
+    );
 }
 
 fn order(status: &'static str, purchase: i64, delivered: Option<i64>) -> OrderRow {
@@ -112,7 +162,9 @@ fn add_item(rows: &[ItemRow]) -> Winner<ItemRow> {
 fn a_hand_made_case_counts_as_by_hand() {
     let world = World::new(3, 1, 0);
     let mut tally = Tally::new(&world, 1);
-    tally.customers.add(&[party(0, None, 1), party(0, Some(10), 2)]);
+    tally
+        .customers
+        .add(&[party(0, None, 1), party(0, Some(10), 2)]);
     // The seller is newer than the first order.
     tally.sellers.add(&[party(5, None, 1)]);
     tally.products.add(&[ProductRow {
@@ -130,33 +182,70 @@ fn a_hand_made_case_counts_as_by_hand() {
     let delivered = order("delivered", 3, Some(6));
     tally.order(
         &add_order(&[order("Approved", 3, None), delivered, delivered]),
-        &[add_item(&[item(1, 1_000), item(1, 1_000)]), add_item(&[item(2, -100)]), add_item(&[item(3, 250)])],
+        &[
+            add_item(&[item(1, 1_000), item(1, 1_000)]),
+            add_item(&[item(2, -100)]),
+            add_item(&[item(3, 250)]),
+        ],
     );
     tally.order(&add_order(&[order("shipped", 12, None)]), &[]);
-    tally.order(&add_order(&[order("LOST", 4, None)]), &[add_item(&[item(1, 700)])]);
+    tally.order(
+        &add_order(&[order("LOST", 4, None)]),
+        &[add_item(&[item(1, 700)])],
+    );
     let truth = tally.truth(&world);
 
-    assert_eq!((truth.revenue.as_str(), truth.freight.as_str()), ("12.50", "2.00"));
-    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
+    assert_eq!(
+        (truth.revenue.as_str(), truth.freight.as_str()),
+        ("12.50", "2.00")
+    );
+    let map = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect::<BTreeMap<_, _>>()
+    };
     assert_eq!(truth.revenue_by_month, map(&[("2024-01", "12.50")]));
     assert_eq!(truth.revenue_by_state, map(&[("TX", "12.50")]));
-    assert_eq!(truth.orders_by_status, BTreeMap::from([("DELIVERED".into(), 1), ("SHIPPED".into(), 1)]));
+    assert_eq!(
+        truth.orders_by_status,
+        BTreeMap::from([("DELIVERED".into(), 1), ("SHIPPED".into(), 1)])
+    );
     assert_eq!(truth.rows_read["orders"], 5);
     assert_eq!(truth.rows["staging.stg_orders"], 2);
     assert_eq!(truth.duplicates_dropped["orders"], 2);
-    assert_eq!(truth.quarantine["orders"], BTreeMap::from([("unknown_status".into(), 1)]));
+    assert_eq!(
+        truth.quarantine["orders"],
+        BTreeMap::from([("unknown_status".into(), 1)])
+    );
     assert_eq!(truth.rows_read["order_items"], 5);
     assert_eq!(truth.rows["marts.fact_order_items"], 2);
     assert_eq!(truth.duplicates_dropped["order_items"], 1);
     let rejected = BTreeMap::from([("negative_price".into(), 1), ("unknown_order".into(), 1)]);
     assert_eq!(truth.quarantine["order_items"], rejected);
-    assert_eq!(truth.versions["dim_customer"], VersionCounts { total: 2, current: 1, changed: 1 });
+    assert_eq!(
+        truth.versions["dim_customer"],
+        VersionCounts {
+            total: 2,
+            current: 1,
+            changed: 1
+        }
+    );
     assert_eq!(truth.rows["marts.dim_customer"], 3);
     assert_eq!(truth.orders_without_items, 1);
-    assert_eq!((truth.items_of_unknown_sellers, truth.items_of_unknown_products), (2, 0));
+    assert_eq!(
+        (
+            truth.items_of_unknown_sellers,
+            truth.items_of_unknown_products
+        ),
+        (2, 0)
+    );
     assert_eq!(truth.top_sellers, []);
     assert_eq!(truth.checksums["order_date_key"], 20_240_104 + 20_240_113);
-    assert_eq!(truth.checksums["delivered_to_customer_date_key"], 20_240_107);
+    assert_eq!(
+        truth.checksums["delivered_to_customer_date_key"],
+        20_240_107
+    );
     assert_eq!(truth.checksums["current_product_price_cents"], 1_050);
 }
 
@@ -166,7 +255,11 @@ fn rows_read_are_kept_dropped_or_in_quarantine() {
         for (source, read) in &truth.rows_read {
             let kept = truth.rows[&format!("staging.stg_{source}")];
             let rejected: u64 = truth.quarantine[source].values().sum();
-            assert_eq!(*read, kept + truth.duplicates_dropped[source] + rejected, "{source}");
+            assert_eq!(
+                *read,
+                kept + truth.duplicates_dropped[source] + rejected,
+                "{source}"
+            );
         }
     }
 }
@@ -174,25 +267,50 @@ fn rows_read_are_kept_dropped_or_in_quarantine() {
 #[test]
 fn every_kind_of_trouble_is_planted() {
     let truths = count(&World::new(20_000, 2, 42), &mut |_, _| {});
-    let reasons = |source: &str| truths[1].quarantine[source].keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(reasons("orders"), "missing_id missing_purchase_date unknown_status");
+    let reasons = |source: &str| {
+        truths[1].quarantine[source]
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        reasons("orders"),
+        "missing_id missing_purchase_date unknown_status"
+    );
     assert_eq!(
         reasons("order_items"),
         "missing_freight_value missing_id missing_price negative_freight_value negative_price unknown_order"
     );
     for source in ["customers", "products"] {
-        assert!(reasons(source).contains("missing_created_date missing_id"), "{source}: {}", reasons(source));
+        assert!(
+            reasons(source).contains("missing_created_date missing_id"),
+            "{source}: {}",
+            reasons(source)
+        );
     }
     let last = &truths[1];
-    assert!(last.versions.values().all(|v| v.changed > 0 && v.total > v.current), "{:?}", last.versions);
+    assert!(
+        last.versions
+            .values()
+            .all(|v| v.changed > 0 && v.total > v.current),
+        "{:?}",
+        last.versions
+    );
     assert!(last.orders_without_items > 0 && last.orders_of_unknown_customers > 0);
     assert!(last.items_of_unknown_products > 0 && last.items_of_unknown_sellers > 0);
     // What the first delivery lacks, the second brings.
-    assert!(truths[0].quarantine["order_items"]["unknown_order"] > last.quarantine["order_items"]["unknown_order"] / 2);
+    assert!(
+        truths[0].quarantine["order_items"]["unknown_order"]
+            > last.quarantine["order_items"]["unknown_order"] / 2
+    );
     assert_ne!(truths[0].revenue, last.revenue);
 }
 
 #[test]
 fn money_is_text_with_two_digits() {
-    assert_eq!([0, 5, 1_234, -205].map(money), ["0.00", "0.05", "12.34", "-2.05"]);
+    assert_eq!(
+        [0, 5, 1_234, -205].map(money),
+        ["0.00", "0.05", "12.34", "-2.05"]
+    );
 }

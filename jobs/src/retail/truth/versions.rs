@@ -10,7 +10,9 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
-use super::super::generate::rows::{Moment, PartyRow, ProductRow, text, write_address, write_name, write_zip};
+use super::super::generate::rows::{
+    Moment, PartyRow, ProductRow, text, write_address, write_name, write_zip,
+};
 
 /// Why a row of customers, sellers or products goes to quarantine.
 pub type Reason = &'static str;
@@ -83,12 +85,21 @@ pub fn resolve<R: VersionRow>(rows: &[R]) -> Resolved<R::Tracked> {
                 }
                 (None, created) => created.unwrap_or_else(|| row.valid_from()),
             };
-            versions.push(Version { valid_from, valid_to: Moment::MAX, tracked });
+            versions.push(Version {
+                valid_from,
+                valid_to: Moment::MAX,
+                tracked,
+            });
         }
         before = Some(tracked);
     }
     let kept = valid.len() as u64;
-    Resolved { kept, duplicates: received - kept, rejected, versions }
+    Resolved {
+        kept,
+        duplicates: received - kept,
+        rejected,
+        versions,
+    }
 }
 
 /// Address, ZIP prefix, state.
@@ -116,7 +127,11 @@ impl VersionRow for PartyRow {
     fn arbitrary(&self, other: &Self) -> Ordering {
         let key = |row: &Self| {
             let state = super::super::generate::rows::STATES[usize::from(row.place.state)];
-            (text(|t| write_address(t, row.place.address)), text(|t| write_zip(t, &row.place)), state)
+            (
+                text(|t| write_address(t, row.place.address)),
+                text(|t| write_zip(t, &row.place)),
+                state,
+            )
         };
         key(other).cmp(&key(self))
     }
@@ -146,7 +161,8 @@ impl VersionRow for ProductRow {
     }
 
     fn arbitrary(&self, other: &Self) -> Ordering {
-        let category = |row: &Self| super::super::generate::rows::CATEGORIES[usize::from(row.category)];
+        let category =
+            |row: &Self| super::super::generate::rows::CATEGORIES[usize::from(row.category)];
         let name = |row: &Self| text(|t| write_name(t, row.name));
         other
             .price_cents
@@ -156,7 +172,11 @@ impl VersionRow for ProductRow {
     }
 }
 
-fn dates_rejected(id: Option<u64>, created: Option<Moment>, updated: Option<Moment>) -> Option<Reason> {
+fn dates_rejected(
+    id: Option<u64>,
+    created: Option<Moment>,
+    updated: Option<Moment>,
+) -> Option<Reason> {
     match (id, created, updated) {
         (None, _, _) => Some("missing_id"),
         (_, None, _) => Some("missing_created_date"),
@@ -175,7 +195,10 @@ pub struct Versions<T> {
 
 impl<T: Copy> Default for Versions<T> {
     fn default() -> Self {
-        Self { starts: vec![0], all: vec![] }
+        Self {
+            starts: vec![0],
+            all: vec![],
+        }
     }
 }
 
@@ -189,15 +212,21 @@ impl<T: Copy> Versions<T> {
     /// The version of `id` that held at `moment`, if there was one.
     pub fn at(&self, id: u64, moment: Moment) -> Option<&Version<T>> {
         let id = usize::try_from(id).ok()?;
-        let (start, end) = (*self.starts.get(id)? as usize, *self.starts.get(id + 1)? as usize);
-        self.all[start..end].iter().find(|v| v.valid_from <= moment && moment < v.valid_to)
+        let (start, end) = (
+            *self.starts.get(id)? as usize,
+            *self.starts.get(id + 1)? as usize,
+        );
+        self.all[start..end]
+            .iter()
+            .find(|v| v.valid_from <= moment && moment < v.valid_to)
     }
 
     /// How many versions there are, how many ids have any, and how many have more than one.
     pub fn count(&self) -> (u64, u64, u64) {
         let per_id = self.starts.windows(2).map(|w| w[1] - w[0]);
-        let (with, several) =
-            per_id.fold((0, 0), |(with, several), n| (with + u64::from(n > 0), several + u64::from(n > 1)));
+        let (with, several) = per_id.fold((0, 0), |(with, several), n| {
+            (with + u64::from(n > 0), several + u64::from(n > 1))
+        });
         (self.all.len() as u64, with, several)
     }
 
