@@ -54,7 +54,7 @@ def text(result):
         f"## {m['date']}, {result['orders']:,} orders, commit {m['commit']}",
         "",
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, load before the run {m['load_before']}; "
-        f"1 scheduler, {result['executors']} executors of {result['slots']} slot each; release build.",
+        f"1 scheduler, {result['executors']} executors of {result['slots']} slot each; {result['build']} build.",
         "",
     ]
     systems = result["systems"]
