@@ -88,7 +88,7 @@ async fn on_cluster(
         heading("Every number beside the truth")?;
     }
     let compared = verify::check(app, session, &truth).await?;
-    let verdict = verify::show(app, &compared);
+    let verdict = verify::show(app, &compared, true);
     if console.json {
         console.print_json(&json!({"dir": layout.dir, "published": published, "checks": compared.len(), "differing": checks::differing(&compared)}))?;
         return verdict;
@@ -144,14 +144,20 @@ async fn answers(
     for analysis in &project.analyses {
         let page = first_rows(app, session, &analysis.sql, ANSWER_ROWS).await?;
         heading(&sentence(analysis.name.as_str()))?;
-        let (lines, _) = page.lines(Some(console.width), console.out);
+        let (lines, _) = page.lines(
+            console.out_is_terminal.then_some(console.width),
+            console.out,
+        );
         console.print_all(lines)?;
     }
     Ok(())
 }
 
-/// `monthly_sales_growth` as `Monthly sales growth`.
+/// `monthly_sales_growth` as `Monthly sales growth`, `rfm` as `RFM`.
 fn sentence(name: &str) -> String {
+    if name.len() <= 3 {
+        return name.to_uppercase();
+    }
     let words = name.replace('_', " ");
     let mut letters = words.chars();
     letters
@@ -166,6 +172,8 @@ fn published_lines(
     tables: &[Table],
     paint: crate::term::Paint,
 ) -> Vec<String> {
+    let mut published: Vec<&PublishedTable> = published.iter().collect();
+    published.sort_by(|a, b| a.table.cmp(&b.table));
     let rows: Vec<Vec<String>> = published
         .iter()
         .map(|table| {

@@ -75,7 +75,9 @@ async fn follow_to_end(
     project_dir: Option<String>,
 ) -> Result<Outcome, SubmitError> {
     let console = &app.console;
-    let width = console.width.saturating_sub(if console.animates() { MARGIN } else { 0 });
+    let width = console
+        .width
+        .saturating_sub(if console.animates() { MARGIN } else { 0 });
     let mut view = View::new(job_id, console.err, width, &session.advise("sql"));
     let screen = Screen::new(console);
     let mut interrupt = app.interrupt.clone();

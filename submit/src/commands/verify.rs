@@ -7,7 +7,7 @@ use serde_json::json;
 use super::sql::first_rows;
 use crate::cli::VerifyArgs;
 use crate::error::SubmitError;
-use crate::render::checks::{differing, lines};
+use crate::render::checks::{differing, lines, summarised, verdict};
 use crate::session::{App, Session};
 
 /// Rows that no check answers with: a year of days and every status are far fewer.
@@ -21,7 +21,7 @@ pub async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
     let session = Session::open(app, &args.local, true).await?;
     let checks = check(app, &session, &truth).await;
     session.close().await;
-    show(app, &checks?)
+    show(app, &checks?, false)
 }
 
 /// Asks every query of the truth, several at once; the answers in the truth's order.
@@ -47,14 +47,20 @@ pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Ch
         .collect())
 }
 
-/// Prints each number beside the truth; fails if any differs.
-pub fn show(app: &App, checks: &[Check]) -> Result<(), SubmitError> {
+/// Prints each number beside the truth, or a summary; fails if any differs.
+pub fn show(app: &App, checks: &[Check], summary: bool) -> Result<(), SubmitError> {
     if app.console.json {
         for check in checks {
             app.console.print_json(&json!({"check": check.name, "found": check.found, "truth": check.truth, "ok": check.ok}))?;
         }
     } else {
-        app.console.print_all(lines(checks, app.console.out))?;
+        let shown = if summary {
+            summarised(checks)
+        } else {
+            checks.to_vec()
+        };
+        app.console.print_all(lines(&shown, app.console.out))?;
+        app.console.print(&verdict(checks, app.console.out))?;
     }
     match differing(checks) {
         0 => Ok(()),

@@ -18,7 +18,10 @@ const HERTZ: u8 = 20;
 
 /// A bar of `length` steps, or of unknown length, that is drawn on this terminal.
 pub fn bar(length: Option<u64>) -> ProgressBar {
-    ProgressBar::with_draw_target(length, ProgressDrawTarget::term_like_with_hz(Box::new(Stderr::default()), HERTZ))
+    ProgressBar::with_draw_target(
+        length,
+        ProgressDrawTarget::term_like_with_hz(Box::new(Stderr::default()), HERTZ),
+    )
 }
 
 /// Collects what one frame writes and shows it at once.
@@ -34,7 +37,11 @@ impl Stderr {
     }
 
     fn travel(&self, cells: usize, direction: char) -> io::Result<()> {
-        if cells == 0 { Ok(()) } else { self.add(format_args!("\u{1b}[{cells}{direction}")) }
+        if cells == 0 {
+            Ok(())
+        } else {
+            self.add(format_args!("\u{1b}[{cells}{direction}"))
+        }
     }
 }
 
@@ -65,7 +72,11 @@ impl TermLike for Stderr {
 
     fn write_str(&self, text: &str) -> io::Result<()> {
         let filler = !text.is_empty() && text.chars().all(|c| c == ' ');
-        if filler { Ok(()) } else { self.add(format_args!("{text}")) }
+        if filler {
+            Ok(())
+        } else {
+            self.add(format_args!("{text}"))
+        }
     }
 
     fn clear_line(&self) -> io::Result<()> {

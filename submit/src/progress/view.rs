@@ -446,11 +446,10 @@ impl View {
                 .into_iter()
                 .map(|text| line(Level::Result, text)),
         );
-        let planned_last = self.rows.iter().rev().map(|row| row.planned.model.as_str());
-        let last = planned_last
-            .into_iter()
-            .find(|model| tables.iter().any(|table| table.table == *model));
-        if let Some(table) = last.or(tables.last().map(|table| table.table.as_str())) {
+        // Among the largest the last in the graph's order: what the run was for, rather than what it began with.
+        let place = |table: &PublishedTable| self.index.get(&table.table).copied();
+        if let Some(largest) = tables.iter().max_by_key(|table| (table.rows, place(table))) {
+            let table = &largest.table;
             let advice = format!(
                 "  look: {} \"select * from {table} limit 10\"",
                 self.sql_command

@@ -5,7 +5,7 @@ use retail_jobs::retail::Check;
 use crate::render::table::{self, Align::Left, Align::Right};
 use crate::term::Paint;
 
-/// A line per number, those that differ marked, and the verdict.
+/// A line per number, those that differ marked.
 pub fn lines(checks: &[Check], paint: Paint) -> Vec<String> {
     let rows: Vec<Vec<String>> = checks
         .iter()
@@ -31,8 +31,40 @@ pub fn lines(checks: &[Check], paint: Paint) -> Vec<String> {
             *line = paint.red(line);
         }
     }
-    out.push(verdict(checks, paint));
     out
+}
+
+/// Families of more numbers than this are one line in a summary.
+const LARGE: usize = 10;
+
+/// The checks with large families as one line where all of it is right: `revenue by state: 49 numbers`.
+pub fn summarised(checks: &[Check]) -> Vec<Check> {
+    let mut out: Vec<Check> = vec![];
+    for group in checks.chunk_by(|a, b| family(a) == family(b)) {
+        let family = family(&group[0]);
+        if group.len() <= LARGE || family == "rows" || differing(group) > 0 {
+            out.extend_from_slice(group);
+            continue;
+        }
+        let equal = format!("{} equal", group.len());
+        let truth = format!("{} numbers", group.len());
+        out.push(Check {
+            name: family.to_string(),
+            found: equal,
+            truth,
+            ok: true,
+        });
+    }
+    out
+}
+
+/// `revenue by state` of `revenue by state: TX`; what must be zero is one family.
+fn family(check: &Check) -> &str {
+    match check.name.split_once(": ") {
+        Some((family, _)) => family,
+        None if check.truth == "0" => "what must never be",
+        None => &check.name,
+    }
 }
 
 /// `all 71 numbers are the truth`, or how many are not.
@@ -68,6 +100,22 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_keeps_what_differs_and_folds_large_families() {
+        let state = |i: usize| check(&format!("revenue by state: {i}"), "1", "1");
+        let mut checks: Vec<Check> = (0..20).map(state).collect();
+        checks.push(check("revenue", "20", "20"));
+        let names = |checks: &[Check]| {
+            let lines = summarised(checks)
+                .into_iter()
+                .map(|check| format!("{} {}", check.name, check.found));
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(names(&checks), ["revenue by state 20 equal", "revenue 20"]);
+        checks[3] = check("revenue by state: 3", "2", "1");
+        assert_eq!(names(&checks).len(), 21);
+    }
+
+    #[test]
     fn every_number_stands_beside_the_truth() {
         let checks = [
             check("rows: marts.fact_order_items", "300113", "300113"),
@@ -79,8 +127,11 @@ mod tests {
                 "CHECK                          FOUND   TRUTH",
                 "rows: marts.fact_order_items  300113  300113  ✓",
                 "revenue                         2.60    1.00  ✗ differs",
-                "1 of 2 numbers differ from the truth",
             ]
+        );
+        assert_eq!(
+            verdict(&checks, Paint::OFF),
+            "1 of 2 numbers differ from the truth"
         );
         assert_eq!(
             verdict(&checks[..1], Paint::OFF),

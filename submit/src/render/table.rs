@@ -66,7 +66,7 @@ fn chars(text: &str) -> usize {
 }
 
 /// Narrowest a column is squeezed to.
-const NARROW: usize = 12;
+const NARROW: usize = 20;
 
 /// A table made to fit `width` columns: the widest columns are cut first, then columns of the middle are left out.
 ///
@@ -165,10 +165,10 @@ mod tests {
             ("long", Align::Left),
             ("other", Align::Left),
         ];
-        let (table, shown) = fitted(&columns, &rows, 40, Paint::OFF);
+        let (table, shown) = fitted(&columns, &rows, 50, Paint::OFF);
         assert_eq!(shown, 3);
         assert!(
-            table.iter().all(|line| line.chars().count() <= 40),
+            table.iter().all(|line| line.chars().count() <= 50),
             "{table:?}"
         );
         assert!(table[1].contains('…'));

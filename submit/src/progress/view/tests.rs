@@ -135,7 +135,7 @@ fn a_run_is_a_line_per_model_and_a_summary() {
             "published 3 tables at once · snapshot set 2026-11-20T18:20:11Z · 9.4 s",
             "  what changed: fact_order_items +1,204,331 rows, 1 table with as many rows as",
             "    before",
-            "  look: retail-submit sql \"select * from marts.obt_sellers limit 10\"",
+            "  look: retail-submit sql \"select * from marts.fact_order_items limit 10\"",
         ]
     );
 }
