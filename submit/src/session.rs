@@ -83,10 +83,13 @@ impl Session {
 
     async fn await_executors(&self, wanted: usize) -> Result<(), SubmitError> {
         let start = Instant::now();
-        while wanted > 0 {
+        if wanted == 0 {
+            return Ok(());
+        }
+        loop {
             let there = self.client.status().await?.executors.len();
             if there >= wanted {
-                break;
+                return Ok(());
             }
             if start.elapsed() > REGISTER {
                 let chain = vec![format!(
@@ -100,7 +103,6 @@ impl Session {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
 
     /// Whether the cluster ends with this process.
