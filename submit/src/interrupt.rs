@@ -16,7 +16,10 @@ impl Interrupt {
             let mut pressed = false;
             while tokio::signal::ctrl_c().await.is_ok() {
                 if pressed {
-                    #[allow(clippy::disallowed_methods, reason = "the second Ctrl-C asks for just that")]
+                    #[allow(
+                        clippy::disallowed_methods,
+                        reason = "the second Ctrl-C asks for just that"
+                    )]
                     std::process::exit(i32::from(ExitCode::Interrupted.code()));
                 }
                 pressed = true;

@@ -96,7 +96,7 @@ async fn query(
     };
     let console = &app.console;
     fetch(
-        console,
+        &Spinner::new(console),
         session,
         request,
         &mut app.interrupt.clone(),
@@ -116,13 +116,12 @@ pub enum Item<'a> {
 
 /// Runs a statement and hands over what comes. Ctrl-C drops the stream, which cancels the query.
 pub async fn fetch(
-    console: &Console,
+    spinner: &Spinner,
     session: &Session,
     request: v1::SqlRequest,
     interrupt: &mut Interrupt,
     mut each: impl FnMut(Item<'_>) -> Result<(), SubmitError>,
 ) -> Result<(), SubmitError> {
-    let spinner = Spinner::new(console);
     let interrupted = || SubmitError::Interrupted {
         notes: vec!["query cancelled (exit 130)".into()],
     };
@@ -248,7 +247,7 @@ pub async fn first_rows(
     };
     let mut page: Option<Page> = None;
     fetch(
-        &app.console,
+        &Spinner::HIDDEN,
         session,
         request,
         &mut app.interrupt.clone(),
@@ -271,10 +270,13 @@ pub async fn first_rows(
 }
 
 /// How far the query is, on terminals only.
-struct Spinner(Option<(ProgressBar, usize)>);
+pub struct Spinner(Option<(ProgressBar, usize)>);
 
 impl Spinner {
-    fn new(console: &Console) -> Self {
+    /// Shows nothing: for several queries at once, which would write over each other.
+    pub const HIDDEN: Self = Self(None);
+
+    pub fn new(console: &Console) -> Self {
         Self(console.animates().then(|| {
             let bar = terminal::bar(None);
             bar.set_style(
@@ -285,7 +287,7 @@ impl Spinner {
         }))
     }
 
-    fn say(&self, text: String) {
+    pub fn say(&self, text: String) {
         if let Some((bar, width)) = &self.0 {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar.set_message(human::fit(&text, *width));

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use retail_jobs::retail::{Check, Truth, checks, compare};
 use serde_json::json;
 
-use super::sql::first_rows;
+use super::sql::{Spinner, first_rows};
 use crate::cli::VerifyArgs;
 use crate::error::SubmitError;
 use crate::render::checks::{differing, lines, summarised, verdict};
@@ -26,7 +26,10 @@ pub async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
 
 /// Asks every query of the truth, several at once; the answers in the truth's order.
 pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Check>, SubmitError> {
-    let answers: Vec<Result<Vec<Check>, SubmitError>> = futures::stream::iter(checks(truth))
+    let queries = checks(truth);
+    let total = queries.len();
+    let spinner = Spinner::new(&app.console);
+    let mut answers = futures::stream::iter(queries)
         .map(|query| async move {
             let page = first_rows(app, session, &query.sql, MOST_ROWS).await?;
             let rows: Vec<Vec<Option<String>>> = page
@@ -34,17 +37,20 @@ pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Ch
                 .into_iter()
                 .map(|row| row.into_iter().map(Some).collect())
                 .collect();
-            Ok(compare(&query, &rows))
+            Ok::<_, SubmitError>(compare(&query, &rows))
         })
         .buffered(AT_ONCE)
-        .collect()
-        .await;
-    Ok(answers
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+        .enumerate();
+    let mut compared = vec![];
+    spinner.say(format!("checking: 0 of {total} queries answered"));
+    while let Some((answered, checks)) = answers.next().await {
+        compared.extend(checks?);
+        spinner.say(format!(
+            "checking: {} of {total} queries answered",
+            answered + 1
+        ));
+    }
+    Ok(compared)
 }
 
 /// Prints each number beside the truth, or a summary; fails if any differs.

@@ -102,16 +102,16 @@ impl View {
             };
             (stage, speed)
         };
-        let used = 4 + head.chars().count() + 12 + 3 + 8 + 3 + 12;
+        let used = 4 + head.chars().count() + 12 + 2 + 6 + 3 + 12;
         let cells = self.width.saturating_sub(used).min(BAR);
         let percent = (done(progress) * 100.0).floor();
         let mut out = format!("{head}{stage:<12}");
         if progress.stages > 0 {
             if cells >= NARROWEST_BAR {
-                out.push_str("   ");
+                out.push_str("  ");
                 out.push_str(&bar(done(progress), cells, self.paint));
             }
-            out.push_str(&format!("  {percent:>3.0} %"));
+            out.push_str(&format!("{percent:>4.0} %"));
         }
         out.push_str(&format!("   {tail}"));
         if progress.tasks_retried > 0 && cells == BAR {

@@ -1,11 +1,12 @@
 //! The terminal that moving lines are drawn on: stderr, with the cursor left where the text ends.
 //!
-//! indicatif fills the last line to the terminal's edge. There the `^C` that a terminal echoes goes to a new line,
-//! and wiping the moving part then misses a line. Without the filler the echo lands behind the text and is wiped too.
+//! indicatif fills every line to the terminal's edge, which is also how it ends one. At the edge the `^C` that a
+//! terminal echoes goes to a new line, and wiping the moving part then misses a line. Here a filler ends its line only
+//! when another follows: the echo lands behind the last line's text and is wiped with it.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
 
@@ -27,20 +28,33 @@ pub fn bar(length: Option<u64>) -> ProgressBar {
 /// Collects what one frame writes and shows it at once.
 #[derive(Debug, Default)]
 struct Stderr {
-    frame: Mutex<String>,
+    frame: Mutex<Frame>,
+}
+
+#[derive(Debug, Default)]
+struct Frame {
+    text: String,
+    /// A filler came: what is written next begins a line.
+    line_ended: bool,
 }
 
 impl Stderr {
-    fn add(&self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
-        let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
-        frame.write_fmt(text).map_err(io::Error::other)
+    fn frame(&self) -> MutexGuard<'_, Frame> {
+        self.frame.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the cursor or wipes, both of which are done with the line that ended.
+    fn command(&self, command: std::fmt::Arguments<'_>) -> io::Result<()> {
+        let mut frame = self.frame();
+        frame.line_ended = false;
+        frame.text.write_fmt(command).map_err(io::Error::other)
     }
 
     fn travel(&self, cells: usize, direction: char) -> io::Result<()> {
         if cells == 0 {
             Ok(())
         } else {
-            self.add(format_args!("\u{1b}[{cells}{direction}"))
+            self.command(format_args!("\u{1b}[{cells}{direction}"))
         }
     }
 }
@@ -67,26 +81,32 @@ impl TermLike for Stderr {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.add(format_args!("{text}\n"))
+        self.write_str(text)?;
+        self.command(format_args!("\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
+        let mut frame = self.frame();
         let filler = !text.is_empty() && text.chars().all(|c| c == ' ');
         if filler {
-            Ok(())
-        } else {
-            self.add(format_args!("{text}"))
+            frame.line_ended = true;
+        } else if !text.is_empty() {
+            if std::mem::take(&mut frame.line_ended) {
+                frame.text.push('\n');
+            }
+            frame.text.push_str(text);
         }
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.add(format_args!("\r\u{1b}[2K"))
+        self.command(format_args!("\r\u{1b}[2K"))
     }
 
     fn flush(&self) -> io::Result<()> {
-        let frame = std::mem::take(&mut *self.frame.lock().unwrap_or_else(PoisonError::into_inner));
+        let frame = std::mem::take(&mut *self.frame());
         let mut stderr = io::stderr().lock();
-        stderr.write_all(frame.as_bytes())?;
+        stderr.write_all(frame.text.as_bytes())?;
         stderr.flush()
     }
 }
@@ -96,12 +116,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cursor_stays_where_the_text_ends() {
+    fn the_cursor_stays_where_the_last_line_ends() {
         let terminal = Stderr::default();
         terminal.move_cursor_up(0).unwrap();
         terminal.clear_line().unwrap();
-        terminal.write_str("stage 1 of 2").unwrap();
-        terminal.write_str("      ").unwrap();
-        assert_eq!(*terminal.frame.lock().unwrap(), "\r\u{1b}[2Kstage 1 of 2");
+        for line in ["stage 1 of 2", "waits"] {
+            terminal.write_str(line).unwrap();
+            terminal.write_str("      ").unwrap();
+        }
+        assert_eq!(terminal.frame().text, "\r\u{1b}[2Kstage 1 of 2\nwaits");
+        terminal.clear_line().unwrap();
+        terminal.write_str("next").unwrap();
+        assert!(terminal.frame().text.ends_with("waits\r\u{1b}[2Knext"));
     }
 }

@@ -304,6 +304,10 @@ impl View {
         let Some(row) = self.index.get(&seen.model).map(|i| &mut self.rows[*i]) else {
             return;
         };
+        // Progress may come behind the event that ended its model.
+        if !matches!(row.phase, Phase::Waiting | Phase::Running { .. }) {
+            return;
+        }
         let Phase::Running {
             progress,
             stage_since_us,

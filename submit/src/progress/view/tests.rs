@@ -289,7 +289,7 @@ fn the_moving_part_shows_what_runs_and_what_the_others_wait_for() {
     assert_eq!(
         view.live(NOW + 300_000, 20),
         [
-            "  ⠸ marts.fact_order_items  stage 2 of 3   ━━━━━━━━╸━━━━━   61 %   1.9 M rows/s",
+            "  ⠸ marts.fact_order_items  stage 2 of 3  ━━━━━━━━━━╸━━━━━━  61 %   1.9 M rows/s",
             "  · marts.obt_sellers       waits for fact_order_items",
         ]
     );
@@ -323,5 +323,30 @@ fn many_waiting_models_become_a_number() {
     assert_eq!(
         (live.len(), live.last().unwrap().as_str()),
         (9, "  · 22 more wait")
+    );
+}
+
+#[test]
+fn late_progress_does_not_bring_an_ended_model_back() {
+    let mut view = view();
+    let late = StageProgress {
+        model: "staging.stg_orders".into(),
+        stage: 1,
+        stages: 1,
+        ..Default::default()
+    };
+    feed(
+        &mut view,
+        [
+            plan(),
+            staged("staging.stg_orders", 1, 1, ""),
+            EventKind::StageProgress(late),
+        ],
+    );
+    assert!(
+        !view
+            .live(NOW, 20)
+            .iter()
+            .any(|line| line.contains("stg_orders "))
     );
 }
