@@ -4,5 +4,6 @@
 pub mod follow;
 pub mod live;
 pub mod screen;
+pub mod summary;
 pub mod terminal;
 pub mod view;

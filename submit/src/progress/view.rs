@@ -7,6 +7,7 @@ use retail_jobs::events::{
 };
 use retail_jobs::failure::{Failure, FailureKind};
 
+use super::summary::what_changed;
 use crate::human;
 use crate::term::Paint;
 
@@ -466,67 +467,6 @@ impl View {
 
 fn line(level: Level, text: String) -> Line {
     Line { level, text }
-}
-
-/// Most tables named in the summary.
-const NAMED: usize = 3;
-
-/// `  what changed: fact_order_items +1,204,331 rows, 21 new tables, 3 with as many rows as before`
-pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
-    let tables: Vec<&PublishedTable> = tables
-        .iter()
-        .filter(|table| table.materialized != "view")
-        .collect();
-    let (new, old): (Vec<&PublishedTable>, Vec<_>) =
-        tables.into_iter().partition(|table| table.rows_before < 0);
-    let delta =
-        |table: &PublishedTable| i64::try_from(table.rows).unwrap_or(i64::MAX) - table.rows_before;
-    let mut changed: Vec<_> = old.iter().filter(|table| delta(table) != 0).collect();
-    changed.sort_by_key(|table| {
-        (
-            std::cmp::Reverse(delta(table).unsigned_abs()),
-            table.table.clone(),
-        )
-    });
-    let short = |table: &PublishedTable| {
-        table
-            .table
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .to_string()
-    };
-    let mut parts: Vec<String> = changed
-        .iter()
-        .take(NAMED)
-        .map(|table| format!("{} {} rows", short(table), human::change(delta(table))))
-        .collect();
-    if changed.len() > NAMED {
-        parts.push(format!("{} more", changed.len() - NAMED));
-    }
-    if !new.is_empty() {
-        let rows: u64 = new.iter().map(|table| table.rows).sum();
-        parts.push(format!(
-            "{} with {}",
-            human::plural(new.len() as u64, "new table"),
-            human::plural(rows, "row")
-        ));
-    }
-    let same = old.len() - changed.len();
-    if same > 0 {
-        parts.push(format!(
-            "{} with as many rows as before",
-            human::plural(same as u64, "table")
-        ));
-    }
-    if parts.is_empty() {
-        return vec![];
-    }
-    human::wrap(
-        &format!("  what changed: {}", parts.join(", ")),
-        width,
-        "    ",
-    )
 }
 
 #[cfg(test)]
