@@ -30,6 +30,7 @@ pub trait Cluster: Send + Sync {
 }
 
 /// One plan to run.
+#[derive(Clone)]
 pub struct Query {
     /// What people see: a model's name, or "sql".
     pub label: String,
@@ -133,6 +134,8 @@ pub enum QueryErrorKind {
     Resources,
     /// Every executor was lost.
     NoExecutor,
+    /// The query ended well, but an executor left with its rows before they were read. Running it again helps.
+    ResultLost,
     Cancelled,
 }
 
@@ -181,6 +184,9 @@ impl From<DataFusionError> for QueryError {
     }
 }
 
+/// Starts the error of a result that cannot be fetched.
+pub const RESULT_LOST: &str = "the query's result is lost";
+
 fn classify(text: &str) -> QueryErrorKind {
     const STORAGE: [&str; 8] = [
         "No space left",
@@ -197,6 +203,8 @@ fn classify(text: &str) -> QueryErrorKind {
         QueryErrorKind::Cancelled
     } else if has(&["Resources exhausted", "ResourcesExhausted"]) {
         QueryErrorKind::Resources
+    } else if has(&[RESULT_LOST]) {
+        QueryErrorKind::ResultLost
     } else if has(&["no executors", "No executors", "all executors"]) {
         QueryErrorKind::NoExecutor
     } else if has(&STORAGE) {

@@ -22,7 +22,7 @@ mod task_plan;
 
 pub use cluster::{
     Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind,
-    QueryProgress, QueryRun,
+    QueryProgress, QueryRun, RESULT_LOST,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;

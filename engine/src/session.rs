@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ballista_core::config::{
-    BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+    BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, BALLISTA_BROADCAST_JOIN_THRESHOLD_ROWS,
+    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
 };
 use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
@@ -26,6 +27,11 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
     } else {
         config.target_partitions
     };
+    let broadcast_bytes = if config.adaptive {
+        0
+    } else {
+        config.broadcast_bytes
+    };
     let mut session = SessionConfig::new_with_ballista()
         .with_information_schema(true)
         .with_target_partitions(partitions)
@@ -38,16 +44,16 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
             BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
             config.max_partitions_per_task,
         )
-        .set_usize(
-            BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES,
-            config.broadcast_bytes,
-        );
+        // The adaptive planner may broadcast the side that is probed, and every task would then join all of it.
+        .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, broadcast_bytes)
+        .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_ROWS, 0);
     let options = session.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
     options.execution.collect_statistics = true;
     options.optimizer.prefer_hash_join = config.prefer_hash_join;
-    options.optimizer.hash_join_single_partition_threshold = config.broadcast_bytes;
+    options.optimizer.hash_join_single_partition_threshold = broadcast_bytes;
+    options.optimizer.hash_join_single_partition_threshold_rows = 0;
     options.catalog.default_schema = "main".to_string();
     options.catalog.default_catalog = "retail".to_string();
     session

@@ -49,7 +49,7 @@ pub(super) async fn query(
             FailureKind::Execution,
             "give executors more memory (resources.memory_bytes) or fewer slots",
         ),
-        QueryErrorKind::NoExecutor => (
+        QueryErrorKind::NoExecutor | QueryErrorKind::ResultLost => (
             FailureKind::NoExecutor,
             "start an executor and run the job again",
         ),

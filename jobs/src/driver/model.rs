@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use datafusion::error::DataFusionError;
+use datafusion::arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
-use retail_engine::{Query, QueryError, QueryProgress};
+use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress};
 use retail_lakehouse::{Relation, Staged, WriteMode, data_files, write_plan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,9 @@ use crate::events::{EventKind, StageProgress};
 use crate::failure::Failure;
 use crate::project::{Materialized, Model};
 use crate::sql_errors;
+
+/// Runs of a query whose result executors took with them before the job gives up.
+const RESULT_ATTEMPTS: u32 = 3;
 
 /// What one model produced.
 #[derive(Debug)]
@@ -196,16 +199,32 @@ async fn table(
     })
 }
 
+/// Runs a query and reads its rows; again where an executor left with them before they were read.
 async fn run_query(
     context: &JobContext,
     query: Query,
-) -> Result<(Vec<datafusion::arrow::record_batch::RecordBatch>, u32), QueryError> {
+) -> Result<(Vec<RecordBatch>, u32), QueryError> {
+    let mut attempt = 1;
+    loop {
+        let error = match run_once(context, query.clone()).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let lost = error.kind == QueryErrorKind::ResultLost;
+        if !lost || attempt >= RESULT_ATTEMPTS || query.cancel.is_cancelled() {
+            return Err(error);
+        }
+        tracing::warn!(query = %query.label, attempt, %error, "result lost, running the query again");
+        attempt += 1;
+    }
+}
+
+async fn run_once(
+    context: &JobContext,
+    query: Query,
+) -> Result<(Vec<RecordBatch>, u32), QueryError> {
     let run = context.cluster.execute(query).await?;
-    let rows: Vec<_> = run
-        .rows
-        .try_collect()
-        .await
-        .map_err(|e: DataFusionError| QueryError::from(e))?;
+    let rows: Vec<_> = run.rows.try_collect().await.map_err(QueryError::from)?;
     Ok((rows, run.stages))
 }
 

@@ -34,7 +34,7 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// Shape of our tables; a store of a newer one is refused.
 const VERSION: i64 = 1;
 /// How often a write is begun when other writers are in the way, and the first pause between.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Characters of a job's id, and how many collisions make it longer.
 const ID_LENGTH: usize = 4;

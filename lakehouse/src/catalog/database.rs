@@ -25,7 +25,7 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            busy_timeout_ms: 10_000,
+            busy_timeout_ms: 3_000,
             attempts: 3,
         }
     }

@@ -7,6 +7,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
+use retail_engine::RESULT_LOST;
 use retail_proto::MAX_MESSAGE_BYTES;
 
 /// Attempts of one fetch, and the pause between them.
@@ -66,7 +67,7 @@ async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStr
     .await
     .map_err(|e| {
         DataFusionError::Execution(format!(
-            "executor {} at {host}:{port} is gone: {e}",
+            "{RESULT_LOST}: executor {} at {host}:{port} is gone: {e}",
             executor.id
         ))
     })?;
@@ -75,7 +76,7 @@ async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStr
         .await
         .map_err(|e| {
             DataFusionError::Execution(format!(
-                "cannot read rows from executor {}: {e}",
+                "{RESULT_LOST}: cannot read rows from executor {}: {e}",
                 executor.id
             ))
         })

@@ -341,6 +341,7 @@ fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
         QueryErrorKind::Plan => (FailureKind::Project, ""),
         QueryErrorKind::Cancelled => (FailureKind::Cancelled, ""),
         QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and ask again"),
+        QueryErrorKind::ResultLost => (FailureKind::Execution, "ask again"),
         QueryErrorKind::Storage => (
             FailureKind::Storage,
             "check that the store can be reached, then ask again",
