@@ -41,9 +41,7 @@ impl ExecutionEngine for TaskEngine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let silent = has_union(&plan);
-        if silent {
-            covers_no_more_than(&plan, &output_partitions)?;
-        }
+        covers_no_more_than(&plan, &output_partitions)?;
         let stage = self.ballista.create_query_stage_exec(
             job_id,
             stage_id,
