@@ -134,7 +134,8 @@ pub enum QueryErrorKind {
     Resources,
     /// Every executor was lost.
     NoExecutor,
-    /// The query ended well, but an executor left with its rows before they were read. Running it again helps.
+    /// An executor left with rows of the query before they were read, by us or by another executor. Running the
+    /// query again helps.
     ResultLost,
     Cancelled,
 }
@@ -187,6 +188,16 @@ impl From<DataFusionError> for QueryError {
 /// Starts the error of a result that cannot be fetched.
 pub const RESULT_LOST: &str = "the query's result is lost";
 
+/// What a connection to an executor that dies says, wherever rows were on their way.
+const BROKEN_CONNECTION: [&str; 6] = [
+    "h2 protocol error",
+    "error reading a body from connection",
+    "broken pipe",
+    "transport error",
+    "connection reset",
+    "Connection reset",
+];
+
 fn classify(text: &str) -> QueryErrorKind {
     const STORAGE: [&str; 8] = [
         "No space left",
@@ -203,7 +214,7 @@ fn classify(text: &str) -> QueryErrorKind {
         QueryErrorKind::Cancelled
     } else if has(&["Resources exhausted", "ResourcesExhausted"]) {
         QueryErrorKind::Resources
-    } else if has(&[RESULT_LOST]) {
+    } else if has(&[RESULT_LOST]) || has(&BROKEN_CONNECTION) {
         QueryErrorKind::ResultLost
     } else if has(&["no executors", "No executors", "all executors"]) {
         QueryErrorKind::NoExecutor
@@ -282,6 +293,20 @@ mod tests {
         assert_eq!(error.message, "Divide by zero error");
         assert_eq!(error.stage, 2);
         assert_eq!(error.kind, QueryErrorKind::Execution);
+    }
+
+    #[test]
+    fn rows_lost_with_an_executor_are_worth_another_run() {
+        let dying = "code: 'Unknown error', message: \"h2 protocol error: error reading a body from connection\"";
+        assert_eq!(
+            QueryError::from_text(dying).kind,
+            QueryErrorKind::ResultLost
+        );
+        let gone = format!("{RESULT_LOST}: executor 7 at 127.0.0.1:50051 is gone");
+        assert_eq!(
+            QueryError::from_text(&gone).kind,
+            QueryErrorKind::ResultLost
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 ///
 /// Ballista narrows a plan to a task's partitions. Of a union that leaves branches without any partition, and a
 /// sort in such a branch panics where its state is reset (DataFusion 55 sets up a filter for zero partitions).
-/// An [`Idle`] node stands in for it. The branch itself stays, because the scheduler compares the metrics of
+/// An idle node stands in for it. The branch itself stays, because the scheduler compares the metrics of
 /// a task with those of its stage node by node.
 #[derive(Debug, Clone)]
 pub struct TaskPlan(PhysicalPlanNode);
