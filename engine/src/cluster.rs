@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Runs planned queries: on executors, or in this process.
@@ -27,6 +27,33 @@ pub trait Cluster: Send + Sync {
 
     /// Returns when at least one executor is there; false after `timeout` without one.
     async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool;
+
+    /// Executors that leave from now on and take work or rows with them. Where there are none, nothing comes.
+    fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
+        broadcast::Sender::new(1).subscribe()
+    }
+
+    /// Takes an executor that gets no more tasks off the list when nothing depends on it, and tells otherwise what does.
+    async fn leave(&self, _executor_id: &str) -> Dependents {
+        Dependents::default()
+    }
+}
+
+/// An executor that left before everything was done that depended on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorLoss {
+    pub executor_id: String,
+    /// As a person should read it.
+    pub reason: String,
+}
+
+/// What keeps an executor from leaving without loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dependents {
+    /// Tasks it was given and has not ended.
+    pub tasks: u32,
+    /// Queries that will still read rows it holds: shuffle files, or results nobody has fetched yet.
+    pub queries: u32,
 }
 
 /// One plan to run.
@@ -67,10 +94,23 @@ pub struct QueryProgress {
     pub bytes: u64,
 }
 
-/// Who runs tasks.
+/// Who runs tasks, and how much there is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterStatus {
     pub executors: Vec<ExecutorStatus>,
+    pub work: Work,
+}
+
+/// What runs and waits now: what decides how many executors there should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Jobs and queries that wait because there is no executor at all.
+    pub queries_waiting: u32,
+    pub tasks_running: u32,
+    /// Partitions of running stages that no task has been made of yet. One task may take several of them.
+    pub tasks_queued: u32,
+    /// Most slots that one running stage could use at once.
+    pub widest_stage: u32,
 }
 
 impl ClusterStatus {
@@ -94,6 +134,7 @@ pub struct ExecutorStatus {
     pub grpc_port: u16,
     pub slots: u32,
     pub slots_free: u32,
+    pub tasks_running: u32,
     pub state: ExecutorState,
     /// Microseconds since the epoch; 0 = none yet.
     pub last_heartbeat_us: i64,
@@ -106,6 +147,17 @@ pub enum ExecutorState {
     /// Finishes its tasks and leaves.
     Draining,
     Lost,
+}
+
+impl ExecutorState {
+    /// As people and machines read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// Why a query did not end well.
@@ -198,15 +250,15 @@ const BROKEN_CONNECTION: [&str; 6] = [
     "Connection reset",
 ];
 
+/// What only a store says: its connections break too, and no executor is lost then.
+const STORE: [&str; 3] = ["ObjectStore", "Object Store", "Generic S3"];
+
 fn classify(text: &str) -> QueryErrorKind {
-    const STORAGE: [&str; 8] = [
+    const STORAGE: [&str; 5] = [
         "No space left",
         "no space left",
-        "ObjectStore",
-        "Object Store",
         "IO error",
         "IoError",
-        "Generic S3",
         "storage full",
     ];
     let has = |needles: &[&str]| needles.iter().any(|n| text.contains(n));
@@ -214,6 +266,8 @@ fn classify(text: &str) -> QueryErrorKind {
         QueryErrorKind::Cancelled
     } else if has(&["Resources exhausted", "ResourcesExhausted"]) {
         QueryErrorKind::Resources
+    } else if has(&STORE) && !has(&[RESULT_LOST]) {
+        QueryErrorKind::Storage
     } else if has(&[RESULT_LOST]) || has(&BROKEN_CONNECTION) {
         QueryErrorKind::ResultLost
     } else if has(&["no executors", "No executors", "all executors"]) {

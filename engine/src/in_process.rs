@@ -14,7 +14,7 @@ use futures::StreamExt;
 use retail_lakehouse::ObjectStores;
 
 use crate::cluster::{
-    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun,
+    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun, Work,
 };
 use crate::config::EngineConfig;
 use crate::session::{runtime_env, session_config, session_state};
@@ -96,9 +96,11 @@ impl Cluster for InProcess {
                 grpc_port: 0,
                 slots,
                 slots_free: slots,
+                tasks_running: 0,
                 state: ExecutorState::Active,
                 last_heartbeat_us: 0,
             }],
+            work: Work::default(),
         }
     }
 

@@ -16,17 +16,19 @@ pub mod gather;
 mod in_process;
 pub mod keep_first;
 pub mod packed;
+mod panics;
 mod planner;
 mod session;
 mod task_plan;
 
 pub use cluster::{
-    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryErrorKind,
-    QueryProgress, QueryRun, RESULT_LOST,
+    Cluster, ClusterStatus, Dependents, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
+    QueryError, QueryErrorKind, QueryProgress, QueryRun, RESULT_LOST, Work,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
 pub use in_process::InProcess;
+pub use panics::or_refuse;
 pub use planner::RetailPlanner;
 pub use session::{runtime_env, session, session_config, session_state};
 pub use task_plan::TaskPlan;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ballista_core::extension::SessionConfigExt;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -15,6 +16,7 @@ use retail_lakehouse::WritePlanner;
 
 use crate::gather::gather_unions;
 use crate::keep_first::keep_first_rule;
+use crate::panics::or_refuse_async;
 
 /// Turns logical plans into physical ones, in three steps:
 ///
@@ -47,13 +49,26 @@ impl QueryPlanner for RetailPlanner {
         let state = state.ok_or_else(|| {
             DataFusionError::Internal("the session is not a SessionState".to_string())
         })?;
+        or_refuse_async("the query cannot be planned", self.plan(plan, state)).await
+    }
+}
+
+impl RetailPlanner {
+    async fn plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WritePlanner)]);
         let bare = SessionStateBuilder::new_from_existing(state.clone())
             .with_physical_optimizer_rules(vec![])
             .build();
         let options = state.config_options();
         let mut physical = planner.create_physical_plan(plan, &bare).await?;
-        physical = gather_unions(physical)?;
+        physical = gather_unions(
+            physical,
+            state.config().ballista_adaptive_query_planner_enabled(),
+        )?;
         if self.keep_first {
             physical = keep_first_rule().optimize(physical, options)?;
         }

@@ -15,6 +15,8 @@ use datafusion::physical_plan::{
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
+use crate::panics::or_refuse;
+
 /// A task's plan on the wire: DataFusion's encoding, with what would panic taken out when it is decoded.
 ///
 /// Ballista narrows a plan to a task's partitions. Of a union that leaves branches without any partition, and a
@@ -38,7 +40,9 @@ impl AsExecutionPlan for TaskPlan {
         ctx: &TaskContext,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        without_idle_sorts(self.0.try_into_physical_plan(ctx, codec)?)
+        or_refuse("a task cannot be decoded", || {
+            without_idle_sorts(self.0.try_into_physical_plan(ctx, codec)?)
+        })
     }
 
     fn try_from_physical_plan(

@@ -18,6 +18,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
+use retail_engine::or_refuse;
 
 /// Ballista's engine, but tasks over unions report no metrics of their operators.
 ///
@@ -40,21 +41,23 @@ impl ExecutionEngine for TaskEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        let silent = has_union(&plan);
-        covers_no_more_than(&plan, &output_partitions)?;
-        let stage = self.ballista.create_query_stage_exec(
-            job_id,
-            stage_id,
-            task_id,
-            output_partitions,
-            plan,
-            work_dir,
-            config,
-        )?;
-        Ok(if silent {
-            Arc::new(WithoutMetrics { stage })
-        } else {
-            stage
+        or_refuse("a task cannot be set up", || {
+            let silent = has_union(&plan);
+            covers_no_more_than(&plan, &output_partitions)?;
+            let stage = self.ballista.create_query_stage_exec(
+                job_id,
+                stage_id,
+                task_id,
+                output_partitions,
+                plan,
+                work_dir,
+                config,
+            )?;
+            Ok(if silent {
+                Arc::new(WithoutMetrics { stage })
+            } else {
+                stage
+            })
         })
     }
 }
