@@ -16,7 +16,7 @@ use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams,
 };
-use ballista_executor::executor::{Executor as TaskRunner, TasksDrainedFuture};
+use ballista_executor::executor::Executor as TaskRunner;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use ballista_executor::executor_server::{self, TERMINATING};
 use ballista_executor::flight_service::BallistaFlightService;
@@ -31,6 +31,8 @@ use retail_engine::{
 };
 use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
+use retail_proto::v1::cluster_client::ClusterClient;
+use retail_proto::v1::{LeaveRequest, LeaveResponse};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
@@ -45,6 +47,8 @@ const NAMED_CONSUMERS: usize = 5;
 const SESSION_RUNTIMES: usize = 16;
 /// Pause between attempts to reach the scheduler.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// How often a draining executor asks whether it may leave.
+const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 /// How often a waiting executor says what it waits for.
 const WAITING_NOTICE: Duration = Duration::from_secs(5);
 
@@ -77,6 +81,7 @@ pub struct Executor {
     runner: Arc<TaskRunner>,
     registration: ExecutorRegistration,
     scheduler: SchedulerGrpcClient<Channel>,
+    cluster: ClusterClient<Channel>,
     shutdown: ShutdownNotifier,
     stop_requested: mpsc::Receiver<bool>,
     servers: Vec<JoinHandle<Result<(), ballista_core::error::BallistaError>>>,
@@ -121,7 +126,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     });
     let registration = structure_executor_metadata(&process, settings.slots as u32);
     let runner = Arc::new(task_runner(&settings, registration.clone(), &work_path)?);
-    let scheduler = connect(&settings.scheduler_url).await?;
+    let channel = connect(&settings.scheduler_url).await?;
+    let scheduler = SchedulerGrpcClient::new(channel.clone())
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, TaskPlan> = BallistaCodec::new(
         Arc::new(RetailLogicalCodec::default()),
         Arc::new(RetailPhysicalCodec::default()),
@@ -166,6 +174,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         runner,
         registration,
         scheduler,
+        cluster: ClusterClient::new(channel),
         shutdown,
         stop_requested,
         servers: vec![tasks],
@@ -194,7 +203,8 @@ impl Executor {
         }
     }
 
-    /// Takes no more tasks, finishes those it runs (at most `grace`), and leaves the cluster.
+    /// Takes no more tasks, finishes those it runs, waits until nobody needs the rows it holds (all at most `grace`),
+    /// and leaves the cluster.
     ///
     /// For a whole process: Ballista keeps the draining state in a static, so other executors of the same
     /// process would drain too. Executors inside another program are stopped with [`Executor::stop`].
@@ -203,32 +213,21 @@ impl Executor {
         self.stop(grace).await;
     }
 
-    /// Leaves the cluster after the running tasks have finished, at most `grace` later.
+    /// Leaves the cluster when nothing depends on this executor any more, at most `grace` later.
     pub async fn stop(mut self, grace: Duration) {
         let id = self.registration.id.clone();
-        let heartbeat = HeartBeatParams {
-            executor_id: id.clone(),
-            metrics: vec![],
-            status: Some(ExecutorStatus {
-                status: Some(Status::Terminating(String::new())),
-            }),
-            metadata: Some(self.registration.clone()),
-        };
-        if let Err(error) = self.scheduler.heart_beat_from_executor(heartbeat).await {
-            tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor drains");
+        let left = tokio::time::timeout(grace, self.leave()).await;
+        if left.is_err() {
+            tracing::warn!(executor = %id, ?grace, "the time to drain is over; what it ran and held will run again elsewhere");
         }
-        if tokio::time::timeout(grace, TasksDrainedFuture(Arc::clone(&self.runner)))
-            .await
-            .is_err()
-        {
-            tracing::warn!(executor = %id, ?grace, "tasks did not finish in time and will run again elsewhere");
-        }
-        let stopped = ExecutorStoppedParams {
-            executor_id: id.clone(),
-            reason: "drained".to_string(),
-        };
-        if let Err(error) = self.scheduler.executor_stopped(stopped).await {
-            tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor left");
+        if left != Ok(true) {
+            let stopped = ExecutorStoppedParams {
+                executor_id: id.clone(),
+                reason: "left with work".to_string(),
+            };
+            if let Err(error) = self.scheduler.executor_stopped(stopped).await {
+                tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor left");
+            }
         }
         let _ = self.shutdown.notify_shutdown.send(());
         for server in self.servers {
@@ -239,6 +238,51 @@ impl Executor {
             tracing::warn!(dir = %self.work_dir.display(), %error, "shuffle files could not be removed");
         }
         tracing::info!(executor = %id, "executor left");
+    }
+
+    /// Returns when this executor's tasks are done, no query will read rows that it holds, and the scheduler has taken
+    /// it off its list; false when the scheduler cannot be asked. What it waits for is logged when it changes.
+    async fn leave(&mut self) -> bool {
+        let id = self.registration.id.clone();
+        let mut told = LeaveResponse::default();
+        loop {
+            // Again and again: Ballista's own heartbeats of executors inside another program say "active".
+            self.say_that_it_drains().await;
+            if self.runner.active_task_count() == 0 {
+                let request = LeaveRequest {
+                    executor_id: id.clone(),
+                };
+                let now = match self.cluster.leave(request).await {
+                    Ok(answer) => answer.into_inner(),
+                    Err(error) => {
+                        tracing::warn!(executor = %id, %error, "the scheduler does not say who needs this executor's rows; not waiting for them");
+                        return false;
+                    }
+                };
+                if now == LeaveResponse::default() {
+                    return true;
+                }
+                if now != told {
+                    tracing::info!(executor = %id, tasks = now.tasks, queries = now.queries, "draining: waiting for tasks, and for queries that read rows from here");
+                    told = now;
+                }
+            }
+            tokio::time::sleep(LEAVE_PAUSE).await;
+        }
+    }
+
+    async fn say_that_it_drains(&mut self) {
+        let heartbeat = HeartBeatParams {
+            executor_id: self.registration.id.clone(),
+            metrics: vec![],
+            status: Some(ExecutorStatus {
+                status: Some(Status::Terminating(String::new())),
+            }),
+            metadata: Some(self.registration.clone()),
+        };
+        if let Err(error) = self.scheduler.heart_beat_from_executor(heartbeat).await {
+            tracing::warn!(executor = %self.registration.id, %error, "the scheduler could not be told that this executor drains");
+        }
     }
 }
 
@@ -299,7 +343,7 @@ async fn bind(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> 
 }
 
 /// A channel to the scheduler. The place where TLS and tokens are added.
-async fn connect(url: &str) -> anyhow::Result<SchedulerGrpcClient<Channel>> {
+async fn connect(url: &str) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(url.to_string())
         .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?
         .connect_timeout(Duration::from_secs(5))
@@ -307,11 +351,7 @@ async fn connect(url: &str) -> anyhow::Result<SchedulerGrpcClient<Channel>> {
     let mut noticed = std::time::Instant::now();
     loop {
         match endpoint.connect().await {
-            Ok(channel) => {
-                return Ok(SchedulerGrpcClient::new(channel)
-                    .max_encoding_message_size(MAX_MESSAGE_BYTES)
-                    .max_decoding_message_size(MAX_MESSAGE_BYTES));
-            }
+            Ok(channel) => return Ok(channel),
             Err(error) => {
                 if noticed.elapsed() >= WAITING_NOTICE {
                     tracing::warn!(scheduler = url, %error, "waiting for the scheduler");

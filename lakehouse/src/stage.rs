@@ -75,6 +75,11 @@ impl Staged {
         }
     }
 
+    /// Whether the catalog did not have it before.
+    pub fn is_new(&self) -> bool {
+        self.base_location().is_none()
+    }
+
     /// The metadata location this was made from; none for something new.
     pub(crate) fn base_location(&self) -> Option<&str> {
         match self {

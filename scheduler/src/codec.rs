@@ -1,7 +1,7 @@
 //! Our types as wire messages. Besides the service files, nothing else in this crate names prost types.
 
 use prost::Message;
-use retail_engine::{ClusterStatus, ExecutorState, QueryProgress};
+use retail_engine::{ClusterStatus, QueryProgress};
 use retail_jobs::events::{
     EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
 };
@@ -263,13 +263,9 @@ pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
         grpc_port: executor.grpc_port.into(),
         slots: executor.slots,
         slots_free: executor.slots_free,
-        state: match executor.state {
-            ExecutorState::Active => "active",
-            ExecutorState::Draining => "draining",
-            ExecutorState::Lost => "lost",
-        }
-        .to_owned(),
+        state: executor.state.as_str().to_owned(),
         last_heartbeat_us: executor.last_heartbeat_us,
+        tasks_running: executor.tasks_running,
     };
     v1::ClusterStatus {
         executors: status.executors.into_iter().map(executor).collect(),

@@ -55,8 +55,6 @@ pub struct ClusterConfig {
     pub executor_timeout_s: u64,
     /// How often that is checked.
     pub expiry_check_s: u64,
-    /// How long a stopping executor may finish its tasks.
-    pub drain_grace_s: u64,
     /// How long queries wait for another executor after the last one is lost.
     pub no_executor_grace_s: u64,
     /// How often a task may fail before its query does.
@@ -95,7 +93,6 @@ impl Default for ClusterConfig {
         Self {
             executor_timeout_s: 30,
             expiry_check_s: 5,
-            drain_grace_s: 60,
             no_executor_grace_s: 30,
             task_max_failures: 4,
             in_process_slots: 0,

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use retail_engine::Cluster;
+use retail_engine::{Cluster, ExecutorLoss};
 use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
 use retail_jobs::events::{EventKind, JobEvent, JobState};
 use retail_jobs::failure::{Failure, FailureKind};
@@ -380,14 +380,20 @@ impl JobManager {
     async fn drive(&self, spec: JobSpec, job: &LiveJob) -> Result<JobSummary, Failure> {
         let (events, mut received) = mpsc::unbounded_channel();
         let (context, cancel) = (self.context.clone(), job.cancel.clone());
-        // A thread of its own: planning holds up no other request, and a defect ends its job, not the scheduler.
-        let runtime = tokio::runtime::Handle::current();
-        let driver = tokio::task::spawn_blocking(move || {
-            runtime.block_on(run_job(&spec, &context, &events, &cancel))
-        });
+        // A task of its own: a defect ends its job, not the scheduler.
+        let driver = tokio::spawn(async move { run_job(&spec, &context, &events, &cancel).await });
         // Ends when the driver has let go of its sender.
         let mut retried = HashMap::new();
-        while let Some(event) = received.recv().await {
+        let mut losses = self.context.cluster.losses();
+        loop {
+            let event = tokio::select! {
+                event = received.recv() => match event {
+                    Some(event) => event,
+                    None => break,
+                },
+                Ok(ExecutorLoss { executor_id, reason }) = losses.recv() =>
+                    EventKind::ExecutorLost { executor_id, reason },
+            };
             counters::event(&event, &mut retried);
             job.feed.record(event).await;
         }

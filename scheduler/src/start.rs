@@ -50,7 +50,6 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
         advertise_host: config.server.advertise_host.clone(),
         executor_timeout_s: config.cluster.executor_timeout_s,
         expiry_check_s: config.cluster.expiry_check_s,
-        drain_grace_s: config.cluster.drain_grace_s,
         no_executor_grace_s: config.cluster.no_executor_grace_s,
         task_max_failures: config.cluster.task_max_failures,
         engine: config.engine.clone(),
@@ -86,6 +85,7 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
         admin_addr.parse().context("server.admin_port")?,
         readiness.clone(),
         Arc::clone(&cluster),
+        Arc::clone(&jobs),
     )
     .await?;
     readiness.ready();

@@ -261,6 +261,7 @@ pub fn cluster_status(wire: v1::ClusterStatus) -> facts::ClusterStatus {
         slots_free: wire.slots_free,
         state: wire.state,
         last_heartbeat_us: wire.last_heartbeat_us,
+        tasks_running: wire.tasks_running,
     };
     facts::ClusterStatus {
         executors: wire.executors.into_iter().map(executor).collect(),

@@ -95,6 +95,7 @@ pub struct Executor {
     pub slots_free: u32,
     /// `active`, `draining` or `lost`.
     pub state: String,
+    pub tasks_running: u32,
     pub last_heartbeat_us: i64,
 }
 

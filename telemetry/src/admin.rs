@@ -98,11 +98,12 @@ pub async fn serve_admin(
         addr,
         readiness,
         Arc::new(|| Box::pin(std::future::ready(()))),
+        Router::new(),
     )
     .await
 }
 
-/// Serves the admin port, and runs `on_scrape` before each answer to `/metrics`.
+/// Serves the admin port with routes of the process's own, and runs `on_scrape` before each answer to `/metrics`.
 ///
 /// # Errors
 /// [`TelemetryError::Bind`] when the port cannot be used.
@@ -110,6 +111,7 @@ pub async fn serve_admin_with(
     addr: SocketAddr,
     readiness: Readiness,
     on_scrape: OnScrape,
+    own: Router,
 ) -> Result<AdminServer, TelemetryError> {
     let bind = |source| TelemetryError::Bind { addr, source };
     let listener = tokio::net::TcpListener::bind(addr).await.map_err(bind)?;
@@ -121,7 +123,8 @@ pub async fn serve_admin_with(
         .with_state(Admin {
             readiness,
             on_scrape,
-        });
+        })
+        .merge(own);
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(async move {
         let until = async move {
@@ -220,9 +223,11 @@ mod tests {
             seen.fetch_add(1, Ordering::SeqCst);
             Box::pin(std::future::ready(()))
         });
-        let admin = serve_admin_with(any_port(), Readiness::waiting("x"), on_scrape)
+        let own = Router::new().route("/work", axum::routing::get(async || "2 tasks\n"));
+        let admin = serve_admin_with(any_port(), Readiness::waiting("x"), on_scrape, own)
             .await
             .unwrap();
+        assert!(get(admin.addr(), "/work").await.ends_with("2 tasks\n"));
         let answer = get(admin.addr(), "/metrics").await;
         assert!(answer.contains("retail_build_info"), "{answer}");
         assert_eq!(scrapes.load(Ordering::SeqCst), 1);

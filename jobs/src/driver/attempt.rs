@@ -156,7 +156,7 @@ fn with_consequences(
         ));
     }
     tracing::warn!(job = %spec.id, model = %model.table, failure = %failure, "model failed");
-    failure.note("nothing was published; the tables are as they were")
+    failure
 }
 
 fn shorten(names: &[String]) -> String {
@@ -195,21 +195,32 @@ async fn publish(
         }
         Err(error) => return Err(failures::lakehouse("cannot publish", &error).into()),
     };
-    summary.tables = published
-        .into_iter()
-        .map(|table| {
-            let (materialized, elapsed_ms) =
-                seconds.remove(&table.table.to_string()).unwrap_or_default();
-            PublishedTable {
-                table: table.table.to_string(),
-                materialized,
-                rows: table.rows,
-                rows_before: table.rows_before.map_or(-1, |rows| rows as i64),
-                snapshot_id: table.snapshot_id,
-                elapsed_ms,
-            }
-        })
-        .collect();
+    let tables = published.into_iter().map(|table| {
+        let (materialized, elapsed_ms) =
+            seconds.remove(&table.table.to_string()).unwrap_or_default();
+        PublishedTable {
+            table: table.table.to_string(),
+            materialized,
+            rows: table.rows,
+            rows_before: table.rows_before.map_or(-1, |rows| rows as i64),
+            snapshot_id: table.snapshot_id,
+            elapsed_ms,
+        }
+    });
+    summary.tables = tables.collect();
+    let views = staged.iter().filter(|s| matches!(s, Staged::View(_)));
+    summary.tables.extend(views.map(|view| {
+        let (materialized, elapsed_ms) =
+            seconds.remove(&view.name().to_string()).unwrap_or_default();
+        PublishedTable {
+            table: view.name().to_string(),
+            materialized,
+            rows: 0,
+            rows_before: if view.is_new() { -1 } else { 0 },
+            snapshot_id: 0,
+            elapsed_ms,
+        }
+    }));
     let elapsed_ms = started.elapsed().as_millis() as u64;
     tracing::info!(job = %spec.id, tables = summary.tables.len(), rows = summary.rows_written, "published");
     send(

@@ -76,7 +76,20 @@ pub fn run_job<'a>(
     cancel: &'a CancellationToken,
 ) -> BoxFuture<'a, Result<JobSummary, Failure>> {
     // Boxed, so that callers can spawn it without proving Send for every lifetime inside.
-    run(spec, context, events, cancel).boxed()
+    async move {
+        let outcome = run(spec, context, events, cancel).await;
+        outcome.map_err(says_what_became_of_the_tables)
+    }
+    .boxed()
+}
+
+/// Whoever reads a failure at night asks this first. Failures of the publish itself say it in their own words.
+fn says_what_became_of_the_tables(failure: Failure) -> Failure {
+    let said = failure.notes.iter().any(|note| note.contains("published"));
+    if said || failure.kind == FailureKind::Publish {
+        return failure;
+    }
+    failure.note("nothing was published; the tables are as they were")
 }
 
 async fn run(

@@ -144,11 +144,7 @@ async fn table(
     let plan = write_plan(&target, plan).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
 
     let progress = watch::Sender::new(QueryProgress::default());
-    let forward = tokio::spawn(forward(
-        progress.subscribe(),
-        model.table.to_string(),
-        events.clone(),
-    ));
+    let told = forward(progress.subscribe(), model.table.to_string(), events);
     let query = Query {
         label: format!("{} {}", spec.id, model.table),
         session: Arc::new(session),
@@ -156,8 +152,8 @@ async fn table(
         cancel: cancel.clone(),
         progress,
     };
-    let outcome = run_query(context, query).await;
-    forward.abort();
+    // The last progress is told before the model's end: telling stops when the query lets go of its sender.
+    let (outcome, ()) = tokio::join!(run_query(context, query), told);
     let (written, stages) = match outcome {
         Ok(done) => done,
         Err(error) => {
@@ -249,11 +245,11 @@ fn changed_kind(model: &Model, was: &str) -> Failure {
 }
 
 /// Sends a query's progress as the model's.
-async fn forward(mut progress: watch::Receiver<QueryProgress>, model: String, events: EventSink) {
+async fn forward(mut progress: watch::Receiver<QueryProgress>, model: String, events: &EventSink) {
     while progress.changed().await.is_ok() {
         let now = progress.borrow_and_update().clone();
         send(
-            &events,
+            events,
             EventKind::StageProgress(StageProgress {
                 model: model.clone(),
                 stage: now.stage,

@@ -1,23 +1,24 @@
 //! Queries on executors.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, executor_status, job_status};
 use ballista_scheduler::cluster::ClusterStateEvent;
-use ballista_scheduler::state::execution_stage::ExecutionStage;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
-    Cluster, ClusterStatus, EngineConfig, ExecutorState, ExecutorStatus, Query, QueryError,
-    QueryRun, session_config, session_state,
+    Cluster, ClusterStatus, Dependents, EngineConfig, ExecutorLoss, ExecutorState, ExecutorStatus,
+    Query, QueryError, QueryRun, Work, session_config, session_state,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
+use super::departures::Departures;
+use super::queries::Queries;
 use super::{Server, fetch, progress};
 
 /// How often a running query's stages are read, for people and for the retry count.
@@ -28,14 +29,26 @@ pub struct ClusterOnExecutors {
     server: Server,
     engine: EngineConfig,
     runtime: Arc<RuntimeEnv>,
+    queries: Queries,
+    departures: Departures,
+    waiting: AtomicU32,
 }
 
 impl ClusterOnExecutors {
-    pub(super) fn new(server: Server, engine: EngineConfig, runtime: Arc<RuntimeEnv>) -> Self {
+    pub(super) fn new(
+        server: Server,
+        engine: EngineConfig,
+        runtime: Arc<RuntimeEnv>,
+        queries: Queries,
+        departures: Departures,
+    ) -> Self {
         Self {
             server,
             engine,
             runtime,
+            queries,
+            departures,
+            waiting: AtomicU32::new(0),
         }
     }
 
@@ -76,42 +89,14 @@ impl ClusterOnExecutors {
     }
 
     async fn report(&self, id: &JobId, query: &Query) {
-        let running = self.server.state.task_manager.get_running_job_cache();
-        let Some(job) = running.get(id) else { return };
-        let now = progress::of(job.execution_graph.read().await.as_ref());
+        let Some(now) = self.queries.read(id, progress::of).await else {
+            return;
+        };
         query.progress.send_if_modified(|last| {
             let changed = *last != now;
             *last = now;
             changed
         });
-    }
-
-    /// Slots in use, by executor.
-    async fn busy(&self) -> HashMap<String, u32> {
-        let mut busy = HashMap::new();
-        for job in self
-            .server
-            .state
-            .task_manager
-            .get_running_job_cache()
-            .values()
-        {
-            let graph = job.execution_graph.read().await;
-            for stage in graph.stages().values() {
-                let ExecutionStage::Running(stage) = stage else {
-                    continue;
-                };
-                for task in &stage.task_infos {
-                    if let ballista_core::serde::protobuf::task_status::Status::Running(running) =
-                        &task.task_status
-                    {
-                        *busy.entry(running.executor_id.clone()).or_default() +=
-                            task.vcores_consumed;
-                    }
-                }
-            }
-        }
-        busy
     }
 }
 
@@ -151,8 +136,9 @@ impl Cluster for ClusterOnExecutors {
             )
             .await
             .map_err(|e| QueryError::from_text(&e.to_string()))?;
+        let active = self.queries.enter(id.clone());
         let locations = self.follow(&id, &query, statuses).await?;
-        let rows = fetch::rows(schema, locations).await?;
+        let rows = active.until_read(fetch::rows(schema, locations).await?);
         let stages = query.progress.borrow().stages;
         Ok(QueryRun {
             query_id: id.to_string(),
@@ -162,7 +148,7 @@ impl Cluster for ClusterOnExecutors {
     }
 
     async fn status(&self) -> ClusterStatus {
-        let busy = self.busy().await;
+        let load = self.queries.load().await;
         let manager = &self.server.state.executor_manager;
         let timeout_s = self.server.state.config.executor_timeout_seconds;
         let now_s = chrono::Utc::now().timestamp().max(0) as u64;
@@ -182,6 +168,7 @@ impl Cluster for ClusterOnExecutors {
                     _ => ExecutorState::Active,
                 };
                 let slots = executor.specification.vcores;
+                let (tasks, busy) = load.of(&executor.id);
                 ExecutorStatus {
                     slots: if state == ExecutorState::Active {
                         slots
@@ -189,10 +176,11 @@ impl Cluster for ClusterOnExecutors {
                         0
                     },
                     slots_free: if state == ExecutorState::Active {
-                        slots.saturating_sub(busy.get(&executor.id).copied().unwrap_or(0))
+                        slots.saturating_sub(busy)
                     } else {
                         0
                     },
+                    tasks_running: tasks,
                     host: executor.host,
                     flight_port: executor.port,
                     grpc_port: executor.grpc_port,
@@ -203,7 +191,11 @@ impl Cluster for ClusterOnExecutors {
             })
             .collect();
         executors.sort_by(|a, b| a.id.cmp(&b.id));
-        ClusterStatus { executors }
+        let work = Work {
+            queries_waiting: self.waiting.load(Ordering::Relaxed),
+            ..load.work
+        };
+        ClusterStatus { executors, work }
     }
 
     async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool {
@@ -226,6 +218,7 @@ impl Cluster for ClusterOnExecutors {
                 }
             }
         };
+        let _waits = Waits::on(&self.waiting);
         match timeout {
             Some(timeout) => tokio::time::timeout(timeout, wait).await.is_ok(),
             None => {
@@ -233,5 +226,38 @@ impl Cluster for ClusterOnExecutors {
                 true
             }
         }
+    }
+
+    fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
+        self.departures.losses()
+    }
+
+    async fn leave(&self, executor_id: &str) -> Dependents {
+        let dependents = self.queries.depend_on(executor_id).await;
+        self.departures.asked(executor_id, dependents);
+        if dependents == Dependents::default() {
+            let manager = &self.server.state.executor_manager;
+            let reason = Some("drained".to_owned());
+            if let Err(error) = manager.remove_executor(executor_id, reason).await {
+                tracing::warn!(executor = executor_id, %error, "executor could not be taken off the list");
+            }
+        }
+        dependents
+    }
+}
+
+/// Counts one who waits, until dropped: waiting may be given up.
+struct Waits<'a>(&'a AtomicU32);
+
+impl<'a> Waits<'a> {
+    fn on(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

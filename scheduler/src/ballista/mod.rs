@@ -1,8 +1,10 @@
 //! Ballista's scheduler as a library: assembled here, and nowhere else, so that TLS and tokens have one place.
 
 mod cluster;
+mod departures;
 mod fetch;
 mod progress;
+mod queries;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,9 +28,15 @@ use retail_proto::MAX_MESSAGE_BYTES;
 use tonic::service::RoutesBuilder;
 
 pub use cluster::ClusterOnExecutors;
+use departures::Departures;
+use queries::Queries;
 
 /// Ballista's scheduler for plans in datafusion-proto's encoding.
 pub type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// A draining executor that is silent for so many seconds is gone, and one that left with work is taken off the list so
+/// much later. Draining executors report several times a second; their time to drain is their own.
+const LEAVE_GRACE_S: u64 = 3;
 
 /// What the assembly needs to know.
 #[derive(Debug, Clone)]
@@ -41,8 +49,6 @@ pub struct Assembly {
     pub executor_timeout_s: u64,
     /// How often that is checked, in seconds.
     pub expiry_check_s: u64,
-    /// How long a stopping executor may finish its tasks, in seconds.
-    pub drain_grace_s: u64,
     /// How long jobs wait for an executor after the last one is lost, in seconds.
     pub no_executor_grace_s: u64,
     /// How often a task may fail before its job does.
@@ -71,7 +77,7 @@ pub async fn start(
         task_distribution: TaskDistributionPolicy::RoundRobin,
         finished_job_data_clean_up_interval_seconds: 300,
         finished_job_state_clean_up_interval_seconds: 300,
-        executor_termination_grace_period: assembly.drain_grace_s,
+        executor_termination_grace_period: LEAVE_GRACE_S,
         grpc_server_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_server_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_client_max_message_size: MAX_MESSAGE_BYTES as u32,
@@ -96,13 +102,17 @@ pub async fn start(
     let cluster = BallistaCluster::new_from_config(&config)
         .await
         .context("cannot start the scheduler")?;
+    let ended = cluster.job_state();
     let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
         .await
         .context("cannot start the scheduler")?;
+    let events = server.cluster_state_events().await;
     let cluster = Arc::new(ClusterOnExecutors::new(
         server.clone(),
         assembly.engine.clone(),
         runtime,
+        Queries::new(server.clone(), ended),
+        Departures::watch(events.context("cannot start the scheduler")?),
     ));
     Ok((server, cluster))
 }

@@ -1,4 +1,5 @@
 use super::*;
+use retail_engine::{ExecutorState, Work};
 
 fn a_failure() -> Failure {
     let mut failure = Failure::new(FailureKind::Source, "cannot read raw.orders")
@@ -344,6 +345,7 @@ fn an_executor_that_drains_says_so() {
         grpc_port: 2,
         slots: 4,
         slots_free: 3,
+        tasks_running: 1,
         state,
         last_heartbeat_us: 9,
     };
@@ -352,7 +354,10 @@ fn an_executor_that_drains_says_so() {
         executor("b", ExecutorState::Draining),
         executor("c", ExecutorState::Lost),
     ];
-    let wire = cluster_status(ClusterStatus { executors });
+    let wire = cluster_status(ClusterStatus {
+        executors,
+        work: Work::default(),
+    });
     assert_eq!((wire.slots, wire.slots_free), (12, 9));
     assert_eq!(
         wire.executors

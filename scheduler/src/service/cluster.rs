@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retail_engine::Cluster;
+use retail_engine::{Cluster, Dependents};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -36,5 +36,14 @@ impl v1::cluster_server::Cluster for ClusterService {
         status.version = env!("CARGO_PKG_VERSION").to_owned();
         status.started_at_us = self.started_at_us;
         Ok(Response::new(status))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<v1::LeaveRequest>,
+    ) -> Result<Response<v1::LeaveResponse>, Status> {
+        let executor = request.into_inner().executor_id;
+        let Dependents { tasks, queries } = self.cluster.leave(&executor).await;
+        Ok(Response::new(v1::LeaveResponse { tasks, queries }))
     }
 }

@@ -38,7 +38,14 @@ async fn executor_loss_reruns_its_tasks_and_changes_no_row() {
     assert_eq!(before.state(), v1::JobState::Running);
     cluster.executors[0].kill();
 
-    cluster.submit().watch(&job).succeeded();
+    let told = cluster.submit().watch(&job).succeeded();
+    assert!(
+        told.stderr.contains(&format!("executor {stopped} lost"))
+            || told.stdout.contains(&format!("executor {stopped} lost")),
+        "{}{}",
+        told.stdout,
+        told.stderr
+    );
     let log = cluster.scheduler.log();
     let lost = format!("on lost Executor {stopped}");
     let reset = log.lines().filter(|line| line.contains(&lost));

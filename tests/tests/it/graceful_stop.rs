@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use retail_proto::v1;
+
 use crate::cluster_matches_single_process::reference;
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::shop::{self, Shop};
@@ -36,8 +38,87 @@ async fn an_executor_that_is_asked_to_stop_leaves_and_changes_no_row() {
         "{status}:\n{}",
         cluster.executors[0].log()
     );
-    cluster.submit().watch(&job).succeeded();
+    let told = cluster.submit().watch(&job).succeeded();
+    let told = told.stdout + &told.stderr;
+    assert!(!told.contains(" lost"), "it left in peace:\n{told}");
+    let log = cluster.scheduler.log();
+    assert!(log.contains("executor left, drained"), "{log}");
     assert_eq!(&cluster.lake.summaries().await, reference().await);
+}
+
+/// The last query before the stop has left rows on the executor that somebody still reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_executor_stays_while_its_rows_are_read() {
+    let mut cluster = Cluster::start(Setup {
+        executors: 2,
+        ..Setup::default()
+    })
+    .await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 2_000);
+    let project = Shop::over(&orders).write(cluster.dir());
+    cluster.submit().project(&project, &[]).succeeded();
+
+    // Rows that nobody reads on: more than gRPC lets flow ahead of the reader.
+    let sql = "select a.*, b.order_id as other from staging.stg_orders a join staging.stg_orders b using (customer)";
+    let mut rows = cluster.rows(sql).await;
+    loop {
+        let message = rows.message().await.unwrap().expect("rows come");
+        if let Some(v1::sql_response::Response::ArrowIpc(_)) = message.response {
+            break;
+        }
+    }
+    for executor in &mut cluster.executors {
+        executor.terminate();
+    }
+    let waits = "waiting for tasks, and for queries that read rows from here";
+    wait::until("an executor to say what it waits for", LIMIT, async || {
+        let logs = cluster.executors.iter().map(|e| e.log());
+        logs.into_iter()
+            .any(|log| log.contains(waits))
+            .then_some(())
+    })
+    .await;
+    drop(rows);
+    for executor in &mut cluster.executors {
+        assert!(executor.wait(LIMIT).await.success(), "{}", executor.log());
+        assert!(!executor.log().contains("the time to drain is over"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_an_executor_is_told_to_whoever_scales() {
+    let mut cluster = Cluster::start(Setup {
+        executors: 0,
+        ..Setup::default()
+    })
+    .await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 300);
+    let project = Shop::over(&orders).write(cluster.dir());
+    let job = cluster.submit().detached(&project, &[]);
+    wait::until("the job to wait", LIMIT, async || {
+        (cluster.work()["queries_waiting"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(cluster.work()["jobs_running"], 1);
+    cluster.add_executor().await;
+    cluster.submit().watch(&job).succeeded();
+    let work = cluster.work();
+    for idle in [
+        "jobs_running",
+        "jobs_queued",
+        "queries_waiting",
+        "tasks_running",
+        "tasks_queued",
+    ] {
+        assert_eq!(work[idle], 0, "{idle}: {work}");
+    }
+    let executor = &work["executors"][0];
+    assert_eq!(
+        (&executor["state"], &executor["slots"]),
+        (&"active".into(), &2.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,3 +15,4 @@ mod interop_scripts;
 mod other_engines;
 mod postgres_and_s3;
 mod publish_faults;
+mod sql_shapes;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::jobs_client::JobsClient;
+use retail_proto::v1::query_client::QueryClient;
+use serde_json::Value;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
@@ -40,7 +42,7 @@ impl Default for Setup {
             executors: 1,
             slots: 2,
             lake: None,
-            adaptive: true,
+            adaptive: false,
             max_partitions_per_task: 0,
             executor_timeout_s: 30,
             fault: None,
@@ -159,6 +161,23 @@ impl Cluster {
                 .ok()?
                 .into_inner(),
         )
+    }
+
+    /// What `GET /work` tells whoever scales the executors.
+    pub fn work(&self) -> Value {
+        let (status, body) = wait::http_get(self.admin_port, "/work").expect("the port answers");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
+    }
+
+    /// A query's rows as the scheduler streams them, for a reader that stops in the middle.
+    pub async fn rows(&self, sql: &str) -> tonic::Streaming<v1::SqlResponse> {
+        let mut client = QueryClient::connect(self.url.clone()).await.unwrap();
+        let request = v1::SqlRequest {
+            sql: sql.to_owned(),
+            ..Default::default()
+        };
+        client.sql(request).await.unwrap().into_inner()
     }
 
     /// The jobs service itself, for what the client does not show.

@@ -36,20 +36,8 @@ sources:
 ",
             orders.display()
         );
-        let project = "name: shop
-version: '1.0'
-profile: retail
-models:
-  shop:
-    +materialized: table
-    staging:
-      +schema: staging
-    marts:
-      +schema: marts
-";
         let files = [
-            ("dbt_project.yml", project),
-            ("models/sources.yml", &sources),
+            ("models/sources.yml", sources.as_str()),
             (
                 "models/staging/stg_orders.sql",
                 "SELECT order_id, customer, amount, order_date\nFROM {{ source('raw', 'orders') }}\n",
@@ -63,12 +51,29 @@ models:
                 "{{ config(materialized='view') }}\nSELECT customer, total\nFROM {{ ref('totals') }}\nWHERE total > 100\n",
             ),
         ];
-        Self {
-            files: files
-                .iter()
-                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-                .collect(),
+        let files = files.iter();
+        files.fold(Self::empty(&["staging", "marts"]), |shop, (path, text)| {
+            shop.with(path, text)
+        })
+    }
+
+    /// A project without models yet. Each of its folders of models has a namespace of the same name.
+    pub fn empty(folders: &[&str]) -> Self {
+        let mut project = "name: shop
+version: '1.0'
+profile: retail
+models:
+  shop:
+    +materialized: table
+"
+        .to_owned();
+        for folder in folders {
+            write!(project, "    {folder}:\n      +schema: {folder}\n").unwrap();
         }
+        let shop = Self {
+            files: BTreeMap::new(),
+        };
+        shop.with("dbt_project.yml", &project)
     }
 
     /// The project with one file more, or another one.
