@@ -144,7 +144,12 @@ async fn a_wrong_source_is_refused_with_file_row_and_column() {
         missing,
         &[],
         1,
-        &["raw.orders", "nowhere.csv", "models/sources.yml"],
+        &[
+            "raw.orders",
+            "nowhere.csv",
+            "models/sources.yml",
+            "nothing was published",
+        ],
     )
     .await;
 
@@ -158,7 +163,13 @@ async fn a_wrong_source_is_refused_with_file_row_and_column() {
         shop.shop.clone(),
         &[],
         1,
-        &["raw.orders", "orders.csv:7", "amount", "five"],
+        &[
+            "raw.orders",
+            "orders.csv:7",
+            "amount",
+            "five",
+            "nothing was published",
+        ],
     )
     .await;
 
@@ -172,7 +183,12 @@ async fn a_wrong_source_is_refused_with_file_row_and_column() {
         shop.shop.clone(),
         &[],
         1,
-        &["orders.csv:2", "order_date", "2024-13-01"],
+        &[
+            "orders.csv:2",
+            "order_date",
+            "2024-13-01",
+            "nothing was published",
+        ],
     )
     .await;
 
@@ -186,7 +202,12 @@ async fn a_wrong_source_is_refused_with_file_row_and_column() {
         shop.shop.clone(),
         &[],
         1,
-        &["raw.orders", "customer", "orders.csv"],
+        &[
+            "raw.orders",
+            "customer",
+            "orders.csv",
+            "nothing was published",
+        ],
     )
     .await;
 
@@ -211,10 +232,15 @@ async fn an_unreadable_bucket_is_named() {
     })
     .await;
     let project = Shop::over("s3://no-such-bucket/in/*.csv".as_ref()).write(cluster.dir());
-    cluster
-        .submit()
-        .project(&project, &[])
-        .failed(1, &["raw.orders", "s3://no-such-bucket", "no bucket"]);
+    cluster.submit().project(&project, &[]).failed(
+        1,
+        &[
+            "raw.orders",
+            "s3://no-such-bucket",
+            "no bucket",
+            "nothing was published",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
