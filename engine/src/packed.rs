@@ -110,8 +110,9 @@ impl ExecutionPlan for PackedScanExec {
         vec![&self.scan]
     }
 
+    /// A sort must not be pushed between the marker and its scan.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     /// A packed file is read from its start: nothing below can be split.

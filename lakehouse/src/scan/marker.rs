@@ -124,8 +124,9 @@ impl ExecutionPlan for FieldIdScanExec {
         vec![&self.scan]
     }
 
+    /// A sort must not be pushed between the marker and its scan, as it is below nodes that keep their input's order.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

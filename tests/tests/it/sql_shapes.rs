@@ -13,7 +13,7 @@ const NUMBERS: u32 = 200;
 const FILES: u32 = 4;
 
 /// A statement over `marts.numbers` and `marts.buckets`, and its rows as CSV.
-const SHAPES: [(&str, &str, &str); 16] = [
+const SHAPES: [(&str, &str, &str); 18] = [
     (
         "a union of totals",
         "select count(*) as n from marts.numbers union all select sum(n) from marts.numbers order by 1",
@@ -31,6 +31,18 @@ const SHAPES: [(&str, &str, &str); 16] = [
         "select (select max(n) from marts.numbers) as most, (select count(*) from marts.buckets) as buckets,
                 (select sum(n) from marts.numbers where bucket = 0) as zeros",
         "200,5,4100",
+    ),
+    (
+        "a union of rows of scalar subqueries",
+        "select 'all' as what, (select count(*) from marts.numbers) as n, (select count(*) from marts.buckets) as b
+         union all select 'high', (select count(*) from marts.numbers where n > 150),
+                          (select count(*) from marts.buckets where bucket > 2) order by what",
+        "all,200,5;high,50,2",
+    ),
+    (
+        "the same, as a table",
+        "select * from marts.counts order by what",
+        "all,200,5;high,50,2;low,50,3",
     ),
     (
         "a union with a constant row",
@@ -165,7 +177,7 @@ async fn check(setup: Setup) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// A project of two tables: the numbers, from several files into several files, and the five buckets' names.
+/// The numbers, from several files into several files, the five buckets' names, and counts of both.
 fn numbers(dir: &Path) -> PathBuf {
     let folder = dir.join("numbers");
     std::fs::create_dir_all(&folder).unwrap();
@@ -200,6 +212,15 @@ sources:
         .with(
             "models/marts/buckets.sql",
             "SELECT DISTINCT bucket, 'b' || bucket AS name FROM {{ ref('numbers') }}\n",
+        )
+        .with(
+            "models/marts/counts.sql",
+            "SELECT 'all' AS what, (SELECT count(*) FROM {{ ref('numbers') }}) AS n,
+    (SELECT count(*) FROM {{ ref('buckets') }}) AS b
+UNION ALL SELECT 'high', (SELECT count(*) FROM {{ ref('numbers') }} WHERE n > 150),
+    (SELECT count(*) FROM {{ ref('buckets') }} WHERE bucket > 2)
+UNION ALL SELECT 'low', (SELECT count(*) FROM {{ ref('numbers') }} WHERE n <= 50),
+    (SELECT count(*) FROM {{ ref('buckets') }} WHERE bucket <= 2)\n",
         )
         .write(dir)
 }
