@@ -43,7 +43,7 @@ list! {
     jobs_running: IntGauge = scheduler("retail_jobs_running", "job", "Jobs that run now, or wait for an executor.")
         .on(&["overview", "jobs", "alerts"]);
     jobs_queued: IntGauge = scheduler("retail_jobs_queued", "job", "Jobs that wait for others to end.")
-        .on(&["overview", "jobs", "alerts"]);
+        .on(&["overview", "jobs"]);
     job_queue_seconds: Histogram = scheduler("retail_job_queue_seconds", "second", "Seconds that a job waited for others before it began.")
         .buckets(LONG).on(&["jobs"]);
     job_seconds: HistogramVec = scheduler("retail_job_seconds", "second", "Seconds from a job's begin to its end, by final state.")
@@ -65,6 +65,10 @@ list! {
         .labels(&[closed("state", &["active", "draining", "lost"])]).on(&["overview", "executors", "alerts"]);
     slots: IntGauge = scheduler("retail_slots", "slot", "Tasks that can run at once on active executors.")
         .on(&["overview", "executors"]);
+    tasks_queued: IntGauge = scheduler("retail_tasks_queued", "task", "Partitions of running stages that no task has been made of yet.")
+        .on(&["overview", "executors"]);
+    queries_waiting: IntGauge = scheduler("retail_queries_waiting", "query", "Jobs and queries that wait because there is no executor.")
+        .on(&["executors", "alerts"]);
     slots_free: IntGauge = scheduler("retail_slots_free", "slot", "Tasks that could start now.").on(&["overview", "executors"]);
 
     // ---- tables
