@@ -50,3 +50,30 @@ fn count(observation: Observation<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_counted_as_one_and_not_as_an_error() {
+        let m = metrics();
+        let errors = || m.catalog_errors_total.with_label_values(&["publish"]).get();
+        let publish = |outcome| {
+            count(Observation::CatalogRequest {
+                operation: CatalogOperation::Publish,
+                outcome,
+                took: Duration::from_millis(3),
+            });
+        };
+        let (conflicts, failed) = (m.publish_conflicts_total.get(), errors());
+        publish(CatalogOutcome::Conflict);
+        assert_eq!(m.publish_conflicts_total.get() - conflicts, 1);
+        assert_eq!(errors(), failed);
+        publish(CatalogOutcome::Error);
+        assert_eq!(m.publish_conflicts_total.get() - conflicts, 1);
+        assert_eq!(errors(), failed + 1);
+    }
+}

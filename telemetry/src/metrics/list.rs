@@ -41,7 +41,7 @@ list! {
         .labels(&[closed("state", &["succeeded", "failed", "cancelled", "interrupted"])])
         .on(&["overview", "jobs", "alerts"]);
     jobs_running: IntGauge = scheduler("retail_jobs_running", "job", "Jobs that run now, or wait for an executor.")
-        .on(&["overview", "jobs", "alerts"]);
+        .on(&["overview", "jobs", "platform", "alerts"]);
     jobs_queued: IntGauge = scheduler("retail_jobs_queued", "job", "Jobs that wait for others to end.")
         .on(&["overview", "jobs"]);
     job_queue_seconds: Histogram = scheduler("retail_job_queue_seconds", "second", "Seconds that a job waited for others before it began.")
@@ -127,7 +127,7 @@ list! {
     bytes_spilled_total: IntCounter = executor("retail_bytes_spilled_total", "byte", "Bytes that operators spilled.").on(&["executors"]);
     memory_pool_used_bytes: Gauge = executor("retail_memory_pool_used_bytes", "byte", "Memory that operators have reserved.").on(&["executors"]);
     memory_pool_limit_bytes: Gauge = executor("retail_memory_pool_limit_bytes", "byte", "Memory that operators may reserve before they spill.")
-        .on(&["executors"]);
+        .on(&["executors", "alerts"]);
     disk_free_bytes: Gauge = executor("retail_disk_free_bytes", "byte", "Free space of the disk of shuffle and spill files.")
         .on(&["executors", "alerts"]);
     disk_size_bytes: Gauge = executor("retail_disk_size_bytes", "byte", "Size of the disk of shuffle and spill files.")
@@ -240,6 +240,7 @@ pub const GRPC_METHODS: &[&str] = &[
     "retail.v1.Query/ListTables",
     "retail.v1.Query/ListSnapshots",
     "retail.v1.Cluster/GetStatus",
+    "retail.v1.Cluster/Leave",
     "ballista.protobuf.SchedulerGrpc/RegisterExecutor",
     "ballista.protobuf.SchedulerGrpc/HeartBeatFromExecutor",
     "ballista.protobuf.SchedulerGrpc/UpdateTaskStatus",
