@@ -214,7 +214,7 @@ pub const OTHERS: &[(&str, &str, Shown)] = &[
     (
         "process_start_time_seconds",
         "When the process started.",
-        Shown::On(&["platform"]),
+        Shown::On(&["platform", "alerts"]),
     ),
     (
         "process_threads",
