@@ -42,8 +42,8 @@ def until(what, check):
 class Cluster:
     """Started by `with`; its processes end and its folder goes when that ends."""
 
-    def __init__(self, executors=2):
-        self.executors = executors
+    def __init__(self, executors=2, memory_bytes=512 << 20):
+        self.executors, self.memory_bytes = executors, memory_bytes
         self.processes = []
         self.admin = {}
 
@@ -73,7 +73,7 @@ class Cluster:
                     admin_port = {admin}
                     [resources]
                     slots = 2
-                    memory_bytes = 536870912
+                    memory_bytes = {self.memory_bytes}
                     work_dir = "{self.dir}/work-{number}"
                 """)
         except BaseException:

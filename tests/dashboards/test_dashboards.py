@@ -202,5 +202,26 @@ class Live(unittest.TestCase):
             self.assertIn(ran.returncode, (0, 3), "3: promtool would name it otherwise")
 
 
+@unittest.skipUnless(programs(), "the programs are not built")
+class Spilling(unittest.TestCase):
+    def test_an_executor_that_spills_says_how_much(self):
+        # 12 MB for each of two slots: too little to sort this in memory, enough to sort it with spills.
+        with Cluster(executors=1, memory_bytes=24_000_000) as cluster:
+            input_dir = cluster.dir / "input"
+            cluster.submit("generate", "--orders", "60000", "--days", "1", "--out", str(input_dir))
+            cluster.submit(
+                "run", "--project", str(ROOT / "jobs/retail"), "--vars", f"input={input_dir}", "--select", "+stg_order_items"
+            )
+            cluster.submit(
+                "sql",
+                "SELECT sum(n) FROM (SELECT *, row_number() OVER (ORDER BY order_id DESC, product_id) AS n "
+                "FROM staging.stg_order_items) t",
+            )
+            page = cluster.metrics("executor-0")
+        for metric in ("retail_spills_total", "retail_rows_spilled_total", "retail_bytes_spilled_total"):
+            value = re.search(rf"^{metric} (\S+)$", page, re.M)[1]
+            self.assertGreater(float(value), 0, metric)
+
+
 if __name__ == "__main__":
     unittest.main()
