@@ -8,9 +8,7 @@ use ballista_core::JobId;
 use ballista_core::serde::protobuf::{
     RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
 };
-use ballista_executor::execution_engine::{
-    DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor,
-};
+use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -20,6 +18,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 use retail_engine::or_refuse;
 
+use crate::metrics::MeasuredEngine;
+
 /// Ballista's engine, but tasks over unions report no metrics of their operators.
 ///
 /// Ballista 55 compares the metrics of a stage's tasks by their number. Narrowing a union to a task's partitions
@@ -27,7 +27,7 @@ use retail_engine::or_refuse;
 /// status is then refused, and its query waits for ever. A task without metrics is accepted.
 #[derive(Default)]
 pub struct TaskEngine {
-    ballista: DefaultExecutionEngine,
+    ballista: MeasuredEngine,
 }
 
 impl ExecutionEngine for TaskEngine {

@@ -3,7 +3,7 @@
 
 pub mod config;
 mod engine;
-mod metrics;
+pub mod metrics;
 mod process;
 
 pub use config::Config;

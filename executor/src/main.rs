@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use retail_executor::config::{Config, Flags};
-use retail_telemetry::{Readiness, serve_admin};
+use retail_executor::metrics::gauges;
+use retail_telemetry::{Readiness, serve_admin_with};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -59,7 +60,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     };
     let mut stop = std::pin::pin!(stop);
     let readiness = Readiness::waiting(format!("not registered with {} yet", config.scheduler.url));
-    let admin = serve_admin(config.admin_addr(), readiness.clone()).await?;
+    let gauges = gauges::on_scrape(config.work_dir());
+    let admin = serve_admin_with(
+        config.admin_addr(),
+        readiness.clone(),
+        gauges,
+        axum::Router::new(),
+    )
+    .await?;
     let started = tokio::select! {
         started = retail_executor::start(config.settings()) => started?,
         signal = &mut stop => {

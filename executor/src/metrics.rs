@@ -1,16 +1,38 @@
-//! What tasks did, as metrics.
+//! What tasks do, as metrics.
+//!
+//! Ballista tells its collector that a task ended, not how: an engine around Ballista's own sees the outcome, the
+//! rows and the plan.
 
+pub mod gauges;
+
+use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
+use async_trait::async_trait;
 use ballista_core::JobId;
-use ballista_executor::execution_engine::QueryStageExecutor;
+use ballista_core::serde::protobuf::{
+    RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
+};
+use ballista_executor::execution_engine::{
+    DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor,
+};
 use ballista_executor::metrics::ExecutorMetricsCollector;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::prelude::SessionConfig;
+use retail_lakehouse::{Observation, Observer};
 use retail_telemetry::metrics;
 
-/// Counts finished tasks and logs their plans' metrics.
-pub struct TaskMetrics;
+/// Logs finished tasks with their plans' metrics. Counting is [`MeasuredEngine`]'s.
+pub struct TaskLog;
 
-impl ExecutorMetricsCollector for TaskMetrics {
+impl ExecutorMetricsCollector for TaskLog {
     fn record_stage(
         &self,
         job_id: &JobId,
@@ -18,10 +40,170 @@ impl ExecutorMetricsCollector for TaskMetrics {
         task: usize,
         plan: Arc<dyn QueryStageExecutor>,
     ) {
-        metrics()
-            .tasks_total
-            .with_label_values(&["succeeded"])
-            .inc();
-        tracing::debug!(query = %job_id, stage, task, %plan, "task finished");
+        tracing::debug!(query = %job_id, stage, task, %plan, "task ended");
+    }
+}
+
+/// Requests to object stores as metrics. What an executor reads from them, its tasks read.
+pub fn observer() -> Observer {
+    Arc::new(|observation| match observation {
+        Observation::StoreRequest {
+            operation,
+            outcome,
+            took,
+        } => metrics().object_store_request(operation.as_str(), outcome.as_str(), took),
+        Observation::StoreRead { bytes } => {
+            metrics().object_store_bytes("read", bytes);
+            metrics().bytes_read_total.inc_by(bytes);
+        }
+        Observation::StoreWritten { bytes } => metrics().object_store_bytes("written", bytes),
+        Observation::CatalogRequest { .. } | Observation::Staged { .. } => {}
+    })
+}
+
+/// Ballista's engine; each task that it makes is counted when it runs.
+#[derive(Default)]
+pub struct MeasuredEngine {
+    ballista: DefaultExecutionEngine,
+}
+
+impl ExecutionEngine for MeasuredEngine {
+    fn create_query_stage_exec(
+        &self,
+        job_id: JobId,
+        stage_id: usize,
+        task_id: usize,
+        output_partitions: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        work_dir: &str,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let scans = file_scans(&plan);
+        let stage = self.ballista.create_query_stage_exec(
+            job_id,
+            stage_id,
+            task_id,
+            output_partitions,
+            plan,
+            work_dir,
+            config,
+        )?;
+        Ok(Arc::new(Measured { stage, scans }))
+    }
+}
+
+/// The leaves that read files. Ballista replaces only the leaves that read shuffles, so these are those that run.
+fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
+    let mut scans = vec![];
+    let walked = plan.apply(|node| {
+        let source = node.downcast_ref::<DataSourceExec>();
+        if source.is_some_and(|s| s.data_source().is::<FileScanConfig>()) {
+            scans.push(Arc::clone(node));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    match walked {
+        Ok(_) => scans,
+        Err(_) => vec![],
+    }
+}
+
+#[derive(Debug)]
+struct Measured {
+    stage: Arc<dyn QueryStageExecutor>,
+    scans: Vec<Arc<dyn ExecutionPlan>>,
+}
+
+impl Measured {
+    /// What a task did that ended well. A task that did not runs again, and counts when it ends well.
+    fn count(&self, put_out: &[ShuffleWritePartition]) {
+        let m = metrics();
+        let sum = |of: fn(&MetricsSet) -> Option<usize>, sets: &[MetricsSet]| {
+            sets.iter().filter_map(of).sum::<usize>() as u64
+        };
+        let scans: Vec<_> = self
+            .scans
+            .iter()
+            .filter_map(|scan| scan.metrics())
+            .collect();
+        m.rows_read_total
+            .inc_by(sum(MetricsSet::output_rows, &scans));
+        let all = self.stage.collect_plan_metrics();
+        m.spills_total.inc_by(sum(MetricsSet::spill_count, &all));
+        m.rows_spilled_total
+            .inc_by(sum(MetricsSet::spilled_rows, &all));
+        m.bytes_spilled_total
+            .inc_by(sum(MetricsSet::spilled_bytes, &all));
+        m.rows_shuffled_total
+            .inc_by(put_out.iter().map(|p| p.num_rows).sum());
+        m.bytes_shuffled_total
+            .inc_by(put_out.iter().map(|p| p.num_bytes).sum());
+    }
+}
+
+/// A task that runs. One that is dropped before its end was cancelled.
+struct Running {
+    began: Instant,
+    outcome: &'static str,
+}
+
+impl Running {
+    fn begin() -> Self {
+        metrics().tasks_running.inc();
+        Self {
+            began: Instant::now(),
+            outcome: "cancelled",
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let m = metrics();
+        m.tasks_running.dec();
+        m.task_seconds.observe(self.began.elapsed().as_secs_f64());
+        m.tasks_total.with_label_values(&[self.outcome]).inc();
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stage.fmt(f)
+    }
+}
+
+#[async_trait]
+impl QueryStageExecutor for Measured {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
+        let mut running = Running::begin();
+        let result = self.stage.execute_query_stage(task_id, context).await;
+        running.outcome = match &result {
+            Ok(put_out) => {
+                self.count(put_out);
+                "succeeded"
+            }
+            Err(_) => "failed",
+        };
+        result
+    }
+
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        self.stage.collect_plan_metrics()
+    }
+
+    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
+        self.stage.collect_runtime_stats_reports()
+    }
+
+    fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
+        self.stage.collect_window_state_reports()
+    }
+
+    fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
+        self.stage.collect_column_stats()
     }
 }

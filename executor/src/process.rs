@@ -23,7 +23,7 @@ use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPolicy};
 use ballista_executor::shutdown::ShutdownNotifier;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use retail_engine::{
@@ -33,13 +33,15 @@ use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::{LeaveRequest, LeaveResponse};
+use retail_telemetry::metrics;
+use retail_telemetry::metrics::{Role, expose};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::engine::TaskEngine;
-use crate::metrics::TaskMetrics;
+use crate::metrics::{TaskLog, gauges, observer};
 
 /// Consumers named in an out-of-memory error.
 const NAMED_CONSUMERS: usize = 5;
@@ -95,6 +97,7 @@ pub struct Executor {
 /// # Errors
 /// A port or the work folder cannot be used, or the scheduler refuses the registration.
 pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
+    expose(Role::Executor);
     let id = uuid::Uuid::now_v7().simple().to_string();
     let work_dir = settings.work_dir.join(&id);
     std::fs::create_dir_all(&work_dir)
@@ -291,7 +294,7 @@ fn task_runner(
     registration: ExecutorRegistration,
     work_dir: &str,
 ) -> anyhow::Result<TaskRunner> {
-    let stores = ObjectStores::new(settings.storage.clone());
+    let stores = ObjectStores::observed(settings.storage.clone(), observer());
     let base = runtime_env(&stores, Some(work_dir.as_ref()))?;
     let producer: RuntimeProducer = Arc::new(move |_| Ok(Arc::clone(&base)));
     let per_slot = (settings.memory_bytes / settings.slots.max(1) as u64) as usize;
@@ -302,12 +305,17 @@ fn task_runner(
             settings.slots
         );
     }
+    metrics()
+        .memory_pool_limit_bytes
+        .add(settings.memory_bytes as f64);
     let policy: MemoryPoolPolicy = Arc::new(move |base, _, slots| {
         let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
         let named =
             std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+        let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, named));
+        gauges::watch(&pool);
         RuntimeEnvBuilder::from_runtime_env(&base)
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, named)))
+            .with_memory_pool(pool)
             .build_arc()
     });
     let limited: RuntimeProducer = {
@@ -326,7 +334,7 @@ fn task_runner(
         limited,
         Arc::new(move || session_config(&EngineConfig::default(), slots)),
         Arc::new(BallistaFunctionRegistry::default()),
-        Arc::new(TaskMetrics),
+        Arc::new(TaskLog),
         settings.slots,
         Arc::new(TaskEngine::default()),
     )

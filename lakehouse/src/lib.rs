@@ -20,6 +20,7 @@ mod config;
 mod error;
 mod fault;
 mod name;
+mod observe;
 mod partition;
 mod publish;
 mod scan;
@@ -40,6 +41,9 @@ pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
 pub use error::{LakehouseError, Result};
 pub use fault::fault_point;
 pub use name::TableName;
+pub use observe::{
+    CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
+};
 pub use publish::PublishedTable;
 pub use scan::scan_rule;
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};

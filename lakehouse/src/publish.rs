@@ -18,6 +18,7 @@ use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, statements};
 use crate::error::{LakehouseError, Result};
 use crate::fault::fault_point;
 use crate::name::TableName;
+use crate::observe::{self, CatalogOperation};
 use crate::stage::Staged;
 
 /// What became of one table in a publish.
@@ -64,7 +65,10 @@ impl Lakehouse {
             return Ok(Vec::new());
         }
         fault_point("publish.begin");
-        self.publish_with_retries(publish_id, &ordered).await?;
+        let began = Instant::now();
+        let answer = self.publish_with_retries(publish_id, &ordered).await;
+        let observer = self.stores().observer();
+        observe::catalog(observer, CatalogOperation::Publish, began, answer)?;
         fault_point("publish.after_commit");
         info!(publish = publish_id, relations = staged.len(), "published");
         Ok(staged.iter().filter_map(published).collect())

@@ -1,6 +1,7 @@
 //! Staging: new metadata files at their final places, which nobody reads until a publish points at them.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use iceberg::spec::DataFile;
@@ -11,6 +12,7 @@ use crate::catalog::{Entry, Kind, Lakehouse};
 use crate::config::WriteOptions;
 use crate::error::Result;
 use crate::name::TableName;
+use crate::observe::Observation;
 use crate::table::{LakeTable, Relation};
 use crate::view::LakeView;
 use crate::write::WriteTarget;
@@ -146,7 +148,15 @@ impl Lakehouse {
         files: Vec<DataFile>,
         summary: HashMap<String, String>,
     ) -> Result<StagedTable> {
+        let began = Instant::now();
+        let sizes: Vec<_> = files.iter().map(DataFile::file_size_in_bytes).collect();
         let table = commit::stage(self, target, mode, files, summary).await?;
+        if let Some(observer) = self.stores().observer() {
+            observer(Observation::Staged {
+                file_bytes: &sizes,
+                took: began.elapsed(),
+            });
+        }
         self.remember(Relation::Table(table.clone()));
         debug!(table = %table.name(), snapshot = table.snapshot_id(), location = table.metadata_location(), "table staged");
         Ok(StagedTable {

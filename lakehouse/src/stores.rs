@@ -1,5 +1,7 @@
 //! Object stores by URI, made when first needed.
 
+mod observed;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use url::Url;
 
 use crate::config::{S3Config, StorageConfig};
 use crate::error::{LakehouseError, Result};
+use crate::observe::Observer;
 
 /// Every object store this process uses: local files, and one S3 client per bucket.
 ///
@@ -26,18 +29,33 @@ pub struct ObjectStores {
 #[derive(Default)]
 struct Inner {
     config: StorageConfig,
+    observer: Option<Observer>,
     /// Keyed by what an [`ObjectStoreUrl`] says: `file:///`, `s3://bucket/`.
     by_root: DashMap<String, Arc<dyn ObjectStore>>,
 }
 
 impl ObjectStores {
     pub fn new(config: StorageConfig) -> Self {
+        Self::observed_by(None, config)
+    }
+
+    /// Stores whose requests, and those of a catalog that is opened with them, are told to an observer.
+    pub fn observed(config: StorageConfig, observer: Observer) -> Self {
+        Self::observed_by(Some(observer), config)
+    }
+
+    fn observed_by(observer: Option<Observer>, config: StorageConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
                 config,
+                observer,
                 by_root: DashMap::new(),
             }),
         }
+    }
+
+    pub(crate) fn observer(&self) -> Option<&Observer> {
+        self.inner.observer.as_ref()
     }
 
     /// The same stores as DataFusion looks them up.
@@ -67,6 +85,10 @@ impl ObjectStores {
                     reason: format!("{root}: {e}"),
                 })?,
             _ => return Err(invalid(root, "expected file:// or s3://")),
+        };
+        let store = match self.observer() {
+            Some(observer) => Arc::new(observed::Observed::new(store, Arc::clone(observer))),
+            None => store,
         };
         let entry = self.inner.by_root.entry(root.to_owned());
         Ok(Arc::clone(&entry.or_insert(store)))

@@ -107,6 +107,17 @@ impl LakeTable {
         self.metadata().current_snapshot_id()
     }
 
+    /// When the current snapshot was made, in milliseconds since the epoch; none for a table never written.
+    pub fn committed_at_ms(&self) -> Option<i64> {
+        let snapshot = self.metadata().current_snapshot();
+        snapshot.map(|snapshot| snapshot.timestamp_ms())
+    }
+
+    /// Snapshots that the metadata still holds.
+    pub fn snapshot_count(&self) -> usize {
+        self.metadata().snapshots().len()
+    }
+
     /// Rows of the current snapshot by its summary, less rows that position deletes hide.
     pub fn row_count(&self) -> u64 {
         let deleted = self.total("total-position-deletes");

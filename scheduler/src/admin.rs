@@ -1,4 +1,4 @@
-//! The scheduler's admin port: health, readiness, metrics with the executors as they are when asked, and `/work`.
+//! The scheduler's admin port: health, readiness, metrics with executors and tables as they are when asked, and `/work`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,13 +6,21 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Json, Router};
 use retail_engine::{Cluster, ClusterStatus, ExecutorState};
+use retail_lakehouse::Lakehouse;
 use retail_telemetry::admin::OnScrape;
 use retail_telemetry::{AdminServer, Readiness, TelemetryError, metrics, serve_admin_with};
 use serde::Serialize;
 
 use crate::queue::JobManager;
+use crate::tables;
 
-/// Serves the admin port; what it tells of executors is read from the cluster at each request.
+const EXECUTOR_STATES: [ExecutorState; 3] = [
+    ExecutorState::Active,
+    ExecutorState::Draining,
+    ExecutorState::Lost,
+];
+
+/// Serves the admin port; what it tells of executors and tables is read from cluster and catalog at each request.
 ///
 /// # Errors
 /// The port cannot be used.
@@ -21,18 +29,25 @@ pub async fn serve(
     readiness: Readiness,
     cluster: Arc<dyn Cluster>,
     jobs: Arc<JobManager>,
+    lake: Lakehouse,
 ) -> Result<AdminServer, TelemetryError> {
     let scraped = Arc::clone(&cluster);
     let on_scrape: OnScrape = Arc::new(move || {
-        let cluster = Arc::clone(&scraped);
+        let (cluster, lake) = (Arc::clone(&scraped), lake.clone());
         Box::pin(async move {
+            tables::read(&lake).await;
             let status = cluster.status().await;
-            let active = status
-                .executors
-                .iter()
-                .filter(|e| e.state == ExecutorState::Active)
-                .count();
-            metrics().executors.set(active as i64);
+            for state in EXECUTOR_STATES {
+                let count = status.executors.iter().filter(|e| e.state == state).count();
+                metrics()
+                    .executors
+                    .with_label_values(&[state.as_str()])
+                    .set(count as i64);
+            }
+            metrics().tasks_queued.set(status.work.tasks_queued.into());
+            metrics()
+                .queries_waiting
+                .set(status.work.queries_waiting.into());
             metrics().slots.set(status.slots().into());
             metrics().slots_free.set(status.slots_free().into());
         })

@@ -8,11 +8,14 @@
 
 pub mod admin;
 pub mod ballista;
+mod calls;
 pub mod codec;
 pub mod config;
+mod observe;
 pub mod queue;
 pub mod service;
 mod start;
+mod tables;
 
 pub use config::Config;
 pub use start::{Scheduler, start};

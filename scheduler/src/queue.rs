@@ -349,6 +349,7 @@ impl JobManager {
         };
         let outcome = match may_run {
             true => {
+                counters::started(since.elapsed());
                 since = Instant::now();
                 self.drive(spec, &job).await
             }
@@ -363,7 +364,7 @@ impl JobManager {
             None => tracing::info!(job = %id, "job succeeded"),
             Some(failure) => tracing::warn!(job = %id, ?state, %failure, "job ended"),
         }
-        counters::ended(state, failure.as_ref());
+        counters::ended(state, may_run.then(|| since.elapsed()));
         let elapsed_ms = since.elapsed().as_millis() as u64;
         job.feed
             .record(EventKind::Finished {

@@ -8,6 +8,7 @@ use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
 use retail_jobs::store::JobStore;
 use retail_lakehouse::{Lakehouse, ObjectStores};
+use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -16,7 +17,9 @@ use tonic::service::RoutesBuilder;
 
 use crate::admin;
 use crate::ballista::{self, Assembly};
+use crate::calls;
 use crate::config::Config;
+use crate::observe::observer;
 use crate::queue::JobManager;
 use crate::service;
 
@@ -43,7 +46,8 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
         .with_context(|| format!("cannot bind {addr}"))?;
     let grpc_addr = listener.local_addr()?;
 
-    let stores = ObjectStores::new(config.storage.clone());
+    expose(Role::Scheduler);
+    let stores = ObjectStores::observed(config.storage.clone(), observer());
     let lake = Lakehouse::open(&config.catalog, stores.clone()).await?;
     let assembly = Assembly {
         addr: grpc_addr,
@@ -69,6 +73,7 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
     let app = routes
         .routes()
         .into_axum_router()
+        .layer(axum::middleware::from_fn(calls::measure))
         .into_make_service_with_connect_info::<SocketAddr>();
     let stopped = stop.clone().cancelled_owned();
     // axum's graceful shutdown would wait for open Watch streams; the services end those themselves.
@@ -86,6 +91,7 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
         readiness.clone(),
         Arc::clone(&cluster),
         Arc::clone(&jobs),
+        lake,
     )
     .await?;
     readiness.ready();

@@ -228,6 +228,7 @@ mod tests {
             .await
             .unwrap();
         assert!(get(admin.addr(), "/work").await.ends_with("2 tasks\n"));
+        metrics::expose(metrics::Role::Scheduler);
         let answer = get(admin.addr(), "/metrics").await;
         assert!(answer.contains("retail_build_info"), "{answer}");
         assert_eq!(scrapes.load(Ordering::SeqCst), 1);

@@ -17,6 +17,7 @@ mod uri;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use iceberg::Runtime;
 use iceberg::io::FileIO;
@@ -31,6 +32,7 @@ pub(crate) use uri::redact_uri;
 use crate::config::CatalogConfig;
 use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
+use crate::observe::{self, CatalogOperation};
 use crate::stores::ObjectStores;
 use crate::table::{LakeTable, Relation};
 use crate::{storage, view};
@@ -132,7 +134,10 @@ impl Lakehouse {
 
     /// Reads every table's and view's metadata location in one statement.
     pub async fn pin(&self) -> Result<Pin> {
-        let entries = statements::entries(&self.inner.db, &self.inner.config.name).await?;
+        let began = Instant::now();
+        let read = statements::entries(&self.inner.db, &self.inner.config.name).await;
+        let observer = self.stores().observer();
+        let entries = observe::catalog(observer, CatalogOperation::Pin, began, read)?;
         debug!(relations = entries.len(), "catalog pinned");
         Ok(Pin { entries })
     }
@@ -191,7 +196,10 @@ impl Lakehouse {
 
     /// Takes a table or view out of the catalog; its files stay. No error when there is none of that name.
     pub async fn drop_table(&self, name: &TableName) -> Result<()> {
-        let dropped = statements::delete(&self.inner.db, &self.inner.config.name, name).await?;
+        let began = Instant::now();
+        let deleted = statements::delete(&self.inner.db, &self.inner.config.name, name).await;
+        let observer = self.stores().observer();
+        let dropped = observe::catalog(observer, CatalogOperation::Drop, began, deleted)?;
         info!(table = %name, dropped, "table dropped from the catalog");
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Jobs and their events as metrics.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use retail_jobs::events::{EventKind, JobState};
-use retail_jobs::failure::{Failure, FailureKind};
 use retail_telemetry::metrics;
 
 use super::admission::Admission;
@@ -14,40 +14,62 @@ pub(super) fn admission(admission: &Admission) {
     metrics().jobs_queued.set(admission.waiting() as i64);
 }
 
-/// A job that ended. A conflict that no further attempt followed is counted here.
-pub(super) fn ended(state: JobState, failure: Option<&Failure>) {
+/// A job whose turn came after it had waited so long.
+pub(super) fn started(waited: Duration) {
+    metrics().job_queue_seconds.observe(waited.as_secs_f64());
+}
+
+/// A job that ended, after it had run so long; none for a job that never ran here.
+pub(super) fn ended(state: JobState, ran: Option<Duration>) {
     let m = metrics();
-    m.jobs_total.with_label_values(&[label(state)]).inc();
-    if failure.is_some_and(|f| f.kind == FailureKind::Publish) {
-        m.publish_conflicts_total.inc();
+    let state = label(state);
+    m.jobs_total.with_label_values(&[state]).inc();
+    if let Some(ran) = ran {
+        m.job_seconds
+            .with_label_values(&[state])
+            .observe(ran.as_secs_f64());
     }
 }
 
 /// Counts what an event says. `retried` holds how many tasks of each model have run again so far.
 pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
     let m = metrics();
+    let retried_by = |what: &str, by| m.retries_total.with_label_values(&[what]).inc_by(by);
     let model = |outcome: &str| m.models_total.with_label_values(&[outcome]).inc();
     match event {
         EventKind::AttemptStarted { attempt, .. } => {
             retried.clear();
-            m.publish_conflicts_total.inc_by(u64::from(*attempt > 1));
+            retried_by("attempt", u64::from(*attempt > 1));
         }
         EventKind::StageProgress(progress) => {
             let before = retried
                 .insert(progress.model.clone(), progress.tasks_retried)
                 .unwrap_or(0);
-            let failed = u64::from(progress.tasks_retried.saturating_sub(before));
-            m.tasks_total.with_label_values(&["failed"]).inc_by(failed);
+            let more = progress.tasks_retried.saturating_sub(before);
+            retried_by("task", u64::from(more));
         }
-        EventKind::ModelStaged { rows, bytes, .. } => {
+        EventKind::ModelStaged {
+            model: name,
+            rows,
+            bytes,
+            stages,
+            elapsed_ms,
+            ..
+        } => {
             model("staged");
+            let seconds = *elapsed_ms as f64 / 1000.0;
+            m.model_seconds.observe(seconds);
+            m.model_last_seconds.set(name, seconds);
+            m.stages_total.inc_by(u64::from(*stages));
             m.rows_written_total.inc_by(*rows);
             m.bytes_written_total.inc_by(*bytes);
         }
         EventKind::ModelFailed { .. } => model("failed"),
         EventKind::ModelSkipped { .. } => model("skipped"),
-        EventKind::Published { elapsed_ms, .. } => {
-            m.publish_seconds.observe(*elapsed_ms as f64 / 1000.0)
+        // A view has no snapshot.
+        EventKind::Published { tables, .. } => {
+            let snapshots = tables.iter().filter(|table| table.snapshot_id != 0);
+            m.snapshots_total.inc_by(snapshots.count() as u64);
         }
         _ => {}
     }

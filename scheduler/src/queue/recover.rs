@@ -1,9 +1,10 @@
 //! What became of jobs whose scheduler went away.
 
+use retail_jobs::events::JobState;
 use retail_jobs::store::{Job, JobStore};
 use retail_lakehouse::{Lakehouse, LakehouseError, Relation, TableName};
 
-use super::now_us;
+use super::{counters, now_us};
 
 /// The key of a snapshot's summary that names the job that made it.
 const PUBLISH_ID: &str = "retail.publish-id";
@@ -16,6 +17,11 @@ pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Resul
     for job in store.unfinished().await? {
         let published = job.is_published() || published_in_catalog(lake, &job).await?;
         store.interrupt(&job, published, now_us()).await?;
+        let state = match published {
+            true => JobState::Succeeded,
+            false => JobState::Interrupted,
+        };
+        counters::ended(state, None);
         tracing::warn!(job = %job.id, project = %job.project, published, "job of an earlier life ended");
     }
     Ok(())

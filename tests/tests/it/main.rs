@@ -12,6 +12,7 @@ mod days_in_any_order;
 mod executor_loss;
 mod graceful_stop;
 mod interop_scripts;
+mod metrics;
 mod other_engines;
 mod postgres_and_s3;
 mod publish_faults;

@@ -58,6 +58,7 @@ pub struct Cluster {
     pub url: String,
     setup: Setup,
     admin_port: u16,
+    executor_admin_ports: Vec<u16>,
     started: usize,
     dir: TempDir,
 }
@@ -81,6 +82,7 @@ impl Cluster {
             url,
             setup,
             admin_port,
+            executor_admin_ports: vec![],
             started: 0,
             dir,
         };
@@ -105,6 +107,11 @@ impl Cluster {
         self.admin_port
     }
 
+    /// Of all executors that were started, in order.
+    pub fn executor_admin_ports(&self) -> &[u16] {
+        &self.executor_admin_ports
+    }
+
     /// Starts one executor more and waits until it is ready.
     pub async fn add_executor(&mut self) {
         self.started += 1;
@@ -121,6 +128,7 @@ impl Cluster {
         let arguments = ["--config".to_owned(), config.display().to_string()];
         let mut executor = Program::start("retail-executor", &name, self.dir(), &arguments, &[]);
         executor.ready(admin_port, START_LIMIT).await;
+        self.executor_admin_ports.push(admin_port);
         self.executors.push(executor);
     }
 

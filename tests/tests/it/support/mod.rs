@@ -3,6 +3,7 @@
 pub mod checksum;
 pub mod cluster;
 pub mod lake;
+pub mod metrics;
 pub mod needs;
 pub mod program;
 pub mod repository;

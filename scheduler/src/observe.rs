@@ -1,0 +1,79 @@
+//! What stores and the catalog are asked, as metrics.
+
+use std::sync::Arc;
+
+use retail_lakehouse::{CatalogOperation, CatalogOutcome, Observation, Observer};
+use retail_telemetry::metrics;
+
+/// Counts the requests of everything this scheduler opens.
+pub fn observer() -> Observer {
+    Arc::new(count)
+}
+
+fn count(observation: Observation<'_>) {
+    let m = metrics();
+    match observation {
+        Observation::StoreRequest {
+            operation,
+            outcome,
+            took,
+        } => m.object_store_request(operation.as_str(), outcome.as_str(), took),
+        Observation::StoreRead { bytes } => m.object_store_bytes("read", bytes),
+        Observation::StoreWritten { bytes } => m.object_store_bytes("written", bytes),
+        Observation::CatalogRequest {
+            operation,
+            outcome,
+            took,
+        } => {
+            let name = operation.as_str();
+            m.catalog_seconds
+                .with_label_values(&[name])
+                .observe(took.as_secs_f64());
+            if operation == CatalogOperation::Publish {
+                m.commit_seconds
+                    .with_label_values(&["publish"])
+                    .observe(took.as_secs_f64());
+            }
+            match outcome {
+                CatalogOutcome::Ok => {}
+                CatalogOutcome::Conflict => m.publish_conflicts_total.inc(),
+                CatalogOutcome::Error => m.catalog_errors_total.with_label_values(&[name]).inc(),
+            }
+        }
+        Observation::Staged { file_bytes, took } => {
+            m.commit_seconds
+                .with_label_values(&["stage"])
+                .observe(took.as_secs_f64());
+            for bytes in file_bytes {
+                m.data_file_bytes.observe(*bytes as f64);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_counted_as_one_and_not_as_an_error() {
+        let m = metrics();
+        let errors = || m.catalog_errors_total.with_label_values(&["publish"]).get();
+        let publish = |outcome| {
+            count(Observation::CatalogRequest {
+                operation: CatalogOperation::Publish,
+                outcome,
+                took: Duration::from_millis(3),
+            });
+        };
+        let (conflicts, failed) = (m.publish_conflicts_total.get(), errors());
+        publish(CatalogOutcome::Conflict);
+        assert_eq!(m.publish_conflicts_total.get() - conflicts, 1);
+        assert_eq!(errors(), failed);
+        publish(CatalogOutcome::Error);
+        assert_eq!(m.publish_conflicts_total.get() - conflicts, 1);
+        assert_eq!(errors(), failed + 1);
+    }
+}
