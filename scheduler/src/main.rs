@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    retail_telemetry::keep_freed_pages();
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => {

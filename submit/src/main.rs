@@ -8,6 +8,7 @@ use retail_submit::exit::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    retail_telemetry::keep_freed_pages();
     // clap prints help and mistakes itself: 0 and 2.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -6,11 +6,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod admin;
+mod allocator;
 pub mod log;
 pub mod metrics;
 pub mod settings;
 
 pub use admin::{AdminServer, Readiness, serve_admin, serve_admin_with};
+pub use allocator::keep_freed_pages;
 pub use log::{LogConfig, LogFormat, init};
 pub use metrics::metrics;
 pub use settings::{SettingError, Settings};
