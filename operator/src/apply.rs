@@ -94,12 +94,17 @@ pub async fn apply<K: Owned>(
             *last = None;
             Err(Error::Leaving { what })
         }
-        Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => Err(Error::Blocked {
-            trouble: Trouble::new(
-                "SpecRefused",
-                format!("the API server refuses the {what} that this spec makes: {}", status.message),
-            ),
-        }),
+        Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
+            Err(Error::Blocked {
+                trouble: Trouble::new(
+                    "SpecRefused",
+                    format!(
+                        "the API server refuses the {what} that this spec makes: {}",
+                        status.message
+                    ),
+                ),
+            })
+        }
         Err(source) => Err(Error::api("apply", what)(source)),
     }
 }
@@ -115,7 +120,11 @@ pub async fn find<K: Owned>(api: &Api<K>, store: &Store<K>, name: &str) -> Resul
 }
 
 /// Deletes an object that was seen, not one that took its name since. Gone already is fine.
-pub async fn delete<K: Owned>(api: &Api<K>, live: Option<&K>, how: PropagationPolicy) -> Result<()> {
+pub async fn delete<K: Owned>(
+    api: &Api<K>,
+    live: Option<&K>,
+    how: PropagationPolicy,
+) -> Result<()> {
     let Some(live) = live else { return Ok(()) };
     let params = DeleteParams {
         propagation_policy: Some(how),
@@ -128,7 +137,10 @@ pub async fn delete<K: Owned>(api: &Api<K>, live: Option<&K>, how: PropagationPo
     match api.delete(&live.name_any(), &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        Err(source) => Err(Error::api("delete", format!("{} {}", K::kind(&()), live.name_any()))(source)),
+        Err(source) => Err(Error::api(
+            "delete",
+            format!("{} {}", K::kind(&()), live.name_any()),
+        )(source)),
     }
 }
 
@@ -142,13 +154,18 @@ fn check_owner<K: Owned>(live: &K, owner_uid: &str, what: &str) -> Result<()> {
     if owned_by(live, owner_uid) {
         return Ok(());
     }
-    let owner = live.owner_references().iter().find(|o| o.controller == Some(true));
+    let owner = live
+        .owner_references()
+        .iter()
+        .find(|o| o.controller == Some(true));
     let label = live.labels().get("app.kubernetes.io/managed-by");
     let marked = label.is_some_and(|by| by == MANAGER) || live.annotations().contains_key(RENDERED);
     match owner {
         None if marked => Ok(()),
         // Of a cluster of the same name that was deleted: the garbage collector takes it away.
-        Some(owner) if owner.kind == "RetailCluster" => Err(Error::Leaving { what: what.to_owned() }),
+        Some(owner) if owner.kind == "RetailCluster" => Err(Error::Leaving {
+            what: what.to_owned(),
+        }),
         owner => {
             let whose = match owner {
                 Some(owner) => format!("belongs to {} {}", owner.kind, owner.name),
@@ -157,7 +174,9 @@ fn check_owner<K: Owned>(live: &K, owner_uid: &str, what: &str) -> Result<()> {
             Err(Error::Blocked {
                 trouble: Trouble::new(
                     "NameTaken",
-                    format!("{what} is there already and {whose}: delete it, or give the RetailCluster another name"),
+                    format!(
+                        "{what} is there already and {whose}: delete it, or give the RetailCluster another name"
+                    ),
                 ),
             })
         }
@@ -165,9 +184,13 @@ fn check_owner<K: Owned>(live: &K, owner_uid: &str, what: &str) -> Result<()> {
 }
 
 fn immutable(message: &str) -> bool {
-    ["updates to statefulset spec for fields other than", "field is immutable", "may not change once set"]
-        .iter()
-        .any(|part| message.contains(part))
+    [
+        "updates to statefulset spec for fields other than",
+        "field is immutable",
+        "may not change once set",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
 }
 
 /// Whether `live` has everything that `wanted` says. Defaults and what others added are passed over; lists are ours
@@ -178,7 +201,11 @@ pub fn covers(live: &Value, wanted: &Value) -> bool {
             .iter()
             .all(|(key, wanted)| live.get(key).is_some_and(|live| covers(live, wanted))),
         (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
+            live.len() == wanted.len()
+                && live
+                    .iter()
+                    .zip(wanted)
+                    .all(|(live, wanted)| covers(live, wanted))
         }
         (live, wanted) => live == wanted,
     }
@@ -194,10 +221,22 @@ mod tests {
     fn what_others_added_does_not_count_and_what_they_changed_does() {
         let wanted = json!({ "a": 1, "list": [{ "name": "x" }], "map": { "k": "v" } });
         for (live, expected) in [
-            (json!({ "a": 1, "list": [{ "name": "x", "default": 3 }], "map": { "k": "v", "more": 1 }, "z": 0 }), true),
-            (json!({ "a": 2, "list": [{ "name": "x" }], "map": { "k": "v" } }), false),
-            (json!({ "a": 1, "list": [{ "name": "x" }, { "name": "y" }], "map": { "k": "v" } }), false),
-            (json!({ "a": 1, "list": [{ "name": "x" }], "map": {} }), false),
+            (
+                json!({ "a": 1, "list": [{ "name": "x", "default": 3 }], "map": { "k": "v", "more": 1 }, "z": 0 }),
+                true,
+            ),
+            (
+                json!({ "a": 2, "list": [{ "name": "x" }], "map": { "k": "v" } }),
+                false,
+            ),
+            (
+                json!({ "a": 1, "list": [{ "name": "x" }, { "name": "y" }], "map": { "k": "v" } }),
+                false,
+            ),
+            (
+                json!({ "a": 1, "list": [{ "name": "x" }], "map": {} }),
+                false,
+            ),
             (json!({}), false),
         ] {
             assert_eq!(covers(&live, &wanted), expected, "{live}");
@@ -206,7 +245,11 @@ mod tests {
 
     #[test]
     fn only_immutable_fields_are_a_reason_to_make_an_object_anew() {
-        assert!(immutable("StatefulSet.apps \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas'"));
-        assert!(!immutable("StatefulSet.apps \"a\" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value"));
+        assert!(immutable(
+            "StatefulSet.apps \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas'"
+        ));
+        assert!(!immutable(
+            "StatefulSet.apps \"a\" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value"
+        ));
     }
 }

@@ -43,7 +43,9 @@ pub fn conditions(seen: &Seen<'_>, before: &[Condition], now: Timestamp) -> Vec<
     ];
     let condition = |(type_, (status, reason, message)): (&str, State)| {
         let status = if status { "True" } else { "False" };
-        let old = before.iter().find(|c| c.type_ == type_ && c.status == status);
+        let old = before
+            .iter()
+            .find(|c| c.type_ == type_ && c.status == status);
         Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -68,10 +70,26 @@ fn ready(seen: &Seen<'_>) -> State {
         return (false, trouble.reason, trouble.message.clone());
     }
     match (desired, seen.ready) {
-        (0, _) if waits(seen) => (false, "Starting", "work waits for the first executor".to_owned()),
-        (0, _) => (true, "ScaledToZero", "no executors are wanted now".to_owned()),
-        (_, ready) if ready >= desired => (true, "AllReady", format!("{desired} of {desired} executors take tasks")),
-        (_, ready) => (false, "Starting", format!("{ready} of {desired} executors take tasks")),
+        (0, _) if waits(seen) => (
+            false,
+            "Starting",
+            "work waits for the first executor".to_owned(),
+        ),
+        (0, _) => (
+            true,
+            "ScaledToZero",
+            "no executors are wanted now".to_owned(),
+        ),
+        (_, ready) if ready >= desired => (
+            true,
+            "AllReady",
+            format!("{desired} of {desired} executors take tasks"),
+        ),
+        (_, ready) => (
+            false,
+            "Starting",
+            format!("{ready} of {desired} executors take tasks"),
+        ),
     }
 }
 
@@ -82,21 +100,38 @@ fn waits(seen: &Seen<'_>) -> bool {
 fn progressing(seen: &Seen<'_>) -> State {
     let (desired, executors) = (desired(seen), seen.executors);
     if executors < desired {
-        (true, "ScalingUp", format!("from {executors} to {desired} executors"))
+        (
+            true,
+            "ScalingUp",
+            format!("from {executors} to {desired} executors"),
+        )
     } else if executors > desired {
-        let message = format!("from {executors} to {desired} executors; those that leave finish their tasks first");
+        let message = format!(
+            "from {executors} to {desired} executors; those that leave finish their tasks first"
+        );
         (true, "ScalingDown", message)
     } else if seen.updated < executors {
-        let message = format!("{} of {executors} executors are of the newest revision; one at a time is replaced", seen.updated);
+        let message = format!(
+            "{} of {executors} executors are of the newest revision; one at a time is replaced",
+            seen.updated
+        );
         (true, "RollingOut", message)
     } else {
-        (false, "Settled", format!("{executors} executors, as desired"))
+        (
+            false,
+            "Settled",
+            format!("{executors} executors, as desired"),
+        )
     }
 }
 
 fn reachable(seen: &Seen<'_>) -> State {
     match seen.work {
-        Ok(_) => (true, "Answers", "the scheduler says how much work there is".to_owned()),
+        Ok(_) => (
+            true,
+            "Answers",
+            "the scheduler says how much work there is".to_owned(),
+        ),
         Err(why) => {
             let meanwhile = match seen.decision.reason {
                 Reason::ByHand => "",
@@ -108,16 +143,27 @@ fn reachable(seen: &Seen<'_>) -> State {
 }
 
 fn limited(seen: &Seen<'_>) -> State {
-    let Decision { desired, reason, wanted } = seen.decision;
+    let Decision {
+        desired,
+        reason,
+        wanted,
+    } = seen.decision;
     let message = match reason {
         Reason::ByHand => format!("autoscaling is off; spec.replicas asks for {desired}"),
         Reason::FollowsWork => format!("the work calls for {wanted}"),
         Reason::AtMinimum => format!("the work calls for {wanted}; autoscaling.min is {desired}"),
-        Reason::AtMaximum => format!("the work calls for {wanted}; autoscaling.max is {}", seen.max),
+        Reason::AtMaximum => format!(
+            "the work calls for {wanted}; autoscaling.max is {}",
+            seen.max
+        ),
         Reason::Stabilizing => {
-            format!("the work calls for {wanted}, but not yet for autoscaling.stabilizationSeconds; {desired} stay")
+            format!(
+                "the work calls for {wanted}, but not yet for autoscaling.stabilizationSeconds; {desired} stay"
+            )
         }
-        Reason::IdleSoon => format!("there is no work, but not yet for autoscaling.idleSeconds; {desired} stay"),
+        Reason::IdleSoon => {
+            format!("there is no work, but not yet for autoscaling.idleSeconds; {desired} stay")
+        }
         Reason::Idle => format!("there was no work for autoscaling.idleSeconds; {desired} stay"),
         Reason::SchedulerUnreachable => format!("the scheduler does not answer; {desired} stay"),
     };
@@ -135,15 +181,27 @@ pub struct News {
 
 impl News {
     pub fn normal(reason: &str, note: impl Into<String>) -> Self {
-        Self { warning: false, reason: reason.to_owned(), note: note.into() }
+        Self {
+            warning: false,
+            reason: reason.to_owned(),
+            note: note.into(),
+        }
     }
 
     pub fn warning(reason: &str, note: impl Into<String>) -> Self {
-        Self { warning: true, reason: reason.to_owned(), note: note.into() }
+        Self {
+            warning: true,
+            reason: reason.to_owned(),
+            note: note.into(),
+        }
     }
 
     pub fn event_type(&self) -> EventType {
-        if self.warning { EventType::Warning } else { EventType::Normal }
+        if self.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        }
     }
 }
 
@@ -166,8 +224,12 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
             ("SchedulerReachable", "True", _) if was_bad => {
                 news.push(News::normal("SchedulerReachable", &now.message));
             }
-            ("ScalingLimited", "True", "AtMaximum") => news.push(News::warning("AtMaximum", &now.message)),
-            ("Progressing", "True", "RollingOut") => news.push(News::normal("RollingOut", &now.message)),
+            ("ScalingLimited", "True", "AtMaximum") => {
+                news.push(News::warning("AtMaximum", &now.message))
+            }
+            ("Progressing", "True", "RollingOut") => {
+                news.push(News::normal("RollingOut", &now.message))
+            }
             _ => {}
         }
     }
@@ -176,13 +238,19 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
 
 /// The event of a changed number of executors.
 pub fn scaled(from: u32, decision: Decision, work: &Result<Work, String>) -> Option<News> {
-    let Decision { desired, reason, .. } = decision;
+    let Decision {
+        desired, reason, ..
+    } = decision;
     let why = match (reason, work) {
         (Reason::ByHand, _) => "spec.replicas asks for it".to_owned(),
         (Reason::Idle, _) => "there is no work".to_owned(),
         (_, Ok(work)) => format!(
             "{} tasks run, {} wait, {} jobs run, {} jobs and {} queries wait",
-            work.tasks_running, work.tasks_queued, work.jobs_running, work.jobs_queued, work.queries_waiting
+            work.tasks_running,
+            work.tasks_queued,
+            work.jobs_running,
+            work.jobs_queued,
+            work.queries_waiting
         ),
         (_, Err(_)) => "its limits changed".to_owned(),
     };
@@ -191,7 +259,10 @@ pub fn scaled(from: u32, decision: Decision, work: &Result<Work, String>) -> Opt
         std::cmp::Ordering::Less => "ScaledDown",
         std::cmp::Ordering::Equal => return None,
     };
-    Some(News::normal(verb, format!("{from} to {desired} executors ({reason}): {why}")))
+    Some(News::normal(
+        verb,
+        format!("{from} to {desired} executors ({reason}): {why}"),
+    ))
 }
 
 #[cfg(test)]

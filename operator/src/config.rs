@@ -37,6 +37,8 @@ pub struct KubernetesConfig {
     pub namespace: String,
     /// How long one look at a cluster may take.
     pub timeout_s: f64,
+    /// Longest wait before a look that failed is tried again.
+    pub retry_max_s: f64,
     /// Clusters looked at beside each other.
     pub concurrency: u16,
 }
@@ -77,7 +79,8 @@ impl Default for KubernetesConfig {
         Self {
             namespace: String::new(),
             timeout_s: 20.0,
-            concurrency: 8,
+            retry_max_s: 30.0,
+            concurrency: 32,
         }
     }
 }
@@ -90,7 +93,7 @@ impl Default for LeaderConfig {
             lease: "retail-operator".to_owned(),
             identity: String::new(),
             lease_s: 15.0,
-            renew_s: 5.0,
+            renew_s: 3.0,
         }
     }
 }
@@ -130,6 +133,7 @@ impl Config {
     fn check(&self) -> Result<(), (&'static str, String)> {
         let times = [
             ("kubernetes.timeout_s", self.kubernetes.timeout_s),
+            ("kubernetes.retry_max_s", self.kubernetes.retry_max_s),
             ("leader.lease_s", self.leader.lease_s),
             ("leader.renew_s", self.leader.renew_s),
             ("scaling.poll_s", self.scaling.poll_s),

@@ -35,6 +35,8 @@ pub struct Context {
     pub poll: Duration,
     /// How long one look may take.
     pub timeout: Duration,
+    /// Longest wait before a look that failed is tried again.
+    pub retry_max: Duration,
     pub memories: Memories,
 }
 
@@ -80,7 +82,9 @@ impl Memories {
         let all = self.lock();
         let mut sums = [0_i64; 3];
         for memory in all.values() {
-            let Ok(memory) = memory.try_lock() else { continue };
+            let Ok(memory) = memory.try_lock() else {
+                continue;
+            };
             for (sum, n) in sums.iter_mut().zip(memory.executors) {
                 *sum += i64::from(n);
             }
@@ -98,13 +102,20 @@ impl Memories {
 }
 
 fn key(cluster: &RetailCluster) -> String {
-    format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any())
+    format!(
+        "{}/{}",
+        cluster.namespace().unwrap_or_default(),
+        cluster.name_any()
+    )
 }
 
 impl Context {
     /// The objects of one kind in a cluster's namespace.
     pub fn api<K: Owned>(&self, cluster: &RetailCluster) -> Api<K> {
-        Api::namespaced(self.client.clone(), &cluster.namespace().unwrap_or_default())
+        Api::namespaced(
+            self.client.clone(),
+            &cluster.namespace().unwrap_or_default(),
+        )
     }
 
     pub fn clusters(&self, cluster: &RetailCluster) -> Api<RetailCluster> {
@@ -126,7 +137,11 @@ impl Context {
         } else {
             tracing::info!(cluster = %cluster.name_any(), reason = %news.reason, note = %news.note, "told");
         }
-        if let Err(error) = self.recorder.publish(&event, &cluster.object_ref(&())).await {
+        if let Err(error) = self
+            .recorder
+            .publish(&event, &cluster.object_ref(&()))
+            .await
+        {
             tracing::warn!(cluster = %cluster.name_any(), %error, "an event was not written");
         }
     }

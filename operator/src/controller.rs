@@ -10,7 +10,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::{Config as ControllerConfig, Controller, Predicate, WatchStreamExt, predicates, watcher};
+use kube::runtime::{
+    Config as ControllerConfig, Controller, Predicate, WatchStreamExt, predicates, watcher,
+};
 use kube::{Api, Client, Resource, ResourceExt};
 use retail_telemetry::Readiness;
 
@@ -41,7 +43,10 @@ pub async fn run(
 ) -> Result<()> {
     let mut stop = pin!(stop);
     let identity = identity(config);
-    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.clone()) };
+    let reporter = Reporter {
+        controller: MANAGER.to_owned(),
+        instance: Some(identity.clone()),
+    };
     let recorder = Recorder::new(client.clone(), reporter);
     tokio::select! {
         () = definition(&client, config, readiness, &recorder) => {}
@@ -59,8 +64,11 @@ pub async fn run(
         "" => client.default_namespace(),
         namespace => namespace,
     };
-    let mut leadership =
-        Leadership::new(Api::namespaced(client.clone(), namespace), &config.leader, identity.clone());
+    let mut leadership = Leadership::new(
+        Api::namespaced(client.clone(), namespace),
+        &config.leader,
+        identity.clone(),
+    );
     metrics().leader.set(0);
     tracing::info!(%identity, "waiting to lead");
     tokio::select! {
@@ -105,8 +113,15 @@ async fn definition(client: &Client, config: &Config, readiness: &Readiness, rec
                     document::NAME
                 ),
             },
-            Ok(None) => format!("there is no definition {}; apply crds/retailclusters.yaml", document::NAME),
-            Err(error) => format!("cannot read the definition {}: {}", document::NAME, chain(&error)),
+            Ok(None) => format!(
+                "there is no definition {}; apply crds/retailclusters.yaml",
+                document::NAME
+            ),
+            Err(error) => format!(
+                "cannot read the definition {}: {}",
+                document::NAME,
+                chain(&error)
+            ),
         };
         readiness.not_ready(&why);
         if why != told {
@@ -138,27 +153,42 @@ async fn tell_all(client: &Client, config: &Config, recorder: &Recorder, why: &s
 }
 
 /// Watches clusters and what they own, and looks after each when something changes and at every poll.
-async fn look_after_all(client: Client, config: &Config, recorder: Recorder, memories: Memories) -> Result<()> {
+async fn look_after_all(
+    client: Client,
+    config: &Config,
+    recorder: Recorder,
+    memories: Memories,
+) -> Result<()> {
     let (clusters, writer) = reflector::store();
-    let changes = watcher(scoped::<DeserializeGuard<RetailCluster>>(&client, config), watcher::Config::default())
-        .default_backoff()
-        .modify(forget_managers)
-        .reflect(writer)
-        .applied_objects()
-        // Our own status is no reason to look again.
-        .predicate_filter(
-            predicates::generation.combine(predicates::finalizers).combine(uid),
-            Default::default(),
-        );
+    let changes = watcher(
+        scoped::<DeserializeGuard<RetailCluster>>(&client, config),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .modify(forget_managers)
+    .reflect(writer)
+    .applied_objects()
+    // Our own status is no reason to look again.
+    .predicate_filter(
+        predicates::generation
+            .combine(predicates::finalizers)
+            .combine(uid),
+        Default::default(),
+    );
     let (stateful_sets, set_changes) = owned(&client, config);
     let (services, service_changes) = owned(&client, config);
     let (disruption_budgets, budget_changes) = owned(&client, config);
     let context = Arc::new(Context {
         work: WorkClient::new(Duration::from_secs_f64(config.scaling.timeout_s)),
-        stores: Stores { stateful_sets, services, disruption_budgets },
+        stores: Stores {
+            stateful_sets,
+            services,
+            disruption_budgets,
+        },
         recorder,
         poll: Duration::from_secs_f64(config.scaling.poll_s),
         timeout: Duration::from_secs_f64(config.kubernetes.timeout_s),
+        retry_max: Duration::from_secs_f64(config.kubernetes.retry_max_s),
         memories,
         client,
     });
@@ -172,8 +202,10 @@ async fn look_after_all(client: Client, config: &Config, recorder: Recorder, mem
             match looked {
                 Ok((cluster, _)) => tracing::debug!(%cluster, "looked after"),
                 Err(kube::runtime::controller::Error::ReconcilerFailed(..)) => {} // `retry` said so
-                Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {} // gone since
-                Err(error) => tracing::warn!(error = %chain(&error), "a watch failed and begins again"),
+                Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}    // gone since
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "a watch failed and begins again")
+                }
             }
             ready(())
         })
@@ -203,9 +235,13 @@ where
 fn owned<K: Owned>(
     client: &Client,
     config: &Config,
-) -> (Store<K>, impl Stream<Item = std::result::Result<K, watcher::Error>> + Send + use<K>) {
+) -> (
+    Store<K>,
+    impl Stream<Item = std::result::Result<K, watcher::Error>> + Send + use<K>,
+) {
     let (store, writer) = reflector::store();
-    let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"));
+    let ours =
+        watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"));
     let changes = watcher(scoped::<K>(client, config), ours)
         .default_backoff()
         .modify(forget_managers)

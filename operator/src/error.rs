@@ -21,6 +21,9 @@ pub enum Error {
     /// One look at a cluster took too long.
     #[error("looking after the cluster took longer than {seconds} s")]
     Timeout { seconds: f64 },
+    /// The API server did not answer in time.
+    #[error("no answer about {what} within {seconds:.1} s")]
+    NoAnswer { what: String, seconds: f64 },
     /// Another operator leads now.
     #[error("lost the lease {lease}")]
     LeaseLost { lease: String },
@@ -33,7 +36,11 @@ impl Error {
     /// A failed request, with what was tried.
     pub fn api(action: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Api { action, what, source }
+        move |source| Self::Api {
+            action,
+            what,
+            source,
+        }
     }
 
     /// Whether the same may work later without a person changing anything.
@@ -44,7 +51,10 @@ impl Error {
     /// The status that the API server answered with, if it did.
     pub fn status(&self) -> Option<&kube::core::Status> {
         match self {
-            Self::Api { source: kube::Error::Api(status), .. } => Some(status),
+            Self::Api {
+                source: kube::Error::Api(status),
+                ..
+            } => Some(status),
             _ => None,
         }
     }

@@ -46,12 +46,19 @@ pub fn judge(lease: Option<&Lease>, me: &str, seen: &mut Seen, now: Instant) -> 
         }
     };
     let spec = lease.spec.as_ref();
-    let holder = spec.and_then(|s| s.holder_identity.as_deref()).unwrap_or_default();
-    let holds = spec.and_then(|s| s.lease_duration_seconds).unwrap_or(15).max(1);
+    let holder = spec
+        .and_then(|s| s.holder_identity.as_deref())
+        .unwrap_or_default();
+    let holds = spec
+        .and_then(|s| s.lease_duration_seconds)
+        .unwrap_or(15)
+        .max(1);
     match holder {
         "" => Verdict::Take,
         holder if holder == me => Verdict::Renew,
-        _ if now.duration_since(since) >= Duration::from_secs(holds.unsigned_abs().into()) => Verdict::Take,
+        _ if now.duration_since(since) >= Duration::from_secs(holds.unsigned_abs().into()) => {
+            Verdict::Take
+        }
         _ => Verdict::Wait,
     }
 }
@@ -90,7 +97,9 @@ impl Leadership {
             match self.step().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(lease = %self.name, error = %chain(&error), "the lease cannot be had yet"),
+                Err(error) => {
+                    tracing::warn!(lease = %self.name, error = %chain(&error), "the lease cannot be had yet")
+                }
             }
             tokio::time::sleep(self.renew).await;
         }
@@ -118,7 +127,9 @@ impl Leadership {
 
     /// Gives the Lease back, so that another operator need not wait for its end.
     pub async fn release(mut self) {
-        let Some(mut lease) = self.held.take() else { return };
+        let Some(mut lease) = self.held.take() else {
+            return;
+        };
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
@@ -127,21 +138,32 @@ impl Leadership {
         let write = self.api.replace(&self.name, &params, &lease);
         match tokio::time::timeout(self.renew, write).await {
             Ok(Ok(_)) => tracing::info!(lease = %self.name, "lease given back"),
-            _ => tracing::warn!(lease = %self.name, "the lease was not given back; it ends by itself"),
+            _ => {
+                tracing::warn!(lease = %self.name, "the lease was not given back; it ends by itself")
+            }
         }
     }
 
     fn lost(&self) -> Error {
-        Error::LeaseLost { lease: self.name.clone() }
+        Error::LeaseLost {
+            lease: self.name.clone(),
+        }
     }
 
     /// Reads, judges and writes once; whether we hold the Lease then.
     async fn step(&mut self) -> Result<bool> {
         let begin = Instant::now();
-        let limit = self.renew;
+        // A holder can wait for a slow answer as long as it may act, and no longer.
+        let limit = match self.held {
+            Some(_) => self.until.saturating_duration_since(begin),
+            None => self.renew,
+        };
         let held = tokio::time::timeout(limit, self.try_step())
             .await
-            .map_err(|_| Error::Timeout { seconds: limit.as_secs_f64() })??;
+            .map_err(|_| Error::NoAnswer {
+                what: format!("Lease {}", self.name),
+                seconds: limit.as_secs_f64(),
+            })??;
         if held {
             // Counted from before the write, and a third earlier than others count.
             self.until = begin + self.lease * 2 / 3;
@@ -158,10 +180,16 @@ impl Leadership {
         let verdict = judge(lease.as_ref(), &self.me, &mut self.seen, Instant::now());
         let written = match verdict {
             Verdict::Wait => return Ok(false),
-            Verdict::Create => self.api.create(&PostParams::default(), &self.record(None)).await,
+            Verdict::Create => {
+                self.api
+                    .create(&PostParams::default(), &self.record(None))
+                    .await
+            }
             Verdict::Renew | Verdict::Take => {
                 let record = self.record(lease);
-                self.api.replace(&self.name, &PostParams::default(), &record).await
+                self.api
+                    .replace(&self.name, &PostParams::default(), &record)
+                    .await
             }
         };
         match written {
@@ -170,7 +198,9 @@ impl Leadership {
                 Ok(true)
             }
             // Somebody else was faster. For a holder that is no verdict yet: the next read says who.
-            Err(kube::Error::Api(status)) if status.is_conflict() && verdict != Verdict::Renew => Ok(false),
+            Err(kube::Error::Api(status)) if status.is_conflict() && verdict != Verdict::Renew => {
+                Ok(false)
+            }
             Err(source) => Err(Error::api("write", format!("Lease {}", self.name))(source)),
         }
     }

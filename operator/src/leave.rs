@@ -29,7 +29,11 @@ const PATIENCE_S: i64 = 30;
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Takes one step; the cluster is gone when none is left.
-pub async fn leave(cluster: &RetailCluster, context: &Context, memory: &mut Memory) -> Result<Action> {
+pub async fn leave(
+    cluster: &RetailCluster,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Action> {
     if !cluster.finalizers().iter().any(|f| f == FINALIZER) {
         context.memories.forget(cluster);
         return Ok(Action::await_change());
@@ -59,14 +63,32 @@ pub async fn leave(cluster: &RetailCluster, context: &Context, memory: &mut Memo
             }
             let news = News::warning(
                 "DrainDeadlinePassed",
-                format!("{} executors had not left in time; their unfinished tasks are lost", status.replicas),
+                format!(
+                    "{} executors had not left in time; their unfinished tasks are lost",
+                    status.replicas
+                ),
             );
             context.tell(cluster, &news).await;
         }
     }
-    remove(&context.api::<StatefulSet>(cluster), &context.stores.stateful_sets, cluster).await?;
-    remove(&context.api::<Service>(cluster), &context.stores.services, cluster).await?;
-    remove(&context.api::<PodDisruptionBudget>(cluster), &context.stores.disruption_budgets, cluster).await?;
+    remove(
+        &context.api::<StatefulSet>(cluster),
+        &context.stores.stateful_sets,
+        cluster,
+    )
+    .await?;
+    remove(
+        &context.api::<Service>(cluster),
+        &context.stores.services,
+        cluster,
+    )
+    .await?;
+    remove(
+        &context.api::<PodDisruptionBudget>(cluster),
+        &context.stores.disruption_budgets,
+        cluster,
+    )
+    .await?;
     give_up_finalizer(cluster, context).await
 }
 
@@ -78,10 +100,16 @@ async fn drain(
     set: &StatefulSet,
 ) -> Result<()> {
     let patch = json!({ "spec": { "replicas": 0 }, "metadata": { "uid": set.uid() } });
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     sets.patch(&set.name_any(), &params, &Patch::Merge(patch))
         .await
-        .map_err(Error::api("scale down", format!("StatefulSet {}", set.name_any())))?;
+        .map_err(Error::api(
+            "scale down",
+            format!("StatefulSet {}", set.name_any()),
+        ))?;
     let executors = set.status.as_ref().map_or(0, |s| s.replicas);
     let news = News::normal(
         "Draining",
@@ -109,7 +137,11 @@ async fn remove<K: Owned>(api: &Api<K>, store: &Store<K>, cluster: &RetailCluste
 }
 
 async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
-    let rest: Vec<_> = cluster.finalizers().iter().filter(|f| *f != FINALIZER).collect();
+    let rest: Vec<_> = cluster
+        .finalizers()
+        .iter()
+        .filter(|f| *f != FINALIZER)
+        .collect();
     let patch = json!({ "metadata": {
         "finalizers": rest,
         "uid": cluster.uid(),
@@ -117,12 +149,20 @@ async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result
     } });
     let gone = context
         .clusters(cluster)
-        .patch(&cluster.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+        .patch(
+            &cluster.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
         .await;
     match gone {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
-        Err(source) => return Err(Error::api("remove the finalizer of", cluster.name_any())(source)),
+        Err(source) => {
+            return Err(Error::api("remove the finalizer of", cluster.name_any())(
+                source,
+            ));
+        }
     }
     context.memories.forget(cluster);
     Ok(Action::await_change())

@@ -16,6 +16,7 @@ pub mod error;
 pub mod leader;
 mod leave;
 pub mod metrics;
+mod observe;
 pub mod quantity;
 mod reconcile;
 pub mod render;

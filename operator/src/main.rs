@@ -68,14 +68,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let readiness = Readiness::waiting("the API server was not asked yet");
     let memories = Memories::default();
     let counted = memories.clone();
-    let count = Arc::new(move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        counted.count();
-        Box::pin(std::future::ready(()))
-    });
+    let count = Arc::new(
+        move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+            counted.count();
+            Box::pin(std::future::ready(()))
+        },
+    );
     let admin = serve_admin_with(config.admin_addr(), readiness.clone(), count).await?;
-    let client = kube::Client::try_default()
-        .await
-        .context("no API server is known: neither a pod's service account nor KUBECONFIG leads to one")?;
+    let client = kube::Client::try_default().await.context(
+        "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
+    )?;
     let ended = retail_operator::run(client, &config, &readiness, memories, stop).await;
     admin.shutdown().await;
     ended.context("the operator ended")

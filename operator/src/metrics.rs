@@ -36,11 +36,15 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
             "Looks at a RetailCluster, by outcome.",
             &["outcome"],
         ),
-        reconcile_seconds: register_histogram!(HistogramOpts::new(
-            "retail_operator_reconcile_seconds",
-            "Seconds that one look at a RetailCluster took.",
+        reconcile_seconds: register_histogram!(
+            HistogramOpts::new(
+                "retail_operator_reconcile_seconds",
+                "Seconds that one look at a RetailCluster took.",
+            )
+            .buckets(vec![
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
+            ])
         )
-        .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]))
         .expect(NAMES),
         scaling_decisions_total: counters(
             "retail_operator_scaling_decisions_total",
@@ -52,13 +56,22 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
             "Questions to schedulers for their work, by outcome.",
             &["outcome"],
         ),
-        leader: gauge("retail_operator_leader", "1 while this operator leads, else 0."),
-        clusters: gauge("retail_operator_clusters", "RetailClusters that this operator looks after."),
+        leader: gauge(
+            "retail_operator_leader",
+            "1 while this operator leads, else 0.",
+        ),
+        clusters: gauge(
+            "retail_operator_clusters",
+            "RetailClusters that this operator looks after.",
+        ),
         executors_desired: gauge(
             "retail_operator_executors_desired",
             "Executors that there should be, over all clusters.",
         ),
-        executors: gauge("retail_operator_executors", "Executors that exist, over all clusters."),
+        executors: gauge(
+            "retail_operator_executors",
+            "Executors that exist, over all clusters.",
+        ),
         executors_ready: gauge(
             "retail_operator_executors_ready",
             "Executors that take tasks, over all clusters.",

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
@@ -25,17 +24,15 @@ use crate::crd::{RetailCluster, RetailClusterStatus};
 use crate::error::{Error, Result};
 use crate::leader::chain;
 use crate::metrics::metrics;
-use crate::render::{self, CONFIG_HASH, MANAGER};
+use crate::observe::{ask, config_hash, config_hash_of, pod_trouble, spec_trouble};
+use crate::render::{self, MANAGER};
 use crate::scale::{self, History, Policy};
-use crate::trouble::{self, Trouble};
-use crate::work::Work;
-use crate::{apply, leave, quantity};
+use crate::{apply, leave};
 
 /// Keeps the API server from dropping a cluster before its executors have drained.
 pub const FINALIZER: &str = "retail.dev/executors";
 /// A look that could not be finished is tried again after this long, twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(200);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A scheduler counts as unreachable when it did not answer so often in a row.
 const UNANSWERED_MAX: u32 = 2;
 
@@ -54,7 +51,10 @@ pub async fn reconcile(
     let memory = context.memories.of(cluster);
     let mut memory = memory.lock().await;
     if memory.uid != cluster.uid().unwrap_or_default() {
-        *memory = Memory { uid: cluster.uid().unwrap_or_default(), ..Memory::default() };
+        *memory = Memory {
+            uid: cluster.uid().unwrap_or_default(),
+            ..Memory::default()
+        };
     }
     let timer = metrics().reconcile_seconds.start_timer();
     let seconds = context.timeout.as_secs_f64();
@@ -67,24 +67,41 @@ pub async fn reconcile(
         Err(Error::Timeout { .. }) => "timeout",
         Err(_) => "error",
     };
-    metrics().reconciles_total.with_label_values(&[outcome]).inc();
-    memory.failures = if done.is_ok() { 0 } else { memory.failures.saturating_add(1) };
+    metrics()
+        .reconciles_total
+        .with_label_values(&[outcome])
+        .inc();
+    memory.failures = if done.is_ok() {
+        0
+    } else {
+        memory.failures.saturating_add(1)
+    };
     done
 }
 
 /// When to look again at a cluster whose look failed.
-pub fn retry(object: Arc<DeserializeGuard<RetailCluster>>, error: &Error, context: Arc<Context>) -> Action {
+pub fn retry(
+    object: Arc<DeserializeGuard<RetailCluster>>,
+    error: &Error,
+    context: Arc<Context>,
+) -> Action {
     let failures = match &object.0 {
-        Ok(cluster) => context.memories.of(cluster).try_lock().map_or(1, |m| m.failures),
+        Ok(cluster) => context
+            .memories
+            .of(cluster)
+            .try_lock()
+            .map_or(1, |m| m.failures),
         Err(_) => 8,
     };
     let name = object.name_any();
     match error {
-        Error::Leaving { .. } => tracing::debug!(cluster = %name, error = %chain(error), "looked after later"),
+        Error::Leaving { .. } => {
+            tracing::debug!(cluster = %name, error = %chain(error), "looked after later")
+        }
         _ => tracing::warn!(cluster = %name, error = %chain(error), failures, "looked after later"),
     }
     let wait = RETRY_MIN.saturating_mul(1 << failures.clamp(1, 8).saturating_sub(1));
-    Action::requeue(wait.min(RETRY_MAX))
+    Action::requeue(wait.min(context.retry_max))
 }
 
 /// An object that this operator cannot read was stored under another definition.
@@ -112,11 +129,18 @@ async fn refuse(invalid: &InvalidObject, context: &Context) -> Result<Action> {
         .recorder
         .publish(&event, &reference)
         .await
-        .map_err(Error::api("write an event about", invalid.metadata.name.clone().unwrap_or_default()))?;
+        .map_err(Error::api(
+            "write an event about",
+            invalid.metadata.name.clone().unwrap_or_default(),
+        ))?;
     Ok(Action::await_change())
 }
 
-async fn look_after(cluster: &RetailCluster, context: &Context, memory: &mut Memory) -> Result<Action> {
+async fn look_after(
+    cluster: &RetailCluster,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Action> {
     if cluster.metadata.deletion_timestamp.is_some() {
         return leave::leave(cluster, context, memory).await;
     }
@@ -131,26 +155,37 @@ async fn look_after(cluster: &RetailCluster, context: &Context, memory: &mut Mem
         None => History::starting_with(last_decision(cluster, live.as_ref())),
     };
     let from = history.current;
-    let (decision, history) = scale::decide(&Policy::of(&cluster.spec), work.as_ref().ok(), &history, Instant::now());
+    let (decision, history) = scale::decide(
+        &Policy::of(&cluster.spec),
+        work.as_ref().ok(),
+        &history,
+        Instant::now(),
+    );
     memory.history = Some(history);
 
     let config = config_hash(cluster, context, memory).await?;
     let mut trouble = spec_trouble(cluster).or_else(|| config.as_ref().err().cloned());
     let known = live.as_ref().and_then(config_hash_of);
     let set = match (spec_trouble(cluster), config.ok().or(known)) {
-        (None, Some(hash)) => match apply_all(cluster, context, memory, decision.desired, &hash).await {
-            Ok(set) => Some(set),
-            Err(Error::Blocked { trouble: why }) => {
-                trouble = Some(why);
-                live
+        (None, Some(hash)) => {
+            match apply_all(cluster, context, memory, decision.desired, &hash).await {
+                Ok(set) => Some(set),
+                Err(Error::Blocked { trouble: why }) => {
+                    trouble = Some(why);
+                    live
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        },
+        }
         // Without a usable spec or configuration nothing new starts, and what runs stays.
         _ => live,
     };
     if let Some(from) = from.filter(|from| *from != decision.desired) {
-        let direction = if decision.desired > from { "up" } else { "down" };
+        let direction = if decision.desired > from {
+            "up"
+        } else {
+            "down"
+        };
         metrics()
             .scaling_decisions_total
             .with_label_values(&[direction, decision.reason.name()])
@@ -160,7 +195,10 @@ async fn look_after(cluster: &RetailCluster, context: &Context, memory: &mut Mem
         }
     }
 
-    let status = set.as_ref().and_then(|s| s.status.clone()).unwrap_or_default();
+    let status = set
+        .as_ref()
+        .and_then(|s| s.status.clone())
+        .unwrap_or_default();
     let ready = status.ready_replicas.unwrap_or(0);
     let desired = i32::try_from(decision.desired).unwrap_or(i32::MAX);
     if trouble.is_none() && (ready < desired || status.replicas < desired) {
@@ -169,14 +207,19 @@ async fn look_after(cluster: &RetailCluster, context: &Context, memory: &mut Mem
         memory.pods = None;
     }
     // The set's own numbers are of an older spec until its controller has seen the newest one.
-    let rolled = status.update_revision.is_none() || status.update_revision == status.current_revision;
+    let rolled =
+        status.update_revision.is_none() || status.update_revision == status.current_revision;
     let seen = Seen {
         generation: cluster.metadata.generation.unwrap_or_default(),
         decision,
         max: u32::try_from(cluster.spec.autoscaling.max).unwrap_or(0),
         executors: status.replicas,
         ready,
-        updated: if rolled { status.replicas } else { status.updated_replicas.unwrap_or(0) },
+        updated: if rolled {
+            status.replicas
+        } else {
+            status.updated_replicas.unwrap_or(0)
+        },
         work: &work,
         trouble: trouble.as_ref(),
     };
@@ -198,7 +241,11 @@ async fn ensure_finalizer(cluster: &RetailCluster, context: &Context) -> Result<
     let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": cluster.resource_version() } });
     context
         .clusters(cluster)
-        .patch(&cluster.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+        .patch(
+            &cluster.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
         .await
         .map_err(Error::api("add the finalizer to", cluster.name_any()))?;
     Ok(())
@@ -206,88 +253,13 @@ async fn ensure_finalizer(cluster: &RetailCluster, context: &Context) -> Result<
 
 /// What was decided last, by this operator or the one before it.
 fn last_decision(cluster: &RetailCluster, live: Option<&StatefulSet>) -> Option<u32> {
-    let told = cluster.status.as_ref().filter(|s| s.observed_generation > 0).map(|s| s.desired);
+    let told = cluster
+        .status
+        .as_ref()
+        .filter(|s| s.observed_generation > 0)
+        .map(|s| s.desired);
     let is = || live.and_then(|s| s.spec.as_ref()).and_then(|s| s.replicas);
     told.or_else(is).and_then(|n| u32::try_from(n).ok())
-}
-
-/// Asks the scheduler how much work there is.
-async fn ask(cluster: &RetailCluster, context: &Context, memory: &mut Memory) -> Result<Work, String> {
-    let spec = &cluster.spec;
-    let host = match spec.scheduler_service.contains('.') {
-        true => spec.scheduler_service.clone(),
-        false => format!("{}.{}.svc", spec.scheduler_service, cluster.namespace().unwrap_or_default()),
-    };
-    let answer = context.work.get(&host, spec.scheduler_admin_port).await;
-    let outcome = if answer.is_ok() { "ok" } else { "unreachable" };
-    metrics().work_polls_total.with_label_values(&[outcome]).inc();
-    memory.unanswered = if answer.is_ok() { 0 } else { memory.unanswered.saturating_add(1) };
-    answer.map_err(|error| error.to_string())
-}
-
-/// What is wrong with the spec that no rule of the API server could say.
-fn spec_trouble(cluster: &RetailCluster) -> Option<Trouble> {
-    let spec = &cluster.spec;
-    let Some(bytes) = render::memory_bytes(spec) else {
-        return Some(Trouble::new(
-            "InvalidSpec",
-            "spec.resources.limits.memory is no quantity; write it as 4Gi or 4000M",
-        ));
-    };
-    let slot = bytes / u64::try_from(spec.slots).unwrap_or(1).max(1);
-    (slot < render::SLOT_BYTES_MIN).then(|| {
-        Trouble::new(
-            "MemoryTooSmall",
-            format!(
-                "memoryFraction {} of the memory limit leaves {} for each of {} slots, and a task needs {}: raise \
-                 spec.resources.limits.memory or spec.memoryFraction, or lower spec.slots",
-                spec.memory_fraction,
-                quantity::bytes(slot),
-                spec.slots,
-                quantity::bytes(render::SLOT_BYTES_MIN),
-            ),
-        )
-    })
-}
-
-/// Hash of the executors' configuration file, or why there is none.
-async fn config_hash(
-    cluster: &RetailCluster,
-    context: &Context,
-    memory: &mut Memory,
-) -> Result<Result<String, Trouble>> {
-    let Some(name) = &cluster.spec.config_map else {
-        return Ok(Ok("none".to_owned()));
-    };
-    if let Some((read, known)) = &memory.config
-        && read.elapsed() < context.poll * 3
-        && cluster.status.as_ref().is_some_and(|s| Some(s.observed_generation) == cluster.metadata.generation)
-    {
-        return Ok(known.clone());
-    }
-    let map: Option<ConfigMap> = context
-        .api(cluster)
-        .get_opt(name)
-        .await
-        .map_err(Error::api("read", format!("ConfigMap {name}")))?;
-    let found = match map {
-        None => Err(trouble::config_map_missing(name)),
-        Some(map) => match map.data.unwrap_or_default().get("config.toml") {
-            Some(text) => Ok(render::hash(text)),
-            None => Err(Trouble::new(
-                "ConfigMapMissing",
-                format!("ConfigMap {name}, which spec.configMap names, has no key config.toml"),
-            )),
-        },
-    };
-    memory.config = Some((Instant::now(), found.clone()));
-    Ok(found)
-}
-
-/// The hash that running executors were made with.
-fn config_hash_of(set: &StatefulSet) -> Option<String> {
-    let template = set.spec.as_ref()?.template.metadata.as_ref()?;
-    template.annotations.as_ref()?.get(CONFIG_HASH).cloned()
 }
 
 async fn apply_all(
@@ -309,7 +281,14 @@ async fn apply_all(
         &mut memory.disruption_budget,
     )
     .await?;
-    apply::apply(&context.api(cluster), &stores.services, &uid, &wanted.service, &mut memory.service).await?;
+    apply::apply(
+        &context.api(cluster),
+        &stores.services,
+        &uid,
+        &wanted.service,
+        &mut memory.service,
+    )
+    .await?;
     apply::apply(
         &context.api(cluster),
         &stores.stateful_sets,
@@ -318,43 +297,6 @@ async fn apply_all(
         &mut memory.stateful_set,
     )
     .await
-}
-
-/// What keeps executors from taking tasks. Pods are read only then, and not at every look.
-async fn pod_trouble(
-    cluster: &RetailCluster,
-    context: &Context,
-    memory: &mut Memory,
-    some_are_missing: bool,
-) -> Result<Option<Trouble>> {
-    if let Some((read, known)) = &memory.pods
-        && read.elapsed() < context.poll * 3
-    {
-        return Ok(known.clone());
-    }
-    let pods: Api<Pod> = context.api(cluster);
-    let list = ListParams::default().labels(&render::selector_text(&cluster.name_any())).limit(20);
-    let pods = pods.list(&list).await.map_err(Error::api("list", "pods"))?.items;
-    let mut found = trouble::of_pods(&pods);
-    if found.is_none()
-        && let Some(pod) = trouble::silent_pod(&pods)
-    {
-        let name = pod.name_any();
-        found = trouble::of_pod_events(&name, &warnings(cluster, context, "Pod", &name).await?);
-    }
-    if found.is_none() && some_are_missing {
-        let name = render::object_name(&cluster.name_any());
-        found = trouble::of_set_events(&warnings(cluster, context, "StatefulSet", &name).await?);
-    }
-    memory.pods = Some((Instant::now(), found.clone()));
-    Ok(found)
-}
-
-async fn warnings(cluster: &RetailCluster, context: &Context, kind: &str, name: &str) -> Result<Vec<Event>> {
-    let events: Api<Event> = context.api(cluster);
-    let fields = format!("type=Warning,involvedObject.kind={kind},involvedObject.name={name}");
-    let list = ListParams::default().fields(&fields).limit(50);
-    Ok(events.list(&list).await.map_err(Error::api("list", "events"))?.items)
 }
 
 /// Writes the status where it changed, and tells what changed.
@@ -385,7 +327,11 @@ async fn write_status(cluster: &RetailCluster, context: &Context, seen: &Seen<'_
     });
     context
         .clusters(cluster)
-        .patch_status(&cluster.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch))
+        .patch_status(
+            &cluster.name_any(),
+            &PatchParams::apply(MANAGER).force(),
+            &Patch::Apply(patch),
+        )
         .await
         .map_err(Error::api("write the status of", cluster.name_any()))?;
     for news in news {

@@ -216,10 +216,7 @@ fn wanted(policy: &Policy, work: &Work) -> u32 {
         0 => tasks,
         width => width.saturating_mul(work.jobs_running.max(1)),
     };
-    tasks
-        .min(width)
-        .div_ceil(policy.tasks_per_executor)
-        .max(1)
+    tasks.min(width).div_ceil(policy.tasks_per_executor).max(1)
 }
 
 #[cfg(test)]

@@ -82,11 +82,17 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
 
 fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
     let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
-    let reason = waiting.and_then(|w| w.reason.as_deref()).unwrap_or_default();
+    let reason = waiting
+        .and_then(|w| w.reason.as_deref())
+        .unwrap_or_default();
     let message = waiting.and_then(|w| w.message.as_deref()).unwrap_or(reason);
     match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-        | "ImageInspectError" | "RegistryUnavailable" => {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => {
             return Some(Trouble::new(
                 "ImagePullFailed",
                 format!(
@@ -163,15 +169,26 @@ pub fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
 
 /// What the newest warning about a pod that does not start says.
 pub fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
-    let note = newest(events, &["FailedMount", "FailedCreatePodSandBox", "FailedAttachVolume"])?;
-    Some(match (missing(note, "secret"), missing(note, "configmap")) {
-        (Some(name), _) => Trouble::new(
-            "SecretMissing",
-            format!("there is no Secret {name}, which spec.secrets names: make it, or take it out ({pod} waits for it)"),
-        ),
-        (_, Some(name)) => config_map_missing(&name),
-        _ => Trouble::new("MountFailed", format!("pod {pod} cannot start: {note}")),
-    })
+    let note = newest(
+        events,
+        &[
+            "FailedMount",
+            "FailedCreatePodSandBox",
+            "FailedAttachVolume",
+        ],
+    )?;
+    Some(
+        match (missing(note, "secret"), missing(note, "configmap")) {
+            (Some(name), _) => Trouble::new(
+                "SecretMissing",
+                format!(
+                    "there is no Secret {name}, which spec.secrets names: make it, or take it out ({pod} waits for it)"
+                ),
+            ),
+            (_, Some(name)) => config_map_missing(&name),
+            _ => Trouble::new("MountFailed", format!("pod {pod} cannot start: {note}")),
+        },
+    )
 }
 
 /// What the newest warning about a StatefulSet that makes no pods says.
@@ -187,7 +204,9 @@ pub fn of_set_events(events: &[Event]) -> Option<Trouble> {
 pub fn config_map_missing(name: &str) -> Trouble {
     Trouble::new(
         "ConfigMapMissing",
-        format!("there is no ConfigMap {name}, which spec.configMap names: make it, with a key config.toml"),
+        format!(
+            "there is no ConfigMap {name}, which spec.configMap names: make it, with a key config.toml"
+        ),
     )
 }
 
@@ -196,10 +215,16 @@ fn newest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a str> {
         .iter()
         .filter(|e| e.reason.as_deref().is_some_and(|r| reasons.contains(&r)))
         .max_by_key(|e| {
-            let seen = e.series.as_ref().and_then(|s| s.last_observed_time.as_ref());
+            let seen = e
+                .series
+                .as_ref()
+                .and_then(|s| s.last_observed_time.as_ref());
             let seen = seen.or(e.event_time.as_ref()).map(|t| t.0);
-            seen.or(e.last_timestamp.as_ref().map(|t| t.0))
-                .or(e.metadata.creation_timestamp.as_ref().map(|t| t.0))
+            seen.or(e.last_timestamp.as_ref().map(|t| t.0)).or(e
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|t| t.0))
         })?;
     newest.message.as_deref()
 }

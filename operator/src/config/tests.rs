@@ -36,11 +36,31 @@ fn flags_go_over_the_environment() {
 #[test]
 fn what_cannot_work_is_refused_with_its_place() {
     for (name, value, expected) in [
-        ("RETAIL__LEADER__RENEW_S", "8", "leader.renew_s: must be at most half of leader.lease_s, 15"),
-        ("RETAIL__SCALING__POLL_S", "0", "scaling.poll_s: must be between 0.01 and 86400"),
-        ("RETAIL__KUBERNETES__CONCURRENCY", "0", "kubernetes.concurrency: must be at least 1"),
-        ("RETAIL__LEADER__LEASE_S", "long", "leader.lease_s: expected a number"),
-        ("RETAIL__SCALING__POLLS", "1", "did you mean scaling.poll_s?"),
+        (
+            "RETAIL__LEADER__RENEW_S",
+            "8",
+            "leader.renew_s: must be at most half of leader.lease_s, 15",
+        ),
+        (
+            "RETAIL__SCALING__POLL_S",
+            "0",
+            "scaling.poll_s: must be between 0.01 and 86400",
+        ),
+        (
+            "RETAIL__KUBERNETES__CONCURRENCY",
+            "0",
+            "kubernetes.concurrency: must be at least 1",
+        ),
+        (
+            "RETAIL__LEADER__LEASE_S",
+            "long",
+            "leader.lease_s: expected a number",
+        ),
+        (
+            "RETAIL__SCALING__POLLS",
+            "1",
+            "did you mean scaling.poll_s?",
+        ),
     ] {
         let error = load(&[], &[(name, value)]).unwrap_err();
         assert!(error.starts_with(name), "{error}");

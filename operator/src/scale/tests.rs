@@ -14,8 +14,14 @@ fn policy() -> Policy {
 
 /// jobs running, jobs queued, queries waiting, tasks running, tasks queued, widest stage
 fn work(numbers: [u32; 6]) -> Work {
-    let [jobs_running, jobs_queued, queries_waiting, tasks_running, tasks_queued, widest_stage] =
-        numbers;
+    let [
+        jobs_running,
+        jobs_queued,
+        queries_waiting,
+        tasks_running,
+        tasks_queued,
+        widest_stage,
+    ] = numbers;
     Work {
         jobs_running,
         jobs_queued,
@@ -59,16 +65,28 @@ fn one_look_at_the_work_decides_as_the_table_says() {
         ("numbers beyond reason",                   0, 10,  1, [9, 0, 0, u32::MAX, 9, u32::MAX], 10, AtMaximum),
     ];
     for (what, min, max, current, numbers, desired, reason) in table {
-        let policy = Policy { min, max, ..policy() };
+        let policy = Policy {
+            min,
+            max,
+            ..policy()
+        };
         let history = History::starting_with(Some(current));
         let (decision, history) = decide(&policy, Some(&work(numbers)), &history, Instant::now());
-        assert_eq!((decision.desired, decision.reason), (desired, reason), "{what}");
+        assert_eq!(
+            (decision.desired, decision.reason),
+            (desired, reason),
+            "{what}"
+        );
         assert_eq!(history.current, Some(desired), "{what}");
     }
 }
 
 /// Decides at each second of `looks` and gives the numbers.
-fn over_time(policy: &Policy, current: u32, looks: &[(u64, Option<[u32; 6]>)]) -> Vec<(u32, Reason)> {
+fn over_time(
+    policy: &Policy,
+    current: u32,
+    looks: &[(u64, Option<[u32; 6]>)],
+) -> Vec<(u32, Reason)> {
     let start = Instant::now();
     let mut history = History::starting_with(Some(current));
     let mut seen = vec![];
@@ -88,7 +106,13 @@ const IDLE: Option<[u32; 6]> = Some(NOTHING);
 
 #[test]
 fn executors_leave_only_after_fewer_were_enough_for_the_whole_window() {
-    let looks = [(0, LARGE), (10, SMALL), (60, SMALL), (120, SMALL), (121, SMALL)];
+    let looks = [
+        (0, LARGE),
+        (10, SMALL),
+        (60, SMALL),
+        (120, SMALL),
+        (121, SMALL),
+    ];
     assert_eq!(
         over_time(&policy(), 6, &looks),
         [
@@ -103,7 +127,13 @@ fn executors_leave_only_after_fewer_were_enough_for_the_whole_window() {
 
 #[test]
 fn a_peak_within_the_window_starts_it_anew() {
-    let looks = [(0, LARGE), (60, SMALL), (100, LARGE), (200, SMALL), (221, SMALL)];
+    let looks = [
+        (0, LARGE),
+        (60, SMALL),
+        (100, LARGE),
+        (200, SMALL),
+        (221, SMALL),
+    ];
     let seen = over_time(&policy(), 6, &looks);
     assert_eq!(seen[3], (6, Reason::Stabilizing));
     assert_eq!(seen[4], (2, Reason::FollowsWork));
@@ -111,14 +141,24 @@ fn a_peak_within_the_window_starts_it_anew() {
 
 #[test]
 fn without_a_window_executors_leave_at_once() {
-    let policy = Policy { stabilization: Duration::ZERO, ..policy() };
+    let policy = Policy {
+        stabilization: Duration::ZERO,
+        ..policy()
+    };
     let looks = [(0, LARGE), (1, SMALL)];
     assert_eq!(over_time(&policy, 6, &looks)[1], (2, Reason::FollowsWork));
 }
 
 #[test]
 fn an_idle_cluster_goes_down_to_one_and_then_to_nothing() {
-    let looks = [(0, LARGE), (10, IDLE), (131, IDLE), (609, IDLE), (610, IDLE), (620, LARGE)];
+    let looks = [
+        (0, LARGE),
+        (10, IDLE),
+        (131, IDLE),
+        (609, IDLE),
+        (610, IDLE),
+        (620, LARGE),
+    ];
     assert_eq!(
         over_time(&policy(), 6, &looks),
         [
@@ -134,7 +174,13 @@ fn an_idle_cluster_goes_down_to_one_and_then_to_nothing() {
 
 #[test]
 fn work_starts_the_idle_time_anew() {
-    let looks = [(0, IDLE), (500, SMALL), (510, IDLE), (1000, IDLE), (1110, IDLE)];
+    let looks = [
+        (0, IDLE),
+        (500, SMALL),
+        (510, IDLE),
+        (1000, IDLE),
+        (1110, IDLE),
+    ];
     let seen = over_time(&policy(), 2, &looks);
     assert_eq!(seen[3], (1, Reason::IdleSoon));
     assert_eq!(seen[4], (0, Reason::Idle));
@@ -142,7 +188,14 @@ fn work_starts_the_idle_time_anew() {
 
 #[test]
 fn an_unreachable_scheduler_changes_nothing_and_is_not_idleness() {
-    let looks = [(0, IDLE), (300, None), (599, None), (610, IDLE), (1209, IDLE), (1210, IDLE)];
+    let looks = [
+        (0, IDLE),
+        (300, None),
+        (599, None),
+        (610, IDLE),
+        (1209, IDLE),
+        (1210, IDLE),
+    ];
     assert_eq!(
         over_time(&policy(), 4, &looks),
         [
@@ -158,14 +211,27 @@ fn an_unreachable_scheduler_changes_nothing_and_is_not_idleness() {
 
 #[test]
 fn limits_hold_while_the_scheduler_is_unreachable() {
-    let policy = Policy { min: 2, max: 3, ..policy() };
-    assert_eq!(over_time(&policy, 9, &[(0, None)]), [(3, Reason::SchedulerUnreachable)]);
-    assert_eq!(over_time(&policy, 0, &[(0, None)]), [(2, Reason::SchedulerUnreachable)]);
+    let policy = Policy {
+        min: 2,
+        max: 3,
+        ..policy()
+    };
+    assert_eq!(
+        over_time(&policy, 9, &[(0, None)]),
+        [(3, Reason::SchedulerUnreachable)]
+    );
+    assert_eq!(
+        over_time(&policy, 0, &[(0, None)]),
+        [(2, Reason::SchedulerUnreachable)]
+    );
 }
 
 #[test]
 fn a_new_leader_takes_nothing_away_at_once() {
-    assert_eq!(over_time(&policy(), 7, &[(0, SMALL)]), [(7, Reason::Stabilizing)]);
+    assert_eq!(
+        over_time(&policy(), 7, &[(0, SMALL)]),
+        [(7, Reason::Stabilizing)]
+    );
 }
 
 #[test]
@@ -177,6 +243,12 @@ fn a_cluster_that_has_nothing_begins_with_its_minimum() {
 
 #[test]
 fn with_autoscaling_off_the_spec_says_how_many() {
-    let policy = Policy { enabled: false, ..policy() };
-    assert_eq!(over_time(&policy, 9, &[(0, LARGE), (1, None)]), [(3, Reason::ByHand); 2]);
+    let policy = Policy {
+        enabled: false,
+        ..policy()
+    };
+    assert_eq!(
+        over_time(&policy, 9, &[(0, LARGE), (1, None)]),
+        [(3, Reason::ByHand); 2]
+    );
 }

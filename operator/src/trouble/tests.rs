@@ -35,14 +35,46 @@ fn what_a_pod_suffers_from_has_a_reason_and_a_sentence() {
     let backoff = || waiting("CrashLoopBackOff");
     let running = json!({ "running": {} });
     for (status, reason, says) in [
-        (container(waiting("ImagePullBackOff"), json!({}), 0), "ImagePullFailed", "image retail:9: because"),
-        (container(waiting("ErrImageNeverPull"), json!({}), 0), "ImagePullFailed", "check spec.image"),
-        (container(waiting("CreateContainerConfigError"), json!({}), 0), "StartFailed", "because"),
-        (container(backoff(), ended(137, "OOMKilled"), 4), "OutOfMemory", "killed 4 times"),
-        (container(backoff(), ended(64, "Error"), 1), "ConfigRefused", "names the setting"),
-        (container(backoff(), ended(101, "Error"), 2), "CrashLoop", "exit code 101"),
-        (container(running, ended(137, "OOMKilled"), 1), "OutOfMemory", "killed once"),
-        (json!({ "phase": "Failed", "reason": "Evicted", "message": "too much on disk" }), "Evicted", "Evicted: too much on disk"),
+        (
+            container(waiting("ImagePullBackOff"), json!({}), 0),
+            "ImagePullFailed",
+            "image retail:9: because",
+        ),
+        (
+            container(waiting("ErrImageNeverPull"), json!({}), 0),
+            "ImagePullFailed",
+            "check spec.image",
+        ),
+        (
+            container(waiting("CreateContainerConfigError"), json!({}), 0),
+            "StartFailed",
+            "because",
+        ),
+        (
+            container(backoff(), ended(137, "OOMKilled"), 4),
+            "OutOfMemory",
+            "killed 4 times",
+        ),
+        (
+            container(backoff(), ended(64, "Error"), 1),
+            "ConfigRefused",
+            "names the setting",
+        ),
+        (
+            container(backoff(), ended(101, "Error"), 2),
+            "CrashLoop",
+            "exit code 101",
+        ),
+        (
+            container(running, ended(137, "OOMKilled"), 1),
+            "OutOfMemory",
+            "killed once",
+        ),
+        (
+            json!({ "phase": "Failed", "reason": "Evicted", "message": "too much on disk" }),
+            "Evicted",
+            "Evicted: too much on disk",
+        ),
         (
             json!({ "phase": "Pending", "conditions": [
                 { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes" },
@@ -69,7 +101,10 @@ fn pods_that_start_or_run_are_no_trouble() {
     ] {
         assert_eq!(of_pods(&[pod(status)]), None);
     }
-    let bare = Pod { status: Some(PodStatus::default()), ..Pod::default() };
+    let bare = Pod {
+        status: Some(PodStatus::default()),
+        ..Pod::default()
+    };
     assert_eq!(of_pods(&[bare]), None);
 }
 
@@ -79,7 +114,11 @@ fn of_several_troubles_the_most_telling_is_named_with_its_number() {
     let image = || pod(container(waiting("ErrImagePull"), json!({}), 0));
     let trouble = of_pods(&[crash(), image(), image()]).unwrap();
     assert_eq!(trouble.reason, "ImagePullFailed");
-    assert!(trouble.message.contains("2 executors"), "{}", trouble.message);
+    assert!(
+        trouble.message.contains("2 executors"),
+        "{}",
+        trouble.message
+    );
 }
 
 fn event(reason: &str, message: &str, second: u32) -> Event {
@@ -108,8 +147,15 @@ fn a_pod_that_waits_in_silence_is_explained_by_its_newest_event() {
     let other = event("Scheduled", "assigned", 30);
     let trouble = of_pod_events("p", &[older.clone(), secret, other]).unwrap();
     assert_eq!(trouble.reason, "SecretMissing");
-    assert!(trouble.message.contains("no Secret s3-keys"), "{}", trouble.message);
-    assert_eq!(of_pod_events("p", &[older]).unwrap().reason, "ConfigMapMissing");
+    assert!(
+        trouble.message.contains("no Secret s3-keys"),
+        "{}",
+        trouble.message
+    );
+    assert_eq!(
+        of_pod_events("p", &[older]).unwrap().reason,
+        "ConfigMapMissing"
+    );
     assert_eq!(
         of_pod_events("p", &[event("FailedMount", "disk on fire", 1)]).unwrap(),
         Trouble::new("MountFailed", "pod p cannot start: disk on fire")

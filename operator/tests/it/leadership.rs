@@ -21,7 +21,12 @@ async fn contender(kubernetes: &Kubernetes, name: &str) -> Operator {
 
 async fn holder(kubernetes: &Kubernetes) -> Option<String> {
     let leases: Api<Lease> = kubernetes.api();
-    leases.get_opt("retail-operator").await.unwrap()?.spec?.holder_identity
+    leases
+        .get_opt("retail-operator")
+        .await
+        .unwrap()?
+        .spec?
+        .holder_identity
 }
 
 async fn wait_for_holder(kubernetes: &Kubernetes, name: &str) {
@@ -31,13 +36,22 @@ async fn wait_for_holder(kubernetes: &Kubernetes, name: &str) {
 
 #[tokio::test]
 async fn one_of_two_leads_and_the_other_takes_over_when_it_dies() {
-    let Some(kubernetes) = Kubernetes::new("take-over").await else { return };
+    let Some(kubernetes) = Kubernetes::new("take-over").await else {
+        return;
+    };
     let scheduler = Scheduler::idle().await;
     let first = contender(&kubernetes, "first").await;
     wait_for_holder(&kubernetes, "first").await;
     let second = contender(&kubernetes, "second").await;
-    wait::until("the second is ready to take over", || async { second.readiness.reason() }, Option::is_none).await;
-    kubernetes.create("shop", scheduler.port, json!({ "replicas": 1 })).await;
+    wait::until(
+        "the second is ready to take over",
+        || async { second.readiness.reason() },
+        Option::is_none,
+    )
+    .await;
+    kubernetes
+        .create("shop", scheduler.port, json!({ "replicas": 1 }))
+        .await;
     kubernetes.wait_until_settled("shop", 1).await;
     assert_eq!(holder(&kubernetes).await.as_deref(), Some("first"));
 
@@ -56,7 +70,9 @@ async fn one_of_two_leads_and_the_other_takes_over_when_it_dies() {
 
 #[tokio::test]
 async fn a_leader_that_is_cut_off_stops_acting_before_another_begins() {
-    let Some(kubernetes) = Kubernetes::new("cut-off").await else { return };
+    let Some(kubernetes) = Kubernetes::new("cut-off").await else {
+        return;
+    };
     let mut first = contender(&kubernetes, "first").await;
     wait_for_holder(&kubernetes, "first").await;
     let second = contender(&kubernetes, "second").await;

@@ -88,7 +88,9 @@ impl Faults {
     pub fn seen(&self) -> Vec<(Fault, usize)> {
         let mut seen = self.0.lock().unwrap().seen.clone();
         seen.sort();
-        seen.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect()
+        seen.chunk_by(|a, b| a == b)
+            .map(|same| (same[0], same.len()))
+            .collect()
     }
 
     fn next(&self, method: &Method) -> Option<Fault> {
@@ -120,7 +122,10 @@ impl<S> Layer<S> for FaultLayer {
     type Service = Faulty<S>;
 
     fn layer(&self, inner: S) -> Faulty<S> {
-        Faulty { inner, faults: self.0.clone() }
+        Faulty {
+            inner,
+            faults: self.0.clone(),
+        }
     }
 }
 
@@ -152,7 +157,10 @@ where
             None => Box::pin(self.inner.call(request)),
             Some(Fault::Conflict) => answer(StatusCode::CONFLICT, &failure(409, "Conflict")),
             Some(Fault::Gone) => answer(StatusCode::GONE, &failure(410, "Expired")),
-            Some(Fault::Internal) => answer(StatusCode::INTERNAL_SERVER_ERROR, &failure(500, "InternalError")),
+            Some(Fault::Internal) => answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &failure(500, "InternalError"),
+            ),
             Some(Fault::Timeout) => Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Err(lost("the connection broke"))
@@ -180,7 +188,8 @@ fn answer(
     code: StatusCode,
     body: &Value,
 ) -> Pin<Box<dyn Future<Output = Result<Response<Box<DynBody>>, BoxError>> + Send>> {
-    let body: Box<DynBody> = Box::new(Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}));
+    let body: Box<DynBody> =
+        Box::new(Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}));
     Box::pin(std::future::ready(Ok(Response::builder()
         .status(code)
         .header("content-type", "application/json")

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::faults::{Faults, FaultLayer};
+use super::faults::{FaultLayer, Faults};
 use super::kubernetes::Kubernetes;
 
 const RBAC: &str = include_str!("../../../rbac.yaml");
@@ -38,7 +38,10 @@ impl Operator {
     }
 
     /// Starts one that is shown this definition in place of the installed one.
-    pub async fn start_seeing(kubernetes: &Kubernetes, definition: Option<serde_json::Value>) -> Self {
+    pub async fn start_seeing(
+        kubernetes: &Kubernetes,
+        definition: Option<serde_json::Value>,
+    ) -> Self {
         let faults = Faults::none();
         faults.show(definition);
         Self::launch(kubernetes, |config| config.leader.enabled = false, faults).await
@@ -49,10 +52,15 @@ impl Operator {
         Self::launch(kubernetes, change, Faults::none()).await
     }
 
-    async fn launch(kubernetes: &Kubernetes, change: impl FnOnce(&mut Config), faults: Faults) -> Self {
+    async fn launch(
+        kubernetes: &Kubernetes,
+        change: impl FnOnce(&mut Config),
+        faults: Faults,
+    ) -> Self {
         let mut config = Config::default();
         config.kubernetes.namespace = kubernetes.namespace.clone();
         config.kubernetes.timeout_s = 5.0;
+        config.kubernetes.retry_max_s = 1.0;
         config.leader.namespace = kubernetes.namespace.clone();
         config.scaling.poll_s = 0.2;
         config.scaling.timeout_s = 1.0;
@@ -68,7 +76,13 @@ impl Operator {
             };
             retail_operator::run(client, &config, &ready, Memories::default(), stop).await
         });
-        Self { readiness, faults, refused, stop: Some(stop), task }
+        Self {
+            readiness,
+            faults,
+            refused,
+            stop: Some(stop),
+            task,
+        }
     }
 
     /// Ends it as SIGTERM would.
@@ -90,7 +104,10 @@ impl Operator {
 
     fn nothing_was_refused(&self) {
         let refused = self.refused.lock().unwrap();
-        assert!(refused.is_empty(), "rbac.yaml does not allow it: {refused:#?}");
+        assert!(
+            refused.is_empty(),
+            "rbac.yaml does not allow it: {refused:#?}"
+        );
     }
 }
 
@@ -104,13 +121,23 @@ impl Drop for Operator {
 }
 
 /// A client with the rights of a service account that has the operator's roles, and with faults in its way.
-async fn client(kubernetes: &Kubernetes, faults: &Faults, refused: &Arc<Mutex<Vec<String>>>) -> Client {
+async fn client(
+    kubernetes: &Kubernetes,
+    faults: &Faults,
+    refused: &Arc<Mutex<Vec<String>>>,
+) -> Client {
     let token = account(kubernetes).await;
     let mut config = kubernetes.config.clone();
-    config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
+    config.auth_info = kube::config::AuthInfo {
+        token: Some(token.into()),
+        ..Default::default()
+    };
     config.default_namespace = kubernetes.namespace.clone();
     let refused = Arc::clone(refused);
-    let watch_refusals = tower::layer::layer_fn(move |inner| Refusals { inner, refused: Arc::clone(&refused) });
+    let watch_refusals = tower::layer::layer_fn(move |inner| Refusals {
+        inner,
+        refused: Arc::clone(&refused),
+    });
     ClientBuilder::try_from(config)
         .unwrap()
         .with_layer(&watch_refusals)
@@ -136,7 +163,10 @@ where
     type Error = S::Error;
     type Future = futures::future::BoxFuture<'static, std::result::Result<Response<B>, S::Error>>;
 
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<std::result::Result<(), S::Error>> {
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::result::Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
@@ -157,17 +187,31 @@ where
 async fn account(kubernetes: &Kubernetes) -> String {
     let namespace = &kubernetes.namespace;
     let accounts: Api<ServiceAccount> = kubernetes.api();
-    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "operator" } });
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "operator" } });
     let params = PatchParams::apply("tests").force();
-    accounts.patch("operator", &params, &Patch::Apply(account)).await.unwrap();
+    accounts
+        .patch("operator", &params, &Patch::Apply(account))
+        .await
+        .unwrap();
     let documents = serde_yaml::Deserializer::from_str(RBAC)
         .map(|d| serde_json::Value::deserialize(d).unwrap())
         .collect::<Vec<_>>();
-    let [cluster_role, role] = &documents[..] else { panic!("rbac.yaml holds two roles") };
+    let [cluster_role, role] = &documents[..] else {
+        panic!("rbac.yaml holds two roles")
+    };
     let roles: Api<ClusterRole> = Api::all(kubernetes.client.clone());
-    roles.patch("retail-operator", &params, &Patch::Apply(cluster_role)).await.unwrap();
-    kubernetes.api::<Role>().patch("retail-operator", &params, &Patch::Apply(role)).await.unwrap();
-    let subjects = json!([{ "kind": "ServiceAccount", "name": "operator", "namespace": namespace }]);
+    roles
+        .patch("retail-operator", &params, &Patch::Apply(cluster_role))
+        .await
+        .unwrap();
+    kubernetes
+        .api::<Role>()
+        .patch("retail-operator", &params, &Patch::Apply(role))
+        .await
+        .unwrap();
+    let subjects =
+        json!([{ "kind": "ServiceAccount", "name": "operator", "namespace": namespace }]);
     let binding = |kind: &str, role: &str, name: &str| {
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -179,14 +223,26 @@ async fn account(kubernetes: &Kubernetes) -> String {
     };
     let bindings: Api<ClusterRoleBinding> = Api::all(kubernetes.client.clone());
     let everywhere = binding("ClusterRoleBinding", "ClusterRole", namespace);
-    bindings.patch(namespace, &params, &Patch::Apply(everywhere)).await.unwrap();
+    bindings
+        .patch(namespace, &params, &Patch::Apply(everywhere))
+        .await
+        .unwrap();
     let here = binding("RoleBinding", "Role", "operator");
-    kubernetes.api::<RoleBinding>().patch("operator", &params, &Patch::Apply(here)).await.unwrap();
+    kubernetes
+        .api::<RoleBinding>()
+        .patch("operator", &params, &Patch::Apply(here))
+        .await
+        .unwrap();
     let wish = TokenRequest {
-        spec: TokenRequestSpec { expiration_seconds: Some(3600), ..Default::default() },
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(3600),
+            ..Default::default()
+        },
         ..Default::default()
     };
-    let token: TokenRequest =
-        accounts.create_subresource("token", "operator", &PostParams::default(), &wish).await.unwrap();
+    let token: TokenRequest = accounts
+        .create_subresource("token", "operator", &PostParams::default(), &wish)
+        .await
+        .unwrap();
     token.status.unwrap().token
 }

@@ -29,11 +29,19 @@ impl Scheduler {
     /// One that has nothing to do.
     pub async fn idle() -> Self {
         let work = Arc::new(Mutex::new(Some(json!({}))));
-        let routes = Router::new().route("/work", get(answer)).with_state(Arc::clone(&work));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let routes = Router::new()
+            .route("/work", get(answer))
+            .with_state(Arc::clone(&work));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { port, work, _server: Arc::new(Abort(server)) }
+        Self {
+            port,
+            work,
+            _server: Arc::new(Abort(server)),
+        }
     }
 
     /// From now on it says this.

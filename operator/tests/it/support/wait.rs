@@ -18,7 +18,10 @@ pub async fn until<T: Debug, F: Future<Output = T>>(
         if good(&seen) {
             return seen;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}; saw {seen:#?}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "waited in vain until {what}; saw {seen:#?}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
