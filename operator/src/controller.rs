@@ -27,8 +27,24 @@ use crate::reconcile::{reconcile, retry};
 use crate::render::MANAGER;
 use crate::work::WorkClient;
 
+/// A watch says something every minute. One that is silent for longer has lost its connection and begins anew; without
+/// a limit, what it saw last would be taken for what is.
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two looks for a definition that is missing or too old.
 const DEFINITION_AGAIN: Duration = Duration::from_secs(5);
+
+/// A client of the API server that the pod's service account, or KUBECONFIG, leads to.
+///
+/// # Errors
+/// Neither does.
+pub async fn client() -> std::result::Result<Client, kube::Error> {
+    let config = kube::Config::infer().await;
+    let mut config = config.map_err(kube::Error::InferConfig)?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    Client::try_from(config)
+}
 
 /// Runs the operator until `stop`.
 ///

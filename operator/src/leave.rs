@@ -12,7 +12,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PropagationPolicy};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::Store;
 use serde_json::json;
 
 use crate::apply::{self, Owned};
@@ -45,7 +44,8 @@ pub async fn leave(
     let uid = cluster.uid().unwrap_or_default();
     let sets: Api<StatefulSet> = context.api(cluster);
     let name = object_name(&cluster.name_any());
-    let set = apply::find(&sets, &context.stores.stateful_sets, &name).await?;
+    // Read, not taken from the watch: a watch that lags would keep the cluster waiting for executors that are gone.
+    let set = read(&sets, &name).await?;
     let set = set.filter(|set| apply::owned_by(set, &uid));
     if let Some(set) = &set
         && set.metadata.deletion_timestamp.is_none()
@@ -71,24 +71,9 @@ pub async fn leave(
             context.tell(cluster, &news).await;
         }
     }
-    remove(
-        &context.api::<StatefulSet>(cluster),
-        &context.stores.stateful_sets,
-        cluster,
-    )
-    .await?;
-    remove(
-        &context.api::<Service>(cluster),
-        &context.stores.services,
-        cluster,
-    )
-    .await?;
-    remove(
-        &context.api::<PodDisruptionBudget>(cluster),
-        &context.stores.disruption_budgets,
-        cluster,
-    )
-    .await?;
+    remove(&sets, cluster).await?;
+    remove(&context.api::<Service>(cluster), cluster).await?;
+    remove(&context.api::<PodDisruptionBudget>(cluster), cluster).await?;
     give_up_finalizer(cluster, context).await
 }
 
@@ -129,8 +114,13 @@ fn late(cluster: &RetailCluster) -> bool {
     deleted.is_some_and(|t| Timestamp::now().as_second() - t.0.as_second() > patience)
 }
 
-async fn remove<K: Owned>(api: &Api<K>, store: &Store<K>, cluster: &RetailCluster) -> Result<()> {
-    let live = apply::find(api, store, &object_name(&cluster.name_any())).await?;
+async fn read<K: Owned>(api: &Api<K>, name: &str) -> Result<Option<K>> {
+    let what = || format!("{} {name}", K::kind(&()));
+    api.get_opt(name).await.map_err(Error::api("read", what()))
+}
+
+async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
+    let live = read(api, &object_name(&cluster.name_any())).await?;
     let uid = cluster.uid().unwrap_or_default();
     let ours = live.filter(|live| apply::owned_by(live, &uid));
     apply::delete(api, ours.as_ref(), PropagationPolicy::Background).await

@@ -24,5 +24,5 @@ pub mod scale;
 pub mod trouble;
 pub mod work;
 
-pub use controller::run;
+pub use controller::{client, run};
 pub use error::{Error, Result};

@@ -75,7 +75,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         },
     );
     let admin = serve_admin_with(config.admin_addr(), readiness.clone(), count).await?;
-    let client = kube::Client::try_default().await.context(
+    let client = retail_operator::client().await.context(
         "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
     )?;
     let ended = retail_operator::run(client, &config, &readiness, memories, stop).await;

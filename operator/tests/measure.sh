@@ -62,4 +62,5 @@ echo "pods: $(pods) exist after $((SECONDS - started)) s, $(cpu) ms of CPU, $(me
 sleep 10
 before=$(cpu)
 sleep 60
+kill -0 $pid || { grep -v applied "$work/log" | tail -n 20; exit 1; }
 echo "idle: $((($(cpu) - before) / 60)) ms of CPU a second over 60 s, $(memory)"

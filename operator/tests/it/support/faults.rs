@@ -16,6 +16,9 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tower::{Layer, Service};
 
+/// Stands for the client's own read timeout, and is longer than any of the operator's in these tests.
+const SILENCE: Duration = Duration::from_secs(6);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What happens to a request.
@@ -31,7 +34,7 @@ pub enum Fault {
     Timeout,
     /// It was done, and the answer got lost.
     Partial,
-    /// Nobody ever answers.
+    /// Nobody answers for longer than the operator waits; a watch, until the client takes the connection for dead.
     Silence,
 }
 
@@ -172,7 +175,10 @@ where
                     Err(lost("the answer got lost"))
                 })
             }
-            Some(Fault::Silence) => Box::pin(std::future::pending()),
+            Some(Fault::Silence) => Box::pin(async move {
+                tokio::time::sleep(SILENCE).await;
+                Err(lost("nobody answered"))
+            }),
         }
     }
 }
