@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["jobs", "engine", "lakehouse", "telemetry", "proto"],
     ),
     ("executor", &["engine", "lakehouse", "telemetry", "proto"]),
+    ("operator", &["telemetry"]),
     (
         "submit",
         &[
@@ -40,7 +41,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("ballista-executor", &["executor"]),
     ("sqlx", &["lakehouse", "jobs", "tests"]),
     ("minijinja", &["jobs"]),
-    ("clap", &["scheduler", "executor", "submit"]),
+    ("clap", &["scheduler", "executor", "submit", "operator"]),
+    ("kube", &["operator"]),
+    ("k8s-openapi", &["operator"]),
     ("indicatif", &["submit"]),
 ];
 

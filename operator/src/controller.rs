@@ -1,0 +1,272 @@
+//! The operator's life: wait for the definition, wait to lead, watch and look after clusters until told to stop.
+
+use std::future::ready;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{
+    Config as ControllerConfig, Controller, Predicate, WatchStreamExt, predicates, watcher,
+};
+use kube::{Api, Client, Resource, ResourceExt};
+use retail_telemetry::Readiness;
+
+use crate::apply::Owned;
+use crate::config::Config;
+use crate::context::{Context, Memories, Stores};
+use crate::crd::{RetailCluster, document};
+use crate::error::{Error, Result};
+use crate::leader::{Leadership, chain};
+use crate::metrics::metrics;
+use crate::reconcile::{reconcile, retry};
+use crate::render::MANAGER;
+use crate::work::WorkClient;
+
+/// A watch says something every minute. One that is silent for longer has lost its connection and begins anew; without
+/// a limit, what it saw last would be taken for what is.
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two looks for a definition that is missing or too old.
+const DEFINITION_AGAIN: Duration = Duration::from_secs(5);
+
+/// A client of the API server that the pod's service account, or KUBECONFIG, leads to.
+///
+/// # Errors
+/// Neither does.
+pub async fn client() -> std::result::Result<Client, kube::Error> {
+    let config = kube::Config::infer().await;
+    let mut config = config.map_err(kube::Error::InferConfig)?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    Client::try_from(config)
+}
+
+/// Runs the operator until `stop`.
+///
+/// # Errors
+/// The lease was lost: whoever runs this ends, so that no two operators act.
+pub async fn run(
+    client: Client,
+    config: &Config,
+    readiness: &Readiness,
+    memories: Memories,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let mut stop = pin!(stop);
+    let identity = identity(config);
+    let reporter = Reporter {
+        controller: MANAGER.to_owned(),
+        instance: Some(identity.clone()),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    tokio::select! {
+        () = definition(&client, config, readiness, &recorder) => {}
+        () = &mut stop => return Ok(()),
+    }
+    readiness.ready();
+    if !config.leader.enabled {
+        metrics().leader.set(1);
+        return tokio::select! {
+            ended = look_after_all(client, config, recorder, memories) => ended,
+            () = stop => Ok(()),
+        };
+    }
+    let namespace = match config.leader.namespace.as_str() {
+        "" => client.default_namespace(),
+        namespace => namespace,
+    };
+    let mut leadership = Leadership::new(
+        Api::namespaced(client.clone(), namespace),
+        &config.leader,
+        identity.clone(),
+    );
+    metrics().leader.set(0);
+    tracing::info!(%identity, "waiting to lead");
+    tokio::select! {
+        () = leadership.acquire() => {}
+        () = &mut stop => return Ok(()),
+    }
+    tracing::info!(%identity, "leading");
+    metrics().leader.set(1);
+    let ended = tokio::select! {
+        ended = look_after_all(client, config, recorder, memories) => ended,
+        lost = leadership.hold() => Err(lost),
+        () = stop => Ok(()),
+    };
+    metrics().leader.set(0);
+    // Nothing acts any more: another operator may begin at once.
+    if !matches!(ended, Err(Error::LeaseLost { .. })) {
+        leadership.release().await;
+    }
+    ended
+}
+
+fn identity(config: &Config) -> String {
+    if !config.leader.identity.is_empty() {
+        return config.leader.identity.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let seed = format!("{:?}{}", std::time::SystemTime::now(), std::process::id());
+    format!("{}-{}", host.trim(), &crate::render::hash(&seed)[..6])
+}
+
+/// Waits until the API server knows our definition, and tells everybody who looks why it does not.
+async fn definition(client: &Client, config: &Config, readiness: &Readiness, recorder: &Recorder) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut told = String::new();
+    loop {
+        let why = match definitions.get_opt(document::NAME).await {
+            Ok(Some(installed)) => match document::missing_in(&installed) {
+                None => return,
+                Some(lacks) => format!(
+                    "the definition {} is of another version: it lacks {lacks}; Helm does not upgrade it, so apply \
+                     crds/retailclusters.yaml of this version's chart",
+                    document::NAME
+                ),
+            },
+            Ok(None) => format!(
+                "there is no definition {}; apply crds/retailclusters.yaml",
+                document::NAME
+            ),
+            Err(error) => format!(
+                "cannot read the definition {}: {}",
+                document::NAME,
+                chain(&error)
+            ),
+        };
+        readiness.not_ready(&why);
+        if why != told {
+            tracing::error!(reason = %why, "not looking after any cluster");
+            tell_all(client, config, recorder, &why).await;
+            told = why;
+        }
+        tokio::time::sleep(DEFINITION_AGAIN).await;
+    }
+}
+
+/// Tells it under every cluster, where a person looks first.
+async fn tell_all(client: &Client, config: &Config, recorder: &Recorder, why: &str) {
+    let clusters: Api<RetailCluster> = scoped(client, config);
+    let Ok(all) = clusters.list_metadata(&Default::default()).await else {
+        return;
+    };
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "DefinitionOutdated".to_owned(),
+        note: Some(why.to_owned()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    for cluster in all {
+        let reference = PartialObjectMeta::<RetailCluster>::object_ref(&cluster, &());
+        let _ = recorder.publish(&event, &reference).await;
+    }
+}
+
+/// Watches clusters and what they own, and looks after each when something changes and at every poll.
+async fn look_after_all(
+    client: Client,
+    config: &Config,
+    recorder: Recorder,
+    memories: Memories,
+) -> Result<()> {
+    let (clusters, writer) = reflector::store();
+    let changes = watcher(
+        scoped::<DeserializeGuard<RetailCluster>>(&client, config),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .modify(forget_managers)
+    .reflect(writer)
+    .applied_objects()
+    // Our own status is no reason to look again.
+    .predicate_filter(
+        predicates::generation
+            .combine(predicates::finalizers)
+            .combine(uid),
+        Default::default(),
+    );
+    let (stateful_sets, set_changes) = owned(&client, config);
+    let (services, service_changes) = owned(&client, config);
+    let (disruption_budgets, budget_changes) = owned(&client, config);
+    let context = Arc::new(Context {
+        work: WorkClient::new(Duration::from_secs_f64(config.scaling.timeout_s)),
+        stores: Stores {
+            stateful_sets,
+            services,
+            disruption_budgets,
+        },
+        recorder,
+        poll: Duration::from_secs_f64(config.scaling.poll_s),
+        timeout: Duration::from_secs_f64(config.kubernetes.timeout_s),
+        retry_max: Duration::from_secs_f64(config.kubernetes.retry_max_s),
+        memories,
+        client,
+    });
+    Controller::for_stream(changes, clusters)
+        .owns_stream(set_changes)
+        .owns_stream(service_changes)
+        .owns_stream(budget_changes)
+        .with_config(ControllerConfig::default().concurrency(config.kubernetes.concurrency))
+        .run(reconcile, retry, context)
+        .for_each(|looked| {
+            match looked {
+                Ok((cluster, _)) => tracing::debug!(%cluster, "looked after"),
+                Err(kube::runtime::controller::Error::ReconcilerFailed(..)) => {} // `retry` said so
+                Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}    // gone since
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "a watch failed and begins again")
+                }
+            }
+            ready(())
+        })
+        .await;
+    Err(Error::WatchEnded)
+}
+
+fn uid<K: Resource>(object: &K) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    object.meta().uid.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Clusters of the namespace that the settings name, or of all.
+fn scoped<K>(client: &Client, config: &Config) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match config.kubernetes.namespace.as_str() {
+        "" => Api::all(client.clone()),
+        namespace => Api::namespaced(client.clone(), namespace),
+    }
+}
+
+/// A watch of all objects of one kind that carry our label: what it saw last, and its changes.
+fn owned<K: Owned>(
+    client: &Client,
+    config: &Config,
+) -> (
+    Store<K>,
+    impl Stream<Item = std::result::Result<K, watcher::Error>> + Send + use<K>,
+) {
+    let (store, writer) = reflector::store();
+    let ours =
+        watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"));
+    let changes = watcher(scoped::<K>(client, config), ours)
+        .default_backoff()
+        .modify(forget_managers)
+        .reflect(writer)
+        .touched_objects();
+    (store, changes)
+}
+
+/// Half of an object's size is who wrote which field, and we never ask.
+fn forget_managers<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+}

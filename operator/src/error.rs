@@ -1,0 +1,63 @@
+//! What could not be done.
+
+use crate::trouble::Trouble;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A request to the API server failed.
+    #[error("cannot {action} {what}")]
+    Api {
+        action: &'static str,
+        what: String,
+        #[source]
+        source: kube::Error,
+    },
+    /// Something that a person has to change stands in the way.
+    #[error("{}", trouble.message)]
+    Blocked { trouble: Trouble },
+    /// An object has to go before it can be made again.
+    #[error("{what} is leaving; it is made again when it is gone")]
+    Leaving { what: String },
+    /// One look at a cluster took too long.
+    #[error("looking after the cluster took longer than {seconds} s")]
+    Timeout { seconds: f64 },
+    /// The API server did not answer in time.
+    #[error("no answer about {what} within {seconds:.1} s")]
+    NoAnswer { what: String, seconds: f64 },
+    /// Another operator leads now.
+    #[error("lost the lease {lease}")]
+    LeaseLost { lease: String },
+    /// Watching ended, which it never should.
+    #[error("the watches ended")]
+    WatchEnded,
+}
+
+impl Error {
+    /// A failed request, with what was tried.
+    pub fn api(action: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Api {
+            action,
+            what,
+            source,
+        }
+    }
+
+    /// Whether the same may work later without a person changing anything.
+    pub fn retryable(&self) -> bool {
+        !matches!(self, Self::Blocked { .. } | Self::LeaseLost { .. })
+    }
+
+    /// The status that the API server answered with, if it did.
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Api {
+                source: kube::Error::Api(status),
+                ..
+            } => Some(status),
+            _ => None,
+        }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

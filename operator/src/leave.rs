@@ -1,0 +1,159 @@
+//! A cluster that was deleted: its executors drain, then its objects go, then the cluster itself.
+//!
+//! Were the objects left to the garbage collector alone, the Service would be gone while executors still hand out
+//! shuffle files to each other.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams, PropagationPolicy};
+use kube::runtime::controller::Action;
+use serde_json::json;
+
+use crate::apply::{self, Owned};
+use crate::conditions::News;
+use crate::context::{Context, Memory};
+use crate::crd::RetailCluster;
+use crate::error::{Error, Result};
+use crate::reconcile::FINALIZER;
+use crate::render::{MANAGER, TERMINATION_MARGIN_S, object_name};
+
+/// Time beyond a pod's own end after which nobody waits for it any more.
+const PATIENCE_S: i64 = 30;
+/// Time between two looks at executors that drain.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Takes one step; the cluster is gone when none is left.
+pub async fn leave(
+    cluster: &RetailCluster,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Action> {
+    if !cluster.finalizers().iter().any(|f| f == FINALIZER) {
+        context.memories.forget(cluster);
+        return Ok(Action::await_change());
+    }
+    // With `kubectl delete --cascade=orphan` a person keeps the executors.
+    if cluster.finalizers().iter().any(|f| f == "orphan") {
+        return give_up_finalizer(cluster, context).await;
+    }
+    let uid = cluster.uid().unwrap_or_default();
+    let sets: Api<StatefulSet> = context.api(cluster);
+    let name = object_name(&cluster.name_any());
+    // Read, not taken from the watch: a watch that lags would keep the cluster waiting for executors that are gone.
+    let set = read(&sets, &name).await?;
+    let set = set.filter(|set| apply::owned_by(set, &uid));
+    if let Some(set) = &set
+        && set.metadata.deletion_timestamp.is_none()
+    {
+        if set.spec.as_ref().is_some_and(|s| s.replicas != Some(0)) {
+            drain(cluster, context, &sets, set).await?;
+            return Ok(Action::requeue(context.poll.min(LOOK_AGAIN)));
+        }
+        let status = set.status.clone().unwrap_or_default();
+        let seen = status.observed_generation == set.metadata.generation;
+        if !seen || status.replicas > 0 {
+            if !late(cluster) {
+                memory.executors = [0, status.replicas, status.ready_replicas.unwrap_or(0)];
+                return Ok(Action::requeue(context.poll.min(LOOK_AGAIN)));
+            }
+            let news = News::warning(
+                "DrainDeadlinePassed",
+                format!(
+                    "{} executors had not left in time; their unfinished tasks are lost",
+                    status.replicas
+                ),
+            );
+            context.tell(cluster, &news).await;
+        }
+    }
+    remove(&sets, cluster).await?;
+    remove(&context.api::<Service>(cluster), cluster).await?;
+    remove(&context.api::<PodDisruptionBudget>(cluster), cluster).await?;
+    give_up_finalizer(cluster, context).await
+}
+
+/// Asks for no executors: each finishes its tasks and hands over its shuffle files before it ends.
+async fn drain(
+    cluster: &RetailCluster,
+    context: &Context,
+    sets: &Api<StatefulSet>,
+    set: &StatefulSet,
+) -> Result<()> {
+    let patch = json!({ "spec": { "replicas": 0 }, "metadata": { "uid": set.uid() } });
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    sets.patch(&set.name_any(), &params, &Patch::Merge(patch))
+        .await
+        .map_err(Error::api(
+            "scale down",
+            format!("StatefulSet {}", set.name_any()),
+        ))?;
+    let executors = set.status.as_ref().map_or(0, |s| s.replicas);
+    let news = News::normal(
+        "Draining",
+        format!(
+            "the RetailCluster is being deleted: its {executors} executors finish their tasks, for up to {} s",
+            cluster.spec.drain_grace_seconds
+        ),
+    );
+    context.tell(cluster, &news).await;
+    Ok(())
+}
+
+/// Whether every pod should have ended by now.
+fn late(cluster: &RetailCluster) -> bool {
+    let patience = i64::from(cluster.spec.drain_grace_seconds) + TERMINATION_MARGIN_S + PATIENCE_S;
+    let deleted = cluster.metadata.deletion_timestamp.as_ref();
+    deleted.is_some_and(|t| Timestamp::now().as_second() - t.0.as_second() > patience)
+}
+
+async fn read<K: Owned>(api: &Api<K>, name: &str) -> Result<Option<K>> {
+    let what = || format!("{} {name}", K::kind(&()));
+    api.get_opt(name).await.map_err(Error::api("read", what()))
+}
+
+async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
+    let live = read(api, &object_name(&cluster.name_any())).await?;
+    let uid = cluster.uid().unwrap_or_default();
+    let ours = live.filter(|live| apply::owned_by(live, &uid));
+    apply::delete(api, ours.as_ref(), PropagationPolicy::Background).await
+}
+
+async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
+    let rest: Vec<_> = cluster
+        .finalizers()
+        .iter()
+        .filter(|f| *f != FINALIZER)
+        .collect();
+    let patch = json!({ "metadata": {
+        "finalizers": rest,
+        "uid": cluster.uid(),
+        "resourceVersion": cluster.resource_version(),
+    } });
+    let gone = context
+        .clusters(cluster)
+        .patch(
+            &cluster.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
+        .await;
+    match gone {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        Err(source) => {
+            return Err(Error::api("remove the finalizer of", cluster.name_any())(
+                source,
+            ));
+        }
+    }
+    context.memories.forget(cluster);
+    Ok(Action::await_change())
+}

@@ -1,0 +1,223 @@
+//! How many executors there should be.
+//!
+//! One pure function, [`decide`]: what a person allows, what the scheduler says, what was decided before, and the
+//! time go in; a number and its reason come out. It goes up at once and down slowly: an executor too many costs
+//! money for a while, one too few makes a job wait.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::crd::RetailClusterSpec;
+use crate::work::Work;
+
+/// What the spec says about scaling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub enabled: bool,
+    /// Executors while scaling is off.
+    pub replicas: u32,
+    pub min: u32,
+    pub max: u32,
+    /// Tasks that justify one executor.
+    pub tasks_per_executor: u32,
+    /// Fewer must have been enough for this long before executors are taken away.
+    pub stabilization: Duration,
+    /// Without any work for this long, only `min` stay.
+    pub idle: Duration,
+}
+
+impl Policy {
+    pub fn of(spec: &RetailClusterSpec) -> Self {
+        let scaling = &spec.autoscaling;
+        let count = |n: i32| u32::try_from(n).unwrap_or(0);
+        let seconds = |n: i32| Duration::from_secs(u64::try_from(n).unwrap_or(0));
+        let min = count(scaling.min);
+        Self {
+            enabled: scaling.enabled,
+            replicas: count(spec.replicas),
+            min,
+            max: count(scaling.max).max(min),
+            tasks_per_executor: count(scaling.tasks_per_executor.unwrap_or(spec.slots)).max(1),
+            stabilization: seconds(scaling.stabilization_seconds),
+            idle: seconds(scaling.idle_seconds),
+        }
+    }
+}
+
+/// What earlier decisions leave behind for the next one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    /// What was decided last, or what was found; none in a cluster that has nothing yet.
+    pub current: Option<u32>,
+    /// What each look at the work called for, oldest first, as far back as the stabilisation window reaches.
+    wanted: VecDeque<(Instant, u32)>,
+    /// Since when there is no work at all.
+    idle_since: Option<Instant>,
+}
+
+impl History {
+    /// Begins with `current` executors. Those count as wanted now, so that a new leader takes nothing away at once.
+    pub fn starting_with(current: Option<u32>) -> Self {
+        Self {
+            current,
+            ..Self::default()
+        }
+    }
+}
+
+/// The number of executors, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    pub desired: u32,
+    pub reason: Reason,
+    /// What the work alone calls for, before minimum, maximum and windows.
+    pub wanted: u32,
+}
+
+/// Why a number was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Autoscaling is off; the spec says how many.
+    ByHand,
+    /// The work says how many.
+    FollowsWork,
+    /// The work says fewer than the minimum.
+    AtMinimum,
+    /// The work says more than the maximum.
+    AtMaximum,
+    /// The work says fewer, but not for long enough.
+    Stabilizing,
+    /// There is no work, but not for long enough.
+    IdleSoon,
+    /// There has been no work for long enough.
+    Idle,
+    /// Nobody knows how much work there is; what is stays.
+    SchedulerUnreachable,
+}
+
+impl Reason {
+    /// The reason as a metric's label and in conditions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ByHand => "ByHand",
+            Self::FollowsWork => "FollowsWork",
+            Self::AtMinimum => "AtMinimum",
+            Self::AtMaximum => "AtMaximum",
+            Self::Stabilizing => "Stabilizing",
+            Self::IdleSoon => "IdleSoon",
+            Self::Idle => "Idle",
+            Self::SchedulerUnreachable => "SchedulerUnreachable",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Decides how many executors there should be, and what to remember for the next time.
+/// `work` is none while the scheduler does not answer.
+pub fn decide(
+    policy: &Policy,
+    work: Option<&Work>,
+    history: &History,
+    now: Instant,
+) -> (Decision, History) {
+    if !policy.enabled {
+        let decision = Decision {
+            desired: policy.replicas,
+            reason: Reason::ByHand,
+            wanted: policy.replicas,
+        };
+        return (decision, History::starting_with(Some(policy.replicas)));
+    }
+    let current = history
+        .current
+        .unwrap_or(policy.min)
+        .clamp(policy.min, policy.max);
+    let Some(work) = work else {
+        let decision = Decision {
+            desired: current,
+            reason: Reason::SchedulerUnreachable,
+            wanted: current,
+        };
+        let mut history = history.clone();
+        history.current = Some(current);
+        history.idle_since = None; // what went on meanwhile is not known
+        return (decision, history);
+    };
+
+    let idle_since = (!work.any()).then(|| history.idle_since.unwrap_or(now));
+    let wanted = match idle_since {
+        Some(_) => 0,
+        None => wanted(policy, work),
+    };
+    let mut recent = history.wanted.clone();
+    if recent.is_empty() {
+        recent.push_back((now, current));
+    }
+    recent.push_back((now, wanted.clamp(policy.min, policy.max)));
+    while recent
+        .front()
+        .is_some_and(|(at, _)| now.duration_since(*at) > policy.stabilization)
+    {
+        recent.pop_front();
+    }
+    let peak = recent.iter().map(|(_, n)| *n).max().unwrap_or(policy.min);
+
+    let (desired, reason) = match idle_since {
+        Some(since) if now.duration_since(since) >= policy.idle => {
+            recent.clear();
+            (policy.min, Reason::Idle)
+        }
+        // An idle cluster keeps one executor until it counts as idle: the next job may be near.
+        Some(_) => match peak.max(1).min(current) {
+            held if held > policy.min => (held, Reason::IdleSoon),
+            _ => (policy.min, Reason::AtMinimum),
+        },
+        None if wanted > policy.max => (policy.max, Reason::AtMaximum),
+        None if wanted >= current => (wanted.max(policy.min), floor_reason(policy, wanted)),
+        None => match peak.min(current) {
+            held if held > wanted.max(policy.min) => (held, Reason::Stabilizing),
+            held => (held, floor_reason(policy, wanted)),
+        },
+    };
+    let decision = Decision {
+        desired,
+        reason,
+        wanted,
+    };
+    let history = History {
+        current: Some(desired),
+        wanted: recent,
+        idle_since,
+    };
+    (decision, history)
+}
+
+fn floor_reason(policy: &Policy, wanted: u32) -> Reason {
+    if wanted < policy.min {
+        Reason::AtMinimum
+    } else {
+        Reason::FollowsWork
+    }
+}
+
+/// Executors that the work alone calls for; at least one while anything runs or waits.
+///
+/// Tasks beyond what the widest stage can use at once are of stages that come later. Jobs run beside each other,
+/// so the width counts once for each.
+fn wanted(policy: &Policy, work: &Work) -> u32 {
+    let tasks = work.tasks_running.saturating_add(work.tasks_queued);
+    let width = match work.widest_stage {
+        0 => tasks,
+        width => width.saturating_mul(work.jobs_running.max(1)),
+    };
+    tasks.min(width).div_ceil(policy.tasks_per_executor).max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! What keeps executors from running, in words that say where to look.
+//!
+//! Kubernetes tells this in many places: container states, pod conditions, events. Here it becomes one reason and one
+//! sentence. Secrets are never read: the kubelet says which one is missing.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
+use kube::ResourceExt;
+
+/// One obstacle: a word for machines and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl Trouble {
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Reasons, the most telling first: a cluster with several obstacles names one.
+const ORDER: [&str; 8] = [
+    "ImagePullFailed",
+    "ConfigRefused",
+    "OutOfMemory",
+    "CrashLoop",
+    "StartFailed",
+    "Evicted",
+    "Unschedulable",
+    "MountFailed",
+];
+
+/// The exit code of a program that refuses its configuration.
+const EX_USAGE: i32 = 64;
+
+/// What the executors' pods say of themselves.
+pub fn of_pods(pods: &[Pod]) -> Option<Trouble> {
+    let found: Vec<_> = pods.iter().filter_map(of_pod).collect();
+    let rank = |t: &Trouble| ORDER.iter().position(|reason| *reason == t.reason);
+    let worst = found.iter().min_by_key(|t| rank(t))?;
+    let alike = found.iter().filter(|t| t.reason == worst.reason).count();
+    let mut worst = worst.clone();
+    if alike > 1 {
+        worst.message = format!("{} ({alike} executors are in this state)", worst.message);
+    }
+    Some(worst)
+}
+
+fn of_pod(pod: &Pod) -> Option<Trouble> {
+    let name = pod.name_any();
+    let status = pod.status.as_ref()?;
+    if status.phase.as_deref() == Some("Failed") {
+        let why = [status.reason.as_deref(), status.message.as_deref()];
+        let why: Vec<_> = why.into_iter().flatten().collect();
+        return Some(Trouble::new(
+            "Evicted",
+            format!("pod {name} was put off its node: {}", why.join(": ")),
+        ));
+    }
+    let containers = status.container_statuses.iter().flatten();
+    if let Some(trouble) = containers
+        .filter_map(|container| of_container(&name, container))
+        .next()
+    {
+        return Some(trouble);
+    }
+    let unscheduled = status.conditions.iter().flatten().find(|c| {
+        c.type_ == "PodScheduled"
+            && c.status == "False"
+            && c.reason.as_deref() == Some("Unschedulable")
+    })?;
+    let why = unscheduled.message.as_deref().unwrap_or("no node fits");
+    Some(Trouble::new(
+        "Unschedulable",
+        format!("no node takes pod {name}: {why}"),
+    ))
+}
+
+fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
+    let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
+    let reason = waiting
+        .and_then(|w| w.reason.as_deref())
+        .unwrap_or_default();
+    let message = waiting.and_then(|w| w.message.as_deref()).unwrap_or(reason);
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => {
+            return Some(Trouble::new(
+                "ImagePullFailed",
+                format!(
+                    "pod {pod} cannot have image {}: {message}; check spec.image and spec.podTemplate.imagePullSecrets",
+                    container.image
+                ),
+            ));
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            return Some(Trouble::new(
+                "StartFailed",
+                format!("pod {pod} cannot start its container: {message}"),
+            ));
+        }
+        _ => {}
+    }
+    // What ended last: of a container that waits to be started again, or that was started again and is not ready yet.
+    let ended = |state: &Option<ContainerState>| state.as_ref().and_then(|s| s.terminated.clone());
+    let last = ended(&container.state).or_else(|| ended(&container.last_state))?;
+    let again = reason == "CrashLoopBackOff" || (container.restart_count > 0 && !container.ready);
+    if !again {
+        return None;
+    }
+    let times = match container.restart_count {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    Some(if last.reason.as_deref() == Some("OOMKilled") {
+        Trouble::new(
+            "OutOfMemory",
+            format!(
+                "pod {pod} was killed {times} because it went over its memory limit; raise spec.resources.limits.memory, \
+                 or lower spec.memoryFraction or spec.slots"
+            ),
+        )
+    } else if last.exit_code == EX_USAGE {
+        Trouble::new(
+            "ConfigRefused",
+            format!(
+                "pod {pod} refuses its configuration (exit code 64); `kubectl logs {pod} --previous` names the setting"
+            ),
+        )
+    } else {
+        Trouble::new(
+            "CrashLoop",
+            format!(
+                "pod {pod} ended {times}, last with exit code {}; see `kubectl logs {pod} --previous`",
+                last.exit_code
+            ),
+        )
+    })
+}
+
+/// The first pod that has a node and no running container, and says nothing about why: its events do.
+pub fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
+    pods.iter().find(|pod| {
+        let Some(status) = &pod.status else {
+            return false;
+        };
+        let mut states = status
+            .container_statuses
+            .iter()
+            .flatten()
+            .filter_map(|c| c.state.as_ref());
+        let creating = states.all(|s| {
+            s.waiting
+                .as_ref()
+                .is_some_and(|w| w.reason.as_deref() == Some("ContainerCreating"))
+        });
+        let has_node = pod.spec.as_ref().is_some_and(|s| s.node_name.is_some());
+        status.phase.as_deref() == Some("Pending") && has_node && creating
+    })
+}
+
+/// What the newest warning about a pod that does not start says.
+pub fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
+    let note = newest(
+        events,
+        &[
+            "FailedMount",
+            "FailedCreatePodSandBox",
+            "FailedAttachVolume",
+        ],
+    )?;
+    Some(
+        match (missing(note, "secret"), missing(note, "configmap")) {
+            (Some(name), _) => Trouble::new(
+                "SecretMissing",
+                format!(
+                    "there is no Secret {name}, which spec.secrets names: make it, or take it out ({pod} waits for it)"
+                ),
+            ),
+            (_, Some(name)) => config_map_missing(&name),
+            _ => Trouble::new("MountFailed", format!("pod {pod} cannot start: {note}")),
+        },
+    )
+}
+
+/// What the newest warning about a StatefulSet that makes no pods says.
+pub fn of_set_events(events: &[Event]) -> Option<Trouble> {
+    let note = newest(events, &["FailedCreate"])?;
+    Some(Trouble::new(
+        "PodsRefused",
+        format!("the API server refuses the executors' pods: {note}"),
+    ))
+}
+
+/// The ConfigMap of the spec is not there, or not as it should be.
+pub fn config_map_missing(name: &str) -> Trouble {
+    Trouble::new(
+        "ConfigMapMissing",
+        format!(
+            "there is no ConfigMap {name}, which spec.configMap names: make it, with a key config.toml"
+        ),
+    )
+}
+
+fn newest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a str> {
+    let newest = events
+        .iter()
+        .filter(|e| e.reason.as_deref().is_some_and(|r| reasons.contains(&r)))
+        .max_by_key(|e| {
+            let seen = e
+                .series
+                .as_ref()
+                .and_then(|s| s.last_observed_time.as_ref());
+            let seen = seen.or(e.event_time.as_ref()).map(|t| t.0);
+            seen.or(e.last_timestamp.as_ref().map(|t| t.0)).or(e
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|t| t.0))
+        })?;
+    newest.message.as_deref()
+}
+
+/// `name` of `secret "name" not found`.
+fn missing(note: &str, kind: &str) -> Option<String> {
+    let rest = &note[note.find(&format!("{kind} \""))? + kind.len() + 2..];
+    let (name, rest) = rest.split_once('"')?;
+    rest.starts_with(" not found").then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
