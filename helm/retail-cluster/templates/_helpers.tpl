@@ -84,7 +84,7 @@ capabilities: {drop: [ALL]}
 {{/* Bytes of a quantity such as 2Gi, 512M, 1.5Gi or 1e9. Call with (list "name of the value" quantity). */}}
 {{- define "retail.bytes" -}}
 {{- $name := first . -}}
-{{- $text := toString (last .) -}}
+{{- $text := kindIs "float64" (last .) | ternary (include "retail.tomlValue" (last .)) (toString (last .)) -}}
 {{- $number := regexFind "^[0-9]+(\\.[0-9]+)?" $text -}}
 {{- $unit := trimPrefix $number $text -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
