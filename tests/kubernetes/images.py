@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 
@@ -78,13 +79,14 @@ def servers(root, versitygw):
     (root / str(share).lstrip("/") / "extension").mkdir()
     for file in (share / "extension").glob("plpgsql*"):
         shutil.copy(file, root / str(file).lstrip("/"))
-    shutil.copytree("/usr/share/zoneinfo/Etc", root / "usr/share/zoneinfo/Etc")
+    (root / "usr/share/zoneinfo").mkdir()
+    shutil.copy("/usr/share/zoneinfo/UTC", root / "usr/share/zoneinfo/UTC")
     for program in ("postgres", "initdb", "pg_isready"):
         (root / "usr/local/bin" / program).symlink_to(home / "bin" / program)
     shutil.copy(ROOT / "tests/images/stand-ins/postgres.sh", root / "postgres.sh")
 
 
-def archive(name, root, path, entrypoint=()):
+def archive(name, root, path, entrypoint=(), user=f"{USER}:{USER}"):
     """Writes the folder as an image that containerd can import."""
 
     def owner(entry):
@@ -107,7 +109,7 @@ def archive(name, root, path, entrypoint=()):
         digest = hashlib.file_digest(layer, "sha256").hexdigest()
         config = json.dumps({
             "architecture": "amd64", "os": "linux", "created": "1970-01-01T00:00:00Z",
-            "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Entrypoint": list(entrypoint), "User": f"{USER}:{USER}", "WorkingDir": "/data"},
+            "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Entrypoint": list(entrypoint), "User": user, "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
         }).encode()
         names = [name] if isinstance(name, str) else list(name)
@@ -129,3 +131,8 @@ def load(socket, name, fill, entrypoint=()):
         path = pathlib.Path(folder) / "image.tar"
         archive(name, root, path, entrypoint)
         subprocess.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", path], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    # images.py NAME:TAG FOLDER OUT.tar ENTRYPOINT...: the folder as an image that runs as root.
+    archive(sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]).resolve(), sys.argv[4:], user="")

@@ -9,7 +9,7 @@ import unittest
 import cluster
 from cluster import Shop, executors, get, helm, install, kubectl, submit, wait_for
 
-ORDERS = os.environ.get("RETAIL_TEST_ORDERS", "20000")
+ORDERS = os.environ.get("RETAIL_TEST_ORDERS", "5000")
 
 
 class Chart(unittest.TestCase):
