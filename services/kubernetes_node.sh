@@ -186,7 +186,8 @@ start() {
     network "$dir"
     keys
     kubeconfig "$port" >"$dir/kubeconfig"
-    kubectl() { "$kube" kubectl --kubeconfig "$dir/kubeconfig" "$@"; }
+    local access=$dir/kubeconfig # wait_ready has a dir of its own
+    kubectl() { "$kube" kubectl --kubeconfig "$access" "$@"; }
     containerd_settings "$dir" >"$dir/containerd.toml"
     spawn "$dir/containerd" containerd -c "$dir/containerd.toml"
     etcd=http://127.0.0.1:$(free_port) peers=http://127.0.0.1:$(free_port)
@@ -213,12 +214,12 @@ start() {
     spawn "$dir/kubelet" "$kube" kubelet --config "$dir/kubelet.yaml" --kubeconfig "$dir/kubeconfig" --root-dir "$dir/kubelet/root" \
         --cert-dir "$dir/kubelet/pki" --hostname-override node1 --node-ip $ADDRESS
     spawn "$dir/proxy" "$kube" kube-proxy --kubeconfig "$dir/kubeconfig" --proxy-mode iptables --cluster-cidr 10.244.0.0/16 \
-        --hostname-override node1 --bind-address $ADDRESS --healthz-bind-address 127.0.0.1:0 --metrics-bind-address 127.0.0.1:0 \
+        --hostname-override node1 --bind-address $ADDRESS --healthz-bind-address "127.0.0.1:$(free_port)" --metrics-bind-address "127.0.0.1:$(free_port)" \
         --oom-score-adj 0 --iptables-localhost-nodeports=false --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0s \
         --conntrack-tcp-timeout-close-wait 0s
     kubectl apply -f "$HERE/kubernetes_node.yaml" >/dev/null
     wait_ready "$dir/kubelet" 120 kubectl wait --for=condition=Ready --timeout=1s node/node1
-    wait_ready "$dir/kubelet" 120 kubectl -n kube-system wait --for=condition=Available --timeout=1s deployment/coredns
+    wait_ready "$dir/proxy" 120 kubectl -n kube-system wait --for=condition=Available --timeout=1s deployment/coredns
 }
 
 stop() {
@@ -227,7 +228,7 @@ stop() {
     kube=$(kube "$dir")
     for part in kubelet proxy scheduler controllers; do stop_pid "$dir/$part" KILL; done
     if [ -S "$dir/containerd.sock" ]; then
-        timeout 120 "$kube" rmpods "unix://$dir/containerd.sock" >/dev/null 2>&1 || true
+        timeout 120 "$kube" remove-pods "unix://$dir/containerd.sock" >/dev/null 2>&1 || true
     fi
     stop_pid "$dir" KILL
     stop_pid "$dir/etcd" KILL

@@ -18,7 +18,7 @@ CLUSTER = {
 }
 ELSEWHERE = {"prometheus": "monitoring", "ingress": "ingress-nginx", "dns": "kube-system", "spy": "default"}
 ADDRESSES = {"database": "10.1.2.3", "internet": "93.184.216.34", "api": "10.96.0.1"}
-PORTS = [53, 443, 5432, 6443, 9000, 50050, 50051, 50052, 50080, 50081, 50082]
+PORTS = [53, 443, 4317, 5432, 6443, 9000, 50050, 50051, 50052, 50080, 50081, 50082]
 
 
 def selects(selector, labels):
@@ -83,6 +83,7 @@ BASE = {
     ("prometheus", "executor", 50081),
     ("scheduler", "dns", 53), ("executor", "dns", 53), ("operator", "dns", 53), ("test", "dns", 53),
     ("scheduler", "store", 9000), ("executor", "store", 9000),
+    ("scheduler", "store", 4317), ("executor", "store", 4317),
     ("scheduler", "database", 5432),
 }
 OPERATOR = {("operator", "scheduler", 50080), ("prometheus", "operator", 50082), ("operator", "api", 443), ("operator", "api", 6443)}
@@ -94,6 +95,8 @@ class Flows(unittest.TestCase):
     def values(self):
         values = everything()
         values["networkPolicy"].pop("extraEgress")
+        values["trace"] = {"endpoint": "http://collector:4317"}
+        values["networkPolicy"]["otlp"] = {"to": [{"podSelector": {"matchLabels": {"other": "yes"}}}]}
         return values
 
     def test_exactly_the_flows_that_exist_pass(self):

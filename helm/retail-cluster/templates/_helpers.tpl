@@ -116,6 +116,17 @@ capabilities: {drop: [ALL]}
 {{- toJson $section -}}
 {{- end }}
 
+{{/* The settings of traces, none without a collector. Whole numbers are left to the default, 1.0. */}}
+{{- define "retail.traceConfig" -}}
+{{- $section := dict -}}
+{{- if .Values.trace.endpoint -}}
+{{- $_ := set $section "endpoint" .Values.trace.endpoint -}}
+{{- if lt (float64 .Values.trace.sampleRatio) 1.0 }}{{ $_ := set $section "sample_ratio" .Values.trace.sampleRatio }}{{ end -}}
+{{- $section = dict "trace" $section -}}
+{{- end -}}
+{{- toJson $section -}}
+{{- end }}
+
 {{- define "retail.schedulerConfig" -}}
 {{- $catalog := dict "name" .Values.catalog.name "warehouse" .Values.catalog.warehouse -}}
 {{- if .Values.catalog.existingSecret -}}
@@ -130,7 +141,7 @@ capabilities: {drop: [ALL]}
   "cluster" (dict "drain_grace_s" .Values.executors.drainGraceSeconds)
   "jobs" (dict "shutdown_grace_s" .Values.scheduler.shutdownGraceSeconds)
   "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
-{{- include "retail.toml" (list "" (mustMergeOverwrite $config (deepCopy .Values.scheduler.config))) | trim -}}
+{{- include "retail.toml" (list "" (mustMergeOverwrite $config (include "retail.traceConfig" . | fromJson) (deepCopy .Values.scheduler.config))) | trim -}}
 {{- end }}
 
 {{- define "retail.executorConfig" -}}
@@ -140,7 +151,7 @@ capabilities: {drop: [ALL]}
   "resources" (dict "slots" .Values.executors.slots "memory_bytes" (float64 (include "retail.memoryPool" .)) "work_dir" "/data" "drain_grace_s" .Values.executors.drainGraceSeconds)
   "storage" (dict "s3" (include "retail.s3Config" . | fromJson))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
-{{- include "retail.toml" (list "" (mustMergeOverwrite $config (deepCopy .Values.executors.config))) | trim -}}
+{{- include "retail.toml" (list "" (mustMergeOverwrite $config (include "retail.traceConfig" . | fromJson) (deepCopy .Values.executors.config))) | trim -}}
 {{- end }}
 
 {{- define "retail.operatorConfig" -}}
@@ -188,6 +199,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if not (regexMatch "^(https?://[^/]+/?)?$" $v.s3.endpoint) }}
 {{- fail (printf "s3.endpoint %q is not http://host:port or https://host:port; leave it out for AWS" $v.s3.endpoint) }}
+{{- end }}
+{{- if not (regexMatch "^(https?://[^/:]+:[0-9]+/?)?$" $v.trace.endpoint) }}
+{{- fail (printf "trace.endpoint %q is not http://host:port, such as http://collector:4317" $v.trace.endpoint) }}
 {{- end }}
 {{- if not (regexMatch "^(sha256:[0-9a-f]{64})?$" $v.image.digest) }}
 {{- fail (printf "image.digest %q is not sha256: and 64 hexadecimal digits" $v.image.digest) }}
@@ -253,6 +267,14 @@ capabilities: {drop: [ALL]}
     {{- range include "retail.s3Ports" . | fromJsonArray }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
+{{- if .Values.trace.endpoint }}
+# The OpenTelemetry collector.
+- {{- if $n.otlp.to }}
+  to: {{- toYaml $n.otlp.to | nindent 4 }}
+  {{- end }}
+  ports:
+    - {port: {{ regexFind "[0-9]+$" (urlParse .Values.trace.endpoint).host }}, protocol: TCP}
+{{- end }}
 {{- with $n.extraEgress }}
 {{ toYaml . }}
 {{- end }}
