@@ -88,12 +88,14 @@ def look():
     return "\n".join(said)
 
 
-def install(*settings, timeout=180):
+def install(*settings, timeout=90):
     """helm upgrade --install --wait with the values of kind; gives the seconds it took."""
     started = time.monotonic()
     kubectl("apply", "--server-side", "--force-conflicts", "-f", CHART / "crds")
-    helm("upgrade", "--install", "retail", CHART, "-f", CHART / "values-kind.yaml", *settings, "--force-conflicts",
-         "--wait", "--timeout", f"{timeout}s", timeout=timeout + 30)
+    done = helm("upgrade", "--install", "retail", CHART, "-f", CHART / "values-kind.yaml", *settings, "--force-conflicts",
+                "--wait", "--timeout", f"{timeout}s", timeout=timeout + 30, check=False)
+    if done.returncode:
+        raise AssertionError(f"{done.stderr}\n{look()}")
     return time.monotonic() - started
 
 

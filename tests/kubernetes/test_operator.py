@@ -15,7 +15,7 @@ def cluster_status():
 
 
 class WithOperator(Chart):
-    settings = ("--set", "executors.drainGraceSeconds=30", "--set", "executors.replicas=null", "--set", "operator.config.scaling.poll_s=0.5")
+    settings = ("--set", "executors.drainGraceSeconds=30", "--set", "executors.replicas=null", "--set-json", "operator.config.scaling.poll_s=0.5")
 
     @classmethod
     def setUpClass(cls):
