@@ -125,6 +125,7 @@ def stores():
 
 def remove():
     """Everything of the tests, in the order that a person would take."""
+    kubectl("delete", "retailclusters", "--all", "--timeout=120s", check=False)
     helm("uninstall", "retail", "--wait", "--timeout", "120s", check=False)
     run(kubectl_path(), "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", check=False)
 

@@ -86,6 +86,8 @@ class WithOperator(Chart):
         wait_for("no executors", 180, lambda: executors() == 0)
 
     def test_7_a_removed_release_leaves_no_executors(self):
+        # In this order: the operator lets the executors go, and a removed operator can do that no more.
+        kubectl("delete", "retailcluster/retail", "--timeout=120s")
         cluster.helm("uninstall", "retail", "--wait", "--timeout", "120s")
         wait_for("nothing of the release", 120, lambda: not kubectl("get", "statefulsets,pods", "-l", "app.kubernetes.io/instance=retail", "-o", "name").strip())
         install(*self.settings)
