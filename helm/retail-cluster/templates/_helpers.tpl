@@ -138,7 +138,6 @@ capabilities: {drop: [ALL]}
   "server" (dict "host" "0.0.0.0" "port" 50050 "admin_port" 50080 "advertise_host" (printf "%s-scheduler" (include "retail.name" .)))
   "catalog" $catalog
   "storage" (dict "s3" (include "retail.s3Config" . | fromJson))
-  "cluster" (dict "drain_grace_s" .Values.executors.drainGraceSeconds)
   "jobs" (dict "shutdown_grace_s" .Values.scheduler.shutdownGraceSeconds)
   "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
 {{- include "retail.toml" (list "" (mustMergeOverwrite $config (include "retail.traceConfig" . | fromJson) (deepCopy .Values.scheduler.config))) | trim -}}
