@@ -1,0 +1,139 @@
+#!/bin/bash
+# Brings up a cluster on this machine with everything it needs: Kubernetes in Docker, the image, PostgreSQL, an S3 store,
+# Prometheus, Grafana, and the chart. Run it again after a change: it does what is left to do.
+#
+#   kind/up.sh                     # builds the image from the sources (long the first time)
+#   kind/up.sh --prebuilt DIR      # from retail-scheduler, -executor, -operator and -submit in DIR
+#   kind/up.sh --image NAME:TAG    # an image that the Docker engine has already
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+CLUSTER=${RETAIL_KIND_CLUSTER:-retail}
+NAMESPACE=retail
+VERSION=$(sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/retail-cluster/Chart.yaml)
+prebuilt='' image=''
+
+die() {
+    echo "kind/up.sh: $*" >&2
+    exit 1
+}
+say() { echo "--- $*"; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --prebuilt) prebuilt=${2:?--prebuilt needs a folder} && shift 2 ;;
+    --image) image=${2:?--image needs NAME:TAG} && shift 2 ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && die "unknown option $1" ;;
+    esac
+done
+
+# --- what has to be there ---------------------------------------------------------------------------------------
+
+missing=()
+for tool in docker kind kubectl helm; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "kind/up.sh: not installed: ${missing[*]}" >&2
+    echo "  docker   https://docs.docker.com/engine/install" >&2
+    echo "  kind     https://kind.sigs.k8s.io/docs/user/quick-start#installation" >&2
+    echo "  kubectl  https://kubernetes.io/docs/tasks/tools" >&2
+    echo "  helm     https://helm.sh/docs/intro/install" >&2
+    exit 69
+fi
+docker info >/dev/null 2>&1 || die "no Docker engine answers; start it, or add yourself to its group"
+
+context=kind-$CLUSTER
+k() { kubectl --context "$context" -n "$NAMESPACE" "$@"; }
+
+# --- image ------------------------------------------------------------------------------------------------------
+
+if [ -z "$image" ]; then
+    image=retail:$VERSION
+    say "building image $image"
+    labels=(--build-arg "VERSION=$VERSION" --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)")
+    if [ -n "$prebuilt" ]; then
+        context_dir=$(mktemp -d)
+        trap 'rm -rf "$context_dir"' EXIT
+        mkdir "$context_dir/prebuilt"
+        for program in scheduler executor operator submit; do
+            [ -x "$prebuilt/retail-$program" ] || die "$prebuilt has no retail-$program"
+            cp "$prebuilt/retail-$program" "$context_dir/prebuilt/"
+        done
+        docker build -q "${labels[@]}" --build-arg BINARIES=prebuilt --build-arg BUILDER=debian:bookworm-slim \
+            --target all -t "$image" -f Dockerfile "$context_dir"
+    else
+        docker build "${labels[@]}" --target all -t "$image" .
+    fi
+fi
+docker image inspect "$image" >/dev/null 2>&1 || die "the Docker engine has no image $image"
+
+# --- cluster ----------------------------------------------------------------------------------------------------
+
+if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
+    say "cluster $CLUSTER is there"
+else
+    say "making cluster $CLUSTER"
+    kind create cluster --name "$CLUSTER" --config kind/cluster.yaml --wait 120s
+fi
+kind load docker-image --name "$CLUSTER" "$image"
+kubectl --context "$context" create namespace "$NAMESPACE" --dry-run=client -o yaml | kubectl --context "$context" apply -f -
+
+# --- secrets, drawn once ----------------------------------------------------------------------------------------
+
+draw() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+# secret NAME KEY=VALUE...: made when it is not there yet; values go by stdin, never by command line.
+secret() {
+    local name=$1 pair
+    shift
+    k get secret "$name" >/dev/null 2>&1 && return
+    {
+        printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\nstringData:\n' "$name"
+        for pair in "$@"; do printf '  %s: "%s"\n' "${pair%%=*}" "${pair#*=}"; done
+    } | k create -f - >/dev/null
+}
+password=$(draw)
+secret retail-catalog "password=$password" "uri=postgresql://retail:$password@postgres/retail"
+secret retail-s3 "access-key-id=$(draw)" "secret-access-key=$(draw)"
+secret grafana "password=$(draw)"
+
+# --- stores, monitoring, chart ----------------------------------------------------------------------------------
+
+say "PostgreSQL and the S3 store"
+k apply -f kind/stores.yaml
+say "Prometheus and Grafana"
+for map in prometheus-alerts:grafana/alerts grafana-dashboards:grafana/dashboards; do
+    from=()
+    for file in "${map#*:}"/*.*; do [ ! -f "$file" ] || from+=("--from-file=$file"); done
+    k create configmap "${map%%:*}" "${from[@]}" --dry-run=client -o yaml | k apply --server-side --force-conflicts -f -
+done
+k apply -f kind/monitoring.yaml
+for store in postgres s3; do k rollout status "statefulset/$store" --timeout=300s; done
+
+say "the chart"
+kubectl --context "$context" apply --server-side -f helm/retail-cluster/crds
+helm upgrade --install retail helm/retail-cluster --kube-context "$context" -n "$NAMESPACE" \
+    -f helm/retail-cluster/values-kind.yaml --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" \
+    --force-conflicts --wait --timeout 300s
+for server in prometheus grafana; do k rollout status "deployment/$server" --timeout=300s; done
+
+cat <<END
+
+The cluster is up.
+  scheduler   http://localhost:50050    retail-submit executors
+  Grafana     http://localhost:3000     user admin: kubectl --context $context -n $NAMESPACE get secret grafana -o jsonpath='{.data.password}' | base64 -d
+  Prometheus  http://localhost:9090
+  S3 store    http://localhost:7070     keys: Secret retail-s3
+
+Next:
+  kubectl config use-context $context && kubectl config set-context --current --namespace=$NAMESPACE
+  kubectl get retailclusters
+  helm test retail --logs
+  kubectl exec s3-0 -- mkdir -p /s3/buckets/retail/input          # bucket retail, folder input
+  retail-submit generate --orders 100000 --out ./input && for day in input/day=*; do kubectl cp "\$day" s3-0:/s3/buckets/retail/input/; done
+  retail-submit run --scheduler http://localhost:50050 --project jobs/retail --vars input=s3://retail/input
+  kubectl scale retailcluster/retail --replicas=5
+  kind/down.sh
+END
