@@ -52,6 +52,7 @@ def by_process(expr):
 
 ACTIVE, LOST = 'state="active"', 'state="lost"'
 ERROR, NOT_OK, OOM = 'outcome="error"', 'code!="ok"', 'reason="OOMKilled"'
+UNREACHABLE = 'outcome="unreachable"'
 FAILED = 'state=~"failed|interrupted"'
 AGE = f"time() - {m('retail_table_published_timestamp_seconds')}"
 BUSY = f"sum({m('retail_slots')}) - sum({m('retail_slots_free')})"
@@ -232,11 +233,16 @@ PLATFORM = [
     row("Operator"),
     lines("Wished and ready executors", "none", "Apart for more than a few minutes: pods that cannot be scheduled or do not become ready. "
           "`kubectl describe retailcluster NAME` says which.", "executors",
-          query(f"sum({m('retail_operator_desired_executors')})", "wished"), query(f"sum({m('retail_operator_executors')})", "ready")),
+          query(f"sum({m('retail_operator_desired_executors')})", "wished"), query(f"sum({m('retail_operator_executors')})", "there are"),
+          query(f"sum({m('retail_operator_ready_executors')})", "ready")),
     lines("Scaling decisions", "none", "Times the wished number changed. Up and down in turns: lengthen stabilizationSeconds.", "jobs",
-          query(f"sum by (direction) (increase({m('retail_operator_scaling_decisions_total')}[{RATE}]))", "{{direction}}")),
+          query(f"sum by (direction, reason) (increase({m('retail_operator_scaling_decisions_total')}[{RATE}]))", "{{direction}} {{reason}}")),
     lines("Reconciles", "ops", "By outcome. Errors for long: the operator's log, and `kubectl get retailclusters -o yaml` for the conditions.",
           "overview", query(f"sum by (outcome) ({rate('retail_operator_reconciles_total')})", "{{outcome}}")),
+    lines("Clusters, and questions that schedulers did not answer", "none", "An operator that gets no answer leaves the number of executors as it "
+          "is: see the condition SchedulerReachable, then the scheduler.", "overview",
+          query(f"sum({m('retail_operator_clusters')})", "clusters"),
+          query(f"sum(increase({m('retail_operator_work_polls_total', UNREACHABLE)}[{RATE}]))", "unanswered")),
     lines("Reconcile time", "s", "Seconds: the API server is slow or throttles.", "overview", *p50_p95("retail_operator_reconcile_seconds")),
     row("Processes"),
     lines("CPU", "none", "Cores in use, by process and instance.", "executors",

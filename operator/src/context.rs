@@ -14,10 +14,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use crate::apply::{Applied, Owned};
 use crate::conditions::News;
 use crate::crd::RetailCluster;
-use crate::metrics::metrics;
 use crate::scale::History;
 use crate::trouble::Trouble;
 use crate::work::WorkClient;
+use retail_telemetry::metrics;
 
 /// What the watches saw last of the objects that we own.
 pub struct Stores {
@@ -90,10 +90,11 @@ impl Memories {
             }
         }
         let m = metrics();
-        m.clusters.set(i64::try_from(all.len()).unwrap_or(i64::MAX));
-        m.executors_desired.set(sums[0]);
-        m.executors.set(sums[1]);
-        m.executors_ready.set(sums[2]);
+        m.operator_clusters
+            .set(i64::try_from(all.len()).unwrap_or(i64::MAX));
+        m.operator_desired_executors.set(sums[0]);
+        m.operator_executors.set(sums[1]);
+        m.operator_ready_executors.set(sums[2]);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<Memory>>>> {

@@ -22,10 +22,10 @@ use crate::context::{Context, Memories, Stores};
 use crate::crd::{RetailCluster, document};
 use crate::error::{Error, Result};
 use crate::leader::{Leadership, chain};
-use crate::metrics::metrics;
 use crate::reconcile::{reconcile, retry};
 use crate::render::MANAGER;
 use crate::work::WorkClient;
+use retail_telemetry::metrics;
 
 /// A watch says something every minute. One that is silent for longer has lost its connection and begins anew; without
 /// a limit, what it saw last would be taken for what is.
@@ -70,7 +70,7 @@ pub async fn run(
     }
     readiness.ready();
     if !config.leader.enabled {
-        metrics().leader.set(1);
+        metrics().operator_leader.set(1);
         return tokio::select! {
             ended = look_after_all(client, config, recorder, memories) => ended,
             () = stop => Ok(()),
@@ -85,20 +85,20 @@ pub async fn run(
         &config.leader,
         identity.clone(),
     );
-    metrics().leader.set(0);
+    metrics().operator_leader.set(0);
     tracing::info!(%identity, "waiting to lead");
     tokio::select! {
         () = leadership.acquire() => {}
         () = &mut stop => return Ok(()),
     }
     tracing::info!(%identity, "leading");
-    metrics().leader.set(1);
+    metrics().operator_leader.set(1);
     let ended = tokio::select! {
         ended = look_after_all(client, config, recorder, memories) => ended,
         lost = leadership.hold() => Err(lost),
         () = stop => Ok(()),
     };
-    metrics().leader.set(0);
+    metrics().operator_leader.set(0);
     // Nothing acts any more: another operator may begin at once.
     if !matches!(ended, Err(Error::LeaseLost { .. })) {
         leadership.release().await;

@@ -8,6 +8,7 @@ use clap::Parser;
 use retail_operator::config::{Command, Config, Flags};
 use retail_operator::context::Memories;
 use retail_operator::crd::document;
+use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{Readiness, serve_admin_with};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,6 +58,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     retail_telemetry::init(&config.log)?;
+    expose(Role::Operator);
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let stop = async move {
         let signal = tokio::select! {
@@ -74,7 +76,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
             Box::pin(std::future::ready(()))
         },
     );
-    let admin = serve_admin_with(config.admin_addr(), readiness.clone(), count).await?;
+    let admin = serve_admin_with(
+        config.admin_addr(),
+        readiness.clone(),
+        count,
+        axum::Router::new(),
+    )
+    .await?;
     let client = retail_operator::client().await.context(
         "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
     )?;

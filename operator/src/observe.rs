@@ -10,11 +10,11 @@ use kube::{Api, ResourceExt};
 use crate::context::{Context, Memory};
 use crate::crd::RetailCluster;
 use crate::error::{Error, Result};
-use crate::metrics::metrics;
 use crate::quantity;
 use crate::render::{self, CONFIG_HASH};
 use crate::trouble::{self, Trouble};
 use crate::work::Work;
+use retail_telemetry::metrics;
 
 /// Asks the scheduler how much work there is.
 pub async fn ask(
@@ -34,7 +34,7 @@ pub async fn ask(
     let answer = context.work.get(&host, spec.scheduler_admin_port).await;
     let outcome = if answer.is_ok() { "ok" } else { "unreachable" };
     metrics()
-        .work_polls_total
+        .operator_work_polls_total
         .with_label_values(&[outcome])
         .inc();
     memory.unanswered = if answer.is_ok() {

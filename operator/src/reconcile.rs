@@ -23,11 +23,11 @@ use crate::context::{Context, Memory};
 use crate::crd::{RetailCluster, RetailClusterStatus};
 use crate::error::{Error, Result};
 use crate::leader::chain;
-use crate::metrics::metrics;
 use crate::observe::{ask, config_hash, config_hash_of, pod_trouble, spec_trouble};
 use crate::render::{self, MANAGER};
 use crate::scale::{self, History, Policy};
 use crate::{apply, leave};
+use retail_telemetry::metrics;
 
 /// Keeps the API server from dropping a cluster before its executors have drained.
 pub const FINALIZER: &str = "retail.dev/executors";
@@ -56,7 +56,7 @@ pub async fn reconcile(
             ..Memory::default()
         };
     }
-    let timer = metrics().reconcile_seconds.start_timer();
+    let timer = metrics().operator_reconcile_seconds.start_timer();
     let seconds = context.timeout.as_secs_f64();
     let look = tokio::time::timeout(context.timeout, look_after(cluster, &context, &mut memory));
     let done = look.await.unwrap_or(Err(Error::Timeout { seconds }));
@@ -68,7 +68,7 @@ pub async fn reconcile(
         Err(_) => "error",
     };
     metrics()
-        .reconciles_total
+        .operator_reconciles_total
         .with_label_values(&[outcome])
         .inc();
     memory.failures = if done.is_ok() {
@@ -187,7 +187,7 @@ async fn look_after(
             "down"
         };
         metrics()
-            .scaling_decisions_total
+            .operator_scaling_decisions_total
             .with_label_values(&[direction, decision.reason.name()])
             .inc();
         if let Some(news) = conditions::scaled(from, decision, &work) {

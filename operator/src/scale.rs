@@ -97,6 +97,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 8] = [
+        Self::ByHand,
+        Self::FollowsWork,
+        Self::AtMinimum,
+        Self::AtMaximum,
+        Self::Stabilizing,
+        Self::IdleSoon,
+        Self::Idle,
+        Self::SchedulerUnreachable,
+    ];
+
     /// The reason as a metric's label and in conditions.
     pub fn name(self) -> &'static str {
         match self {

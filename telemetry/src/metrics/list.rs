@@ -145,16 +145,21 @@ list! {
         .on(&["overview", "platform"]);
 
     // ---- the operator
-    operator_reconciles_total: IntCounterVec = operator("retail_operator_reconciles_total", "reconcile", "Reconciles of a RetailCluster that ended, by outcome.")
-        .labels(&[closed("outcome", &["ok", "error"])]).on(&["platform"]);
-    operator_reconcile_seconds: Histogram = operator("retail_operator_reconcile_seconds", "second", "Seconds of a reconcile.")
+    operator_reconciles_total: IntCounterVec = operator("retail_operator_reconciles_total", "reconcile", "Looks at a RetailCluster that ended, by outcome.")
+        .labels(&[closed("outcome", &["ok", "blocked", "error", "timeout"])]).on(&["platform"]);
+    operator_reconcile_seconds: Histogram = operator("retail_operator_reconcile_seconds", "second", "Seconds that one look at a RetailCluster took.")
         .buckets(SHORT).on(&["platform"]);
-    operator_scaling_decisions_total: IntCounterVec = operator("retail_operator_scaling_decisions_total", "decision", "Times the wished number of executors changed.")
-        .labels(&[closed("direction", &["up", "down"])]).on(&["platform"]);
+    operator_scaling_decisions_total: IntCounterVec = operator("retail_operator_scaling_decisions_total", "decision", "Changes of the number of executors, by direction and reason.")
+        .labels(&[closed("direction", &["up", "down"]), sparse("reason", SCALING)]).on(&["platform"]);
+    operator_work_polls_total: IntCounterVec = operator("retail_operator_work_polls_total", "question", "Questions to schedulers for their work, by outcome.")
+        .labels(&[closed("outcome", &["ok", "unreachable"])]).on(&["platform"]);
     operator_leader: IntGauge = operator("retail_operator_leader", "1", "1 while this operator is the one that acts.").on(&["platform"]);
+    operator_clusters: IntGauge = operator("retail_operator_clusters", "cluster", "RetailClusters that this operator looks after.").on(&["platform"]);
     operator_desired_executors: IntGauge = operator("retail_operator_desired_executors", "executor", "Executors that all RetailClusters should have.")
         .on(&["platform"]);
-    operator_executors: IntGauge = operator("retail_operator_executors", "executor", "Executors that all RetailClusters have, ready ones.")
+    operator_executors: IntGauge = operator("retail_operator_executors", "executor", "Executors that exist, over all RetailClusters.")
+        .on(&["platform"]);
+    operator_ready_executors: IntGauge = operator("retail_operator_ready_executors", "executor", "Executors that take tasks, over all RetailClusters.")
         .on(&["platform"]);
 }
 
@@ -295,6 +300,17 @@ const SIZES: &[f64] = &[
     134_217_728.0,
     268_435_456.0,
     1_073_741_824.0,
+];
+/// Why an operator changes the number of executors; its own tests hold that these are all.
+pub const SCALING: &[&str] = &[
+    "ByHand",
+    "FollowsWork",
+    "AtMinimum",
+    "AtMaximum",
+    "Stabilizing",
+    "IdleSoon",
+    "Idle",
+    "SchedulerUnreachable",
 ];
 /// Names that a capped label tells apart.
 const NAMES_MAX: usize = 200;

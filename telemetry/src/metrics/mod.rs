@@ -17,7 +17,7 @@ use prometheus::core::Collector;
 use prometheus::{Encoder, TextEncoder};
 
 pub use capped::Capped;
-pub use list::{GRPC_CODES, GRPC_METHODS, LIST, Metrics, OTHERS};
+pub use list::{GRPC_CODES, GRPC_METHODS, LIST, Metrics, OTHERS, SCALING};
 pub use page::page;
 
 /// What a process is; one that embeds others has several roles.
