@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 const SILENCE: Duration = Duration::from_secs(6);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Box<DynBody>>, BoxError>> + Send>>;
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +145,7 @@ where
 {
     type Response = Response<Box<DynBody>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(context)
@@ -190,10 +191,7 @@ fn failure(code: u16, reason: &str) -> Value {
     })
 }
 
-fn answer(
-    code: StatusCode,
-    body: &Value,
-) -> Pin<Box<dyn Future<Output = Result<Response<Box<DynBody>>, BoxError>> + Send>> {
+fn answer(code: StatusCode, body: &Value) -> Answer {
     let body: Box<DynBody> =
         Box::new(Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}));
     Box::pin(std::future::ready(Ok(Response::builder()
