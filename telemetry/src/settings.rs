@@ -280,6 +280,11 @@ impl Settings {
                 reason,
             });
         };
+        // Not every program can write 1.0: a whole number is a number too.
+        let value = match (&self.entries[at].value, value) {
+            (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+            (_, value) => value,
+        };
         let (want, got) = (&self.entries[at].value, &value);
         if want.type_str() != got.type_str() {
             let reason = format!("expected {}, found {}", kind(want), kind(got));

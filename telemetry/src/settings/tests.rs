@@ -121,6 +121,15 @@ fn an_unknown_key_names_its_line_and_the_nearest_one() {
 }
 
 #[test]
+fn a_whole_number_is_a_number_too() {
+    let mut settings = Settings::with_defaults("[scaling]\npoll_s = 2.5\n");
+    settings
+        .put("scaling.poll_s", Value::Integer(3), Origin::Default)
+        .unwrap();
+    assert_eq!(settings.entries[0].value, Value::Float(3.0));
+}
+
+#[test]
 fn a_value_of_another_type_says_what_was_expected() {
     assert_eq!(
         file_error("[server]\nport = \"x\"\n"),
