@@ -27,6 +27,9 @@ fn every_metric_of_a_role_is_served_with_its_help() {
         .with_label_values(&["other", "ok"])
         .inc();
     m.grpc_seconds.with_label_values(&["other"]).observe(1.0);
+    m.operator_scaling_decisions_total
+        .with_label_values(&["up", "FollowsWork"])
+        .inc();
     let text = render();
     for spec in LIST {
         assert!(
