@@ -192,6 +192,21 @@ pub enum QueryErrorKind {
     Cancelled,
 }
 
+impl QueryErrorKind {
+    /// In a word or two, for what must not quote data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Execution => "execution",
+            Self::Storage => "storage",
+            Self::Resources => "resources",
+            Self::NoExecutor => "no executor",
+            Self::ResultLost => "result lost",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 impl QueryError {
     /// A query that somebody stopped.
     pub fn cancelled() -> Self {

@@ -15,6 +15,7 @@ mod config;
 pub mod gather;
 mod in_process;
 pub mod keep_first;
+mod origin;
 pub mod packed;
 mod panics;
 mod planner;
@@ -28,6 +29,7 @@ pub use cluster::{
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
 pub use in_process::InProcess;
+pub use origin::Origin;
 pub use panics::or_refuse;
 pub use planner::RetailPlanner;
 pub use session::{runtime_env, session, session_config, session_state};

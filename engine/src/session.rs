@@ -18,6 +18,7 @@ use retail_lakehouse::ObjectStores;
 
 use crate::codec::{RetailLogicalCodec, RetailPhysicalCodec};
 use crate::config::EngineConfig;
+use crate::origin::{Origin, follow_spawned_work};
 use crate::planner::RetailPlanner;
 
 /// The settings of a session. `slots` is what `target_partitions = 0` stands for.
@@ -56,6 +57,7 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
     options.optimizer.hash_join_single_partition_threshold_rows = 0;
     options.catalog.default_schema = "main".to_string();
     options.catalog.default_catalog = "retail".to_string();
+    options.extensions.insert(Origin::default());
     session
 }
 
@@ -65,6 +67,7 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
 /// # Errors
 /// The spill folder cannot be used.
 pub fn runtime_env(stores: &ObjectStores, spill: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
+    follow_spawned_work();
     let mut builder = RuntimeEnvBuilder::new().with_object_store_registry(stores.registry());
     if let Some(dir) = spill {
         let disk = DiskManagerBuilder::default()

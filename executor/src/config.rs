@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use retail_lakehouse::StorageConfig;
-use retail_telemetry::{LogConfig, SettingError, Settings as Layers};
+use retail_telemetry::trace::STANDARD_ENV;
+use retail_telemetry::{LogConfig, SettingError, Settings as Layers, TraceConfig};
 use serde::Deserialize;
 
 use crate::Settings;
@@ -16,7 +17,7 @@ use crate::Settings;
 pub const DEFAULTS: &str = include_str!("default.toml");
 
 /// What an executor needs to know. Programs that embed one start from `Config::default()`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub server: ServerConfig,
@@ -24,6 +25,7 @@ pub struct Config {
     pub resources: ResourcesConfig,
     pub storage: StorageConfig,
     pub log: LogConfig,
+    pub trace: TraceConfig,
 }
 
 /// Ports and names.
@@ -64,6 +66,19 @@ pub struct ResourcesConfig {
     pub work_dir: Option<PathBuf>,
     /// How long a stopping executor may finish its tasks.
     pub drain_grace_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            scheduler: SchedulerConfig::default(),
+            resources: ResourcesConfig::default(),
+            storage: StorageConfig::default(),
+            log: LogConfig::default(),
+            trace: TraceConfig::of("retail-executor"),
+        }
+    }
 }
 
 impl Default for ServerConfig {
@@ -108,6 +123,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Self, Layers), SettingError> {
         let mut layers = Layers::with_defaults(DEFAULTS);
+        let environment: Vec<_> = environment.into_iter().collect();
+        layers.standard_env(&STANDARD_ENV, &environment)?;
         if let Some(path) = &flags.config {
             layers.file(path)?;
         }
@@ -143,6 +160,7 @@ impl Config {
             }
         }
         retail_telemetry::log::filter(&self.log.level).map_err(|e| ("log.level", e.to_string()))?;
+        self.trace.check()?;
         Ok(())
     }
 

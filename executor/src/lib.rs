@@ -5,6 +5,7 @@ pub mod config;
 mod engine;
 pub mod metrics;
 mod process;
+mod spans;
 
 pub use config::Config;
 pub use process::{Executor, Settings, start};

@@ -51,7 +51,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
-    retail_telemetry::init(&config.log)?;
+    let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let stop = async move {
         tokio::select! {
@@ -88,6 +88,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     readiness.not_ready("draining");
     executor.drain(config.drain_grace()).await;
     admin.shutdown().await;
+    tracing.flush().await;
     match ended {
         Some(reason) => Err(anyhow::anyhow!(reason)),
         None => Ok(()),

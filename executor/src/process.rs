@@ -42,6 +42,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::engine::TaskEngine;
 use crate::metrics::{TaskLog, gauges, observer};
+use crate::spans::TracedEngine;
 
 /// Consumers named in an out-of-memory error.
 const NAMED_CONSUMERS: usize = 5;
@@ -336,7 +337,7 @@ fn task_runner(
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(TaskLog),
         settings.slots,
-        Arc::new(TaskEngine::default()),
+        Arc::new(TracedEngine(TaskEngine::default())),
     )
     .with_session_runtime_cache(Some(runtimes)))
 }

@@ -54,6 +54,9 @@ pub enum EventKind {
     Queued {
         project: String,
         position: u32,
+        /// Of the job's trace, in hexadecimal; empty where none is recorded.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        trace_id: String,
     },
     Planned {
         project: String,

@@ -24,6 +24,22 @@ pub enum FailureKind {
     Internal,
 }
 
+impl FailureKind {
+    /// In a word or two, for what must not quote data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Source => "source",
+            Self::Execution => "execution",
+            Self::Publish => "publish",
+            Self::Storage => "storage",
+            Self::NoExecutor => "no executor",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why something could not be done: what, where, why, what is unchanged, what to do.
 ///
 /// Printed as

@@ -27,6 +27,7 @@ mod scan;
 mod schema;
 mod stage;
 mod storage;
+mod store_spans;
 mod stores;
 mod table;
 #[cfg(test)]

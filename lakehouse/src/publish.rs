@@ -12,7 +12,8 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, info, warn};
 
 use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, statements};
 use crate::error::{LakehouseError, Result};
@@ -20,6 +21,7 @@ use crate::fault::fault_point;
 use crate::name::TableName;
 use crate::observe::{self, CatalogOperation};
 use crate::stage::Staged;
+use crate::store_spans::failed;
 
 /// What became of one table in a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +67,21 @@ impl Lakehouse {
             return Ok(Vec::new());
         }
         fault_point("publish.begin");
+        let span = tracing::info_span!(
+            "publish",
+            job = publish_id,
+            relations = staged.len(),
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        );
         let began = Instant::now();
-        let answer = self.publish_with_retries(publish_id, &ordered).await;
+        let publish = self.publish_with_retries(publish_id, &ordered);
+        let answer = publish.instrument(span.clone()).await;
         let observer = self.stores().observer();
-        observe::catalog(observer, CatalogOperation::Publish, began, answer)?;
+        failed(
+            &span,
+            observe::catalog(observer, CatalogOperation::Publish, began, answer),
+        )?;
         fault_point("publish.after_commit");
         info!(publish = publish_id, relations = staged.len(), "published");
         Ok(staged.iter().filter_map(published).collect())

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use iceberg::spec::DataFile;
-use tracing::debug;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug};
 use uuid::Uuid;
 
 use crate::catalog::{Entry, Kind, Lakehouse};
@@ -13,6 +14,7 @@ use crate::config::WriteOptions;
 use crate::error::Result;
 use crate::name::TableName;
 use crate::observe::Observation;
+use crate::store_spans::failed;
 use crate::table::{LakeTable, Relation};
 use crate::view::LakeView;
 use crate::write::WriteTarget;
@@ -115,6 +117,19 @@ impl From<StagedView> for Staged {
     }
 }
 
+/// The span around the writing of a table's or view's next metadata.
+fn commit_span(name: &TableName, kind: &'static str) -> Span {
+    tracing::info_span!(
+        "commit",
+        table = %name,
+        kind,
+        files = Empty,
+        snapshot = Empty,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    )
+}
+
 impl Lakehouse {
     /// Where and as what rows of a table with `columns` are to be written. Writes nothing.
     ///
@@ -148,9 +163,14 @@ impl Lakehouse {
         files: Vec<DataFile>,
         summary: HashMap<String, String>,
     ) -> Result<StagedTable> {
+        let span = commit_span(target.name(), "table");
+        span.record("files", files.len() as u64);
         let began = Instant::now();
         let sizes: Vec<_> = files.iter().map(DataFile::file_size_in_bytes).collect();
-        let table = commit::stage(self, target, mode, files, summary).await?;
+        let stage = commit::stage(self, target, mode, files, summary);
+        let staged = stage.instrument(span.clone()).await;
+        let table = failed(&span, staged)?;
+        span.record("snapshot", table.snapshot_id());
         if let Some(observer) = self.stores().observer() {
             observer(Observation::Staged {
                 file_bytes: &sizes,
@@ -178,7 +198,9 @@ impl Lakehouse {
         }
         let location = self.new_location(name);
         let schema = crate::schema::new_schema(name, schema)?;
-        let view = view::write(name, base, &location, schema, sql, self.file_io()).await?;
+        let span = commit_span(name, "view");
+        let write = view::write(name, base, &location, schema, sql, self.file_io());
+        let view = failed(&span, write.instrument(span.clone()).await)?;
         self.remember(Relation::View(view.clone()));
         debug!(view = %name, location = view.metadata_location(), "view staged");
         Ok(StagedView {

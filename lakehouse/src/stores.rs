@@ -17,6 +17,7 @@ use url::Url;
 use crate::config::{S3Config, StorageConfig};
 use crate::error::{LakehouseError, Result};
 use crate::observe::Observer;
+use crate::store_spans;
 
 /// Every object store this process uses: local files, and one S3 client per bucket.
 ///
@@ -90,6 +91,7 @@ impl ObjectStores {
             Some(observer) => Arc::new(observed::Observed::new(store, Arc::clone(observer))),
             None => store,
         };
+        let store = store_spans::wrap(store, root);
         let entry = self.inner.by_root.entry(root.to_owned());
         Ok(Arc::clone(&entry.or_insert(store)))
     }

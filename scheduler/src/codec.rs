@@ -110,6 +110,7 @@ pub fn job(job: Job) -> v1::Job {
         bytes_written: job.bytes_written,
         failure: job.failure.map(failure),
         models: job.models.into_iter().map(model_run).collect(),
+        trace_id: job.trace_id,
     }
 }
 
@@ -131,9 +132,15 @@ fn model_run(run: ModelRun) -> v1::ModelRun {
 pub fn event(event: JobEvent) -> v1::JobEvent {
     use v1::job_event::Event;
     let kind = match event.kind {
-        EventKind::Queued { project, position } => {
-            Event::Queued(v1::JobQueued { project, position })
-        }
+        EventKind::Queued {
+            project,
+            position,
+            trace_id,
+        } => Event::Queued(v1::JobQueued {
+            project,
+            position,
+            trace_id,
+        }),
         EventKind::Planned {
             project,
             models,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use retail_engine::EngineConfig;
 use retail_lakehouse::{CatalogConfig, StorageConfig};
-use retail_telemetry::{LogConfig, SettingError, Settings};
+use retail_telemetry::trace::STANDARD_ENV;
+use retail_telemetry::{LogConfig, SettingError, Settings, TraceConfig};
 use serde::Deserialize;
 
 /// Every key with its default and a comment.
@@ -31,6 +32,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     #[serde(default)]
     pub log: LogConfig,
+    #[serde(default)]
+    pub trace: TraceConfig,
 }
 
 /// Ports and names.
@@ -134,6 +137,7 @@ impl Config {
             cluster: ClusterConfig::default(),
             jobs: JobsConfig::default(),
             log: LogConfig::default(),
+            trace: TraceConfig::of("retail-scheduler"),
         }
     }
 
@@ -146,6 +150,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Self, Settings), SettingError> {
         let mut settings = Settings::with_defaults(DEFAULTS);
+        let environment: Vec<_> = environment.into_iter().collect();
+        settings.standard_env(&STANDARD_ENV, &environment)?;
         if let Some(path) = &flags.config {
             settings.file(path)?;
         }
@@ -229,6 +235,7 @@ impl Config {
             return Err(("catalog.warehouse", reason));
         }
         retail_telemetry::log::filter(&self.log.level).map_err(|e| ("log.level", e.to_string()))?;
+        self.trace.check()?;
         Ok(())
     }
 

@@ -49,7 +49,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
-    retail_telemetry::init(&config.log)?;
+    let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let grace = config.shutdown_grace();
     let scheduler = retail_scheduler::start(config).await?;
@@ -59,5 +59,6 @@ async fn run(config: Config) -> anyhow::Result<()> {
     };
     tracing::info!(signal, ?grace, "stopping");
     scheduler.shutdown(grace).await;
+    tracing.flush().await;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod admission;
 mod counters;
 mod feed;
 mod recover;
+mod spans;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -33,8 +34,10 @@ use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::project::{ModelName, Project};
 use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
 use retail_lakehouse::Lakehouse;
+use retail_telemetry::trace::trace_id;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::config::JobsConfig;
 use admission::{Action, Admission};
@@ -54,6 +57,8 @@ pub struct Submission {
     pub submitted_by: String,
     /// Fail when no executor is there after this long; none takes the scheduler's setting.
     pub executor_timeout: Option<Duration>,
+    /// The client's span, as W3C writes it.
+    pub traceparent: Option<String>,
 }
 
 /// Why a job was not accepted.
@@ -168,6 +173,7 @@ impl JobManager {
             selected,
             submitted_by,
             executor_timeout,
+            traceparent,
         } = submission;
         let new = NewJob {
             project: project.name.clone(),
@@ -175,6 +181,7 @@ impl JobManager {
             models_total: selected.len() as u32,
         };
         let stored = self.store.create(&new, now_us()).await?;
+        let span = spans::job(&stored, traceparent.as_deref());
         let spec = JobSpec {
             id: stored.id.clone(),
             project,
@@ -210,6 +217,7 @@ impl JobManager {
             .record(EventKind::Queued {
                 project: stored.project,
                 position,
+                trace_id: trace_id(&span).unwrap_or_default(),
             })
             .await;
         if position > 0 {
@@ -220,7 +228,7 @@ impl JobManager {
                 .await;
         }
         self.perform(vec![action], None).await;
-        tokio::spawn(Arc::clone(self).run(spec, job, started));
+        tokio::spawn(Arc::clone(self).run(spec, job, started).instrument(span));
         Ok(stored.id)
     }
 
@@ -365,6 +373,7 @@ impl JobManager {
             Some(failure) => tracing::warn!(job = %id, ?state, %failure, "job ended"),
         }
         counters::ended(state, may_run.then(|| since.elapsed()));
+        spans::ended(state, failure.as_ref());
         let elapsed_ms = since.elapsed().as_millis() as u64;
         job.feed
             .record(EventKind::Finished {
@@ -382,7 +391,8 @@ impl JobManager {
         let (events, mut received) = mpsc::unbounded_channel();
         let (context, cancel) = (self.context.clone(), job.cancel.clone());
         // A task of its own: a defect ends its job, not the scheduler.
-        let driver = tokio::spawn(async move { run_job(&spec, &context, &events, &cancel).await });
+        let run = async move { run_job(&spec, &context, &events, &cancel).await };
+        let driver = tokio::spawn(run.instrument(Span::current()));
         // Ends when the driver has let go of its sender.
         let mut retried = HashMap::new();
         let mut losses = self.context.cluster.losses();

@@ -9,8 +9,9 @@ use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::jobs_client::JobsClient;
 use retail_proto::v1::query_client::QueryClient;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::error::SubmitError;
 use crate::human;
@@ -19,6 +20,18 @@ use crate::human;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a quiet connection is tested, so that a dead host is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Interceptor = fn(Request<()>) -> Result<Request<()>, Status>;
+type Traced = InterceptedService<Channel, Interceptor>;
+
+/// Tells the scheduler which span a call is part of, where this process traces.
+fn name_span(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let traceparent = retail_telemetry::trace::traceparent(&tracing::Span::current());
+    if let Some(text) = traceparent.and_then(|text| text.parse().ok()) {
+        request.metadata_mut().insert("traceparent", text);
+    }
+    Ok(request)
+}
 
 /// A connected client; clones share the connection.
 #[derive(Debug, Clone)]
@@ -67,14 +80,14 @@ impl Client {
         &self.url
     }
 
-    fn jobs(&self) -> JobsClient<Channel> {
-        JobsClient::new(self.channel.clone())
+    fn jobs(&self) -> JobsClient<Traced> {
+        JobsClient::with_interceptor(self.channel.clone(), name_span as Interceptor)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    fn query(&self) -> QueryClient<Channel> {
-        QueryClient::new(self.channel.clone())
+    fn query(&self) -> QueryClient<Traced> {
+        QueryClient::with_interceptor(self.channel.clone(), name_span as Interceptor)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }

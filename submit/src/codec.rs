@@ -91,6 +91,7 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
         Event::Queued(e) => EventKind::Queued {
             project: e.project,
             position: e.position,
+            trace_id: e.trace_id,
         },
         Event::Planned(e) => EventKind::Planned {
             project: e.project,
@@ -189,6 +190,7 @@ pub fn job(wire: v1::Job) -> facts::Job {
         bytes_written: wire.bytes_written,
         failure: wire.failure.map(failure),
         models: wire.models.into_iter().map(model_run).collect(),
+        trace_id: wire.trace_id,
     }
 }
 

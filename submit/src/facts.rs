@@ -20,6 +20,9 @@ pub struct Job {
     pub rows_written: u64,
     pub bytes_written: u64,
     pub failure: Option<Failure>,
+    /// Where the job's trace is recorded.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
     pub models: Vec<ModelRun>,
 }
 

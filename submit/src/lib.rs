@@ -27,6 +27,7 @@ pub mod render;
 pub mod rows;
 pub mod session;
 pub mod term;
+pub mod trace;
 pub mod vars;
 
 use cli::Cli;
@@ -34,28 +35,32 @@ use exit::ExitCode;
 use interrupt::Interrupt;
 use session::App;
 use term::Console;
+use tracing::Instrument;
 
 /// Runs one command line to its end; errors are printed here and nowhere else.
 pub async fn run(cli: Cli) -> ExitCode {
     let global = cli.global;
     let console = Console::detect(global.json, global.no_color, global.quiet, global.verbose);
-    if let Some(level) = console.log_level() {
-        // Without -vv nobody reads the log of an in-process cluster; what matters comes as events.
-        let config = retail_telemetry::LogConfig {
-            level,
-            ..Default::default()
-        };
-        if let Err(error) = retail_telemetry::init(&config) {
-            console.warn(&format!("error: {error}"));
+    // Without -vv nobody reads the log of an in-process cluster; what matters comes as events.
+    let tracing = match trace::start(console.log_level()) {
+        Ok(tracing) => tracing,
+        Err(reason) => {
+            console.warn(&format!("error: {reason}"));
             return ExitCode::Config;
         }
-    }
+    };
     let app = App {
         console,
         global,
         interrupt: Interrupt::listen(),
     };
-    match commands::dispatch(&app, cli.command).await {
+    let span = trace::span(cli.command.as_ref());
+    let outcome = commands::dispatch(&app, cli.command)
+        .instrument(span.clone())
+        .await;
+    trace::ended(&span, outcome.as_ref().err());
+    drop(span);
+    let code = match outcome {
         Ok(()) => ExitCode::Success,
         Err(error) => {
             let console = &app.console;
@@ -68,5 +73,12 @@ pub async fn run(cli: Cli) -> ExitCode {
             }
             error.exit_code()
         }
+    };
+    let lost = tracing.flush().await;
+    if lost > 0 && !app.console.json {
+        let spans = human::plural(lost, "span");
+        app.console
+            .note(&format!("{spans} could not be sent; the trace has holes"));
     }
+    code
 }

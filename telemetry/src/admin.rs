@@ -1,4 +1,6 @@
-//! The admin port: `/healthz`, `/readyz` and `/metrics` over HTTP.
+//! The admin port: `/healthz`, `/readyz`, `/metrics` and `/log-level` over HTTP.
+
+mod log_level;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -120,6 +122,7 @@ pub async fn serve_admin_with(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
+        .route("/log-level", get(log_level::show).put(log_level::change))
         .with_state(Admin {
             readiness,
             on_scrape,
@@ -132,6 +135,7 @@ pub async fn serve_admin_with(
                 std::future::pending::<()>().await;
             }
         };
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, routes)
             .with_graceful_shutdown(until)
             .await

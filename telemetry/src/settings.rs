@@ -165,6 +165,30 @@ impl Settings {
         Ok(())
     }
 
+    /// Takes over what variables of a standard of others say, as `(variable, key)`; later ones count more. To be laid
+    /// below everything of ours. Unset and empty ones are passed over.
+    ///
+    /// # Errors
+    /// A text that is no value of the key's type.
+    pub fn standard_env(
+        &mut self,
+        standard: &[(&str, &str)],
+        variables: &[(String, String)],
+    ) -> Result<(), SettingError> {
+        for (name, key) in standard {
+            let found = variables.iter().find(|(known, _)| known == name);
+            let Some((_, text)) = found.filter(|(_, text)| !text.is_empty()) else {
+                continue;
+            };
+            let origin = Origin::Env {
+                name: (*name).to_owned(),
+            };
+            let value = self.parse(key, text, &origin)?;
+            self.put(key, value, origin)?;
+        }
+        Ok(())
+    }
+
     /// Sets one key from a flag.
     ///
     /// # Errors

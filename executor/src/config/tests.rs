@@ -91,3 +91,57 @@ fn what_cannot_work_is_refused_before_a_port_is_bound() {
         "RETAIL__RESOURCE__SLOTS: resource.slots: unknown key; did you mean resources.slots?"
     );
 }
+
+#[test]
+fn opentelemetrys_own_variables_count_below_everything_of_ours() {
+    let theirs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://any:4317"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+        ("OTEL_SERVICE_NAME", ""),
+    ];
+    let trace = load(&[], &theirs).unwrap().trace;
+    assert_eq!(
+        (trace.endpoint.as_str(), trace.sample_ratio),
+        ("http://any:4317", 0.5)
+    );
+    assert_eq!(trace.service_name, "retail-executor");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("retail.toml");
+    std::fs::write(
+        &file,
+        "[trace]\nendpoint = \"http://ours:4317\"\nsample_ratio = 1\n",
+    )
+    .unwrap();
+    let trace = load(&["--config", file.to_str().unwrap()], &theirs)
+        .unwrap()
+        .trace;
+    assert_eq!(
+        (trace.endpoint.as_str(), trace.sample_ratio),
+        ("http://ours:4317", 1.0)
+    );
+    for (name, text, expected) in [
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "half",
+            "OTEL_TRACES_SAMPLER_ARG: trace.sample_ratio: expected a number",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "https://x:4317",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: trace.endpoint: spans are sent without TLS",
+        ),
+        (
+            "RETAIL__TRACE__ENDPOINT",
+            "collector:4317",
+            "RETAIL__TRACE__ENDPOINT: trace.endpoint: expected http://host:4317",
+        ),
+        (
+            "RETAIL__TRACE__SAMPLE_RATIO",
+            "1.5",
+            "RETAIL__TRACE__SAMPLE_RATIO: trace.sample_ratio: 1.5 is not between 0 and 1",
+        ),
+    ] {
+        let error = load(&[], &[(name, text)]).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

@@ -16,6 +16,7 @@ mod check;
 mod failures;
 mod model;
 pub mod relations;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,9 +9,10 @@ use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress};
 use retail_lakehouse::{Relation, Staged, WriteMode, data_files, write_plan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, check, failures, send};
+use super::{EventSink, JobContext, JobSpec, check, failures, send, spans};
 use crate::events::{EventKind, StageProgress};
 use crate::failure::Failure;
 use crate::project::{Materialized, Model};
@@ -37,6 +38,22 @@ pub(super) struct ModelResult {
 /// # Errors
 /// What failed, with the model's file and, for SQL, its line and column.
 pub(super) async fn run(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    model: &Model,
+    attempt: u32,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<ModelResult, Failure> {
+    let span = spans::model(spec, model, attempt);
+    let run = run_model(spec, context, relations, model, attempt, events, cancel);
+    let outcome = run.instrument(span.clone()).await;
+    spans::ended(&span, &outcome);
+    outcome
+}
+
+async fn run_model(
     spec: &JobSpec,
     context: &JobContext,
     relations: &Arc<Relations>,

@@ -180,7 +180,23 @@ impl JobStore {
             job.models
                 .push(rows::model(&row).map_err(|e| StoreError::database(DOING, e))?);
         }
+        job.trace_id = self.trace_id(id).await?;
         Ok(Some(job))
+    }
+
+    /// The id of a job's trace, which its first event knows.
+    async fn trace_id(&self, id: &str) -> Result<String> {
+        const DOING: &str = "read a job's first event";
+        let first = statement(statements::FIRST_EVENT).text(id);
+        let found = self.rows(DOING, first).await?;
+        let Some(row) = found.first() else {
+            return Ok(String::new());
+        };
+        let (_, _, text) = rows::event(row).map_err(|e| StoreError::database(DOING, e))?;
+        Ok(match serde_json::from_str(&text) {
+            Ok(EventKind::Queued { trace_id, .. }) => trace_id,
+            _ => String::new(),
+        })
     }
 
     /// The newest jobs first, without their models.

@@ -24,6 +24,8 @@ pub struct Job {
     pub rows_written: u64,
     pub bytes_written: u64,
     pub failure: Option<Failure>,
+    /// Of the job's trace, in hexadecimal; empty in lists, and where none is recorded.
+    pub trace_id: String,
     /// In the order of the graph; empty in lists.
     pub models: Vec<ModelRun>,
 }
@@ -44,6 +46,7 @@ impl Default for Job {
             rows_written: 0,
             bytes_written: 0,
             failure: None,
+            trace_id: String::new(),
             models: vec![],
         }
     }
@@ -94,6 +97,7 @@ pub(super) fn job(row: &AnyRow) -> sqlx::Result<Job> {
             "" => None,
             text => Some(serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)))?),
         },
+        trace_id: String::new(),
         models: vec![],
     })
 }

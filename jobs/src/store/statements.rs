@@ -141,6 +141,8 @@ pub(super) const MODELS: &str = "SELECT model, state, row_count, byte_count, fil
      finished_at_us, snapshot_id FROM retail_job_models WHERE job_id = $1 ORDER BY position";
 pub(super) const EVENTS: &str =
     "SELECT seq, time_us, event FROM retail_job_events WHERE job_id = $1 AND seq > $2 ORDER BY seq";
+pub(super) const FIRST_EVENT: &str =
+    "SELECT seq, time_us, event FROM retail_job_events WHERE job_id = $1 AND seq = 1";
 pub(super) const LAST_SEQ: &str =
     "SELECT seq FROM retail_job_events WHERE job_id = $1 ORDER BY seq DESC LIMIT 1";
 

@@ -94,6 +94,7 @@ async fn a_life(lake: &Lakehouse) {
             EventKind::Queued {
                 project: "retail".to_owned(),
                 position: 1,
+                trace_id: String::new(),
             },
             planned(&["staging.a", "marts.b"]),
             attempt(1),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use ballista_core::JobId;
@@ -16,10 +16,11 @@ use retail_engine::{
     Query, QueryError, QueryRun, Work, session_config, session_state,
 };
 use tokio::sync::{broadcast, mpsc};
+use tracing::{Instrument, Span};
 
 use super::departures::Departures;
 use super::queries::Queries;
-use super::{Server, fetch, progress};
+use super::{Server, fetch, progress, spans};
 
 /// How often a running query's stages are read, for people and for the retry count.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -88,6 +89,45 @@ impl ClusterOnExecutors {
         }
     }
 
+    /// Runs a query inside the current span.
+    async fn run(&self, query: Query) -> Result<QueryRun, QueryError> {
+        let schema = Arc::new(query.plan.schema().as_arrow().clone());
+        if self.engine.target_partitions == 0 {
+            let slots = self.status().await.slots().max(1) as usize;
+            query
+                .session
+                .state_ref()
+                .write()
+                .config_mut()
+                .options_mut()
+                .execution
+                .target_partitions = slots;
+        }
+        let (subscriber, statuses) = mpsc::channel(64);
+        let id = self
+            .server
+            .submit_job(
+                &query.label,
+                spans::with_origin(&query.session, &Span::current()),
+                &query.plan,
+                Some(subscriber),
+            )
+            .await
+            .map_err(|e| QueryError::from_text(&e.to_string()))?;
+        Span::current().record("query", id.as_ref());
+        let started = SystemTime::now();
+        let active = self.queries.enter(id.clone());
+        let ended = self.follow(&id, &query, statuses).await;
+        spans::stages(&Span::current(), started, &self.queries, &id).await;
+        let rows = active.until_read(fetch::rows(schema, ended?).await?);
+        let stages = query.progress.borrow().stages;
+        Ok(QueryRun {
+            query_id: id.to_string(),
+            rows,
+            stages,
+        })
+    }
+
     async fn report(&self, id: &JobId, query: &Query) {
         let Some(now) = self.queries.read(id, progress::of).await else {
             return;
@@ -113,38 +153,11 @@ impl Cluster for ClusterOnExecutors {
     }
 
     async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
-        let schema = Arc::new(query.plan.schema().as_arrow().clone());
-        if self.engine.target_partitions == 0 {
-            let slots = self.status().await.slots().max(1) as usize;
-            query
-                .session
-                .state_ref()
-                .write()
-                .config_mut()
-                .options_mut()
-                .execution
-                .target_partitions = slots;
-        }
-        let (subscriber, statuses) = mpsc::channel(64);
-        let id = self
-            .server
-            .submit_job(
-                &query.label,
-                Arc::clone(&query.session),
-                &query.plan,
-                Some(subscriber),
-            )
-            .await
-            .map_err(|e| QueryError::from_text(&e.to_string()))?;
-        let active = self.queries.enter(id.clone());
-        let locations = self.follow(&id, &query, statuses).await?;
-        let rows = active.until_read(fetch::rows(schema, locations).await?);
-        let stages = query.progress.borrow().stages;
-        Ok(QueryRun {
-            query_id: id.to_string(),
-            rows,
-            stages,
-        })
+        let span = spans::query();
+        let progress = query.progress.subscribe();
+        let outcome = self.run(query).instrument(span.clone()).await;
+        spans::ended(&span, &progress.borrow(), outcome.as_ref().err());
+        outcome
     }
 
     async fn status(&self) -> ClusterStatus {

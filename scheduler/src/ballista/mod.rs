@@ -5,6 +5,7 @@ mod departures;
 mod fetch;
 mod progress;
 mod queries;
+mod spans;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

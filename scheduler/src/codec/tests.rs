@@ -121,10 +121,12 @@ fn every_event_arrives_with_all_it_says() {
             EventKind::Queued {
                 project: text("p"),
                 position: 2,
+                trace_id: text("4bf9"),
             },
             Event::Queued(v1::JobQueued {
                 project: text("p"),
                 position: 2,
+                trace_id: text("4bf9"),
             }),
         ),
         (

@@ -118,6 +118,7 @@ fn shop() -> Submission {
         selected,
         submitted_by: "test".to_owned(),
         executor_timeout: None,
+        traceparent: None,
     }
 }
 

@@ -18,7 +18,7 @@ use retail_lakehouse::Lakehouse;
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{explain, unavailable};
+use super::{explain, traceparent, unavailable};
 use crate::codec;
 use crate::queue::{JobManager, Submission, SubmitError};
 
@@ -49,6 +49,7 @@ impl v1::jobs_server::Jobs for JobsService {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let traceparent = traceparent(&request);
         let request = request.into_inner();
         let (project, selected) = checked(
             request.files,
@@ -67,6 +68,7 @@ impl v1::jobs_server::Jobs for JobsService {
             submitted_by: request.submitted_by,
             executor_timeout: (request.executor_timeout_ms > 0)
                 .then(|| Duration::from_millis(request.executor_timeout_ms)),
+            traceparent,
         };
         match self.jobs.submit(submission).await {
             Ok(job_id) => Ok(Response::new(v1::SubmitResponse { job_id })),

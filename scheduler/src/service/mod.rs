@@ -18,8 +18,8 @@ use retail_proto::v1::cluster_server::ClusterServer;
 use retail_proto::v1::jobs_server::JobsServer;
 use retail_proto::v1::query_server::QueryServer;
 use retail_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
-use tonic::Status;
 use tonic::service::RoutesBuilder;
+use tonic::{Request, Status};
 
 use crate::queue::JobManager;
 
@@ -78,6 +78,12 @@ pub async fn mount(
             .await;
     });
     Ok(())
+}
+
+/// The client's span, as W3C writes it.
+fn traceparent<T>(request: &Request<T>) -> Option<String> {
+    let text = request.metadata().get("traceparent")?;
+    text.to_str().ok().map(str::to_owned)
 }
 
 /// A job store or catalog that does not answer, as a status. The chain of causes goes to the log.

@@ -10,7 +10,7 @@ use retail_lakehouse::{LakeTable, LakeView, Lakehouse, Relation, TableName};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{sql, unavailable};
+use super::{sql, traceparent, unavailable};
 
 /// Metadata files read at once for a list of tables.
 const LOADS: usize = 8;
@@ -34,12 +34,14 @@ impl v1::query_server::Query for QueryService {
         &self,
         request: Request<v1::SqlRequest>,
     ) -> Result<Response<Self::SqlStream>, Status> {
+        let traceparent = traceparent(&request);
         let request = request.into_inner();
         let statement = sql::Statement {
             text: request.sql,
             max_rows: (request.max_rows > 0).then_some(request.max_rows as usize),
             executor_timeout: (request.executor_timeout_ms > 0)
                 .then(|| Duration::from_millis(request.executor_timeout_ms)),
+            traceparent,
         };
         Ok(Response::new(sql::run(
             statement,

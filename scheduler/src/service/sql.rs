@@ -30,10 +30,13 @@ use retail_jobs::sql_errors::sql_failure;
 use retail_lakehouse::Lakehouse;
 use retail_proto::v1;
 use retail_proto::v1::sql_response::Response;
+use retail_telemetry::trace;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::codec;
 
@@ -52,6 +55,8 @@ pub(super) struct Statement {
     pub(super) max_rows: Option<usize>,
     /// None waits without end.
     pub(super) executor_timeout: Option<Duration>,
+    /// The client's span, as W3C writes it.
+    pub(super) traceparent: Option<String>,
 }
 
 type Out = mpsc::Sender<Result<v1::SqlResponse, Status>>;
@@ -65,7 +70,17 @@ pub(super) fn run(
     let (out, messages) = mpsc::channel(BUFFERED);
     let cancel = CancellationToken::new();
     let guard: DropGuard = cancel.clone().drop_guard();
-    tokio::spawn(async move {
+    let span = tracing::info_span!(
+        parent: None,
+        "sql",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    );
+    if let Some(client) = &statement.traceparent {
+        trace::follow(&span, client);
+    }
+    let answering = async move {
         let mut work = std::pin::pin!(answer(&statement, &lake, &cluster, &cancel, &out));
         let answer = tokio::select! {
             answer = &mut work => answer,
@@ -77,9 +92,13 @@ pub(super) fn run(
         };
         if let Err(failure) = answer {
             tracing::info!(%failure, "statement failed");
+            let span = Span::current();
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", failure.kind.name());
             let _ = out.send(Err(codec::status_of(*failure))).await;
         }
-    });
+    };
+    tokio::spawn(answering.instrument(span));
     ReceiverStream::new(messages)
         .map(move |message| {
             let _keep = &guard;

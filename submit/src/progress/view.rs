@@ -77,6 +77,8 @@ pub struct View {
     pub(super) name_width: usize,
     /// Why nothing happens, and since when.
     pub(super) waiting: Option<(String, i64)>,
+    /// Empty where nobody traces.
+    trace_id: String,
     failures: Vec<Failure>,
     published: Option<(Vec<PublishedTable>, i64)>,
     outcome: Option<Outcome>,
@@ -94,6 +96,7 @@ impl View {
             index: HashMap::new(),
             name_width: 28,
             waiting: None,
+            trace_id: String::new(),
             failures: vec![],
             published: None,
             outcome: None,
@@ -109,7 +112,10 @@ impl View {
     pub fn on(&mut self, event: &JobEvent, now_us: i64) -> Vec<Line> {
         let waited = self.waiting.take();
         match &event.kind {
-            EventKind::Queued { project, .. } => {
+            EventKind::Queued {
+                project, trace_id, ..
+            } => {
+                self.trace_id.clone_from(trace_id);
                 // A job that has to wait its turn says so in an event of its own.
                 vec![line(
                     Level::Detail,
@@ -272,8 +278,13 @@ impl View {
             .max()
             .unwrap_or(0);
         self.name_width = longest.clamp(20, 34);
+        // Enough to find it; `job` and --json tell all of it.
+        let trace = match self.trace_id.get(..8) {
+            Some(begin) => format!("   trace {begin}…"),
+            None => String::new(),
+        };
         let text = format!(
-            "job {}  {project}  {}  {} ({})",
+            "job {}  {project}  {}  {} ({}){trace}",
             self.job_id,
             human::plural(models.len() as u64, "model"),
             human::plural(u64::from(executors), "executor"),

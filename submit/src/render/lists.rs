@@ -82,6 +82,9 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
         human::instant(job.finished_at_us)
     );
     out.push(format!("  {times}"));
+    if !job.trace_id.is_empty() {
+        out.push(format!("  trace {}", job.trace_id));
+    }
     if !job.models.is_empty() {
         let rows: Vec<Vec<String>> = job
             .models
@@ -292,6 +295,7 @@ mod tests {
             rows_written: rows,
             bytes_written: 0,
             failure: None,
+            trace_id: String::new(),
             models: vec![],
         }
     }

@@ -17,3 +17,4 @@ mod other_engines;
 mod postgres_and_s3;
 mod publish_faults;
 mod sql_shapes;
+mod traces;

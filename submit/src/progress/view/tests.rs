@@ -91,6 +91,7 @@ fn a_run_is_a_line_per_model_and_a_summary() {
             EventKind::Queued {
                 project: "retail".into(),
                 position: 1,
+                trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
             },
             plan(),
             EventKind::AttemptStarted {
@@ -128,7 +129,7 @@ fn a_run_is_a_line_per_model_and_a_summary() {
     assert_eq!(
         lines,
         [
-            "job 7f3a  retail  3 models  3 executors (12 slots)",
+            "job 7f3a  retail  3 models  3 executors (12 slots)   trace 4bf92f35…",
             "  ✓ staging.stg_orders      1,000,000 rows    118 MB    1.2 s   2 stages   9,412 duplicates dropped",
             "  ✓ marts.fact_order_items  3,001,346 rows    301 MB    1.2 s   2 stages",
             "  ✓ marts.obt_sellers                 view              1.2 s   2 stages",

@@ -34,6 +34,8 @@ pub struct Setup {
     pub executor_timeout_s: u64,
     /// Name of the fault point at which the scheduler aborts.
     pub fault: Option<&'static str>,
+    /// Sections that the configuration of every process has besides.
+    pub more: String,
 }
 
 impl Default for Setup {
@@ -46,6 +48,7 @@ impl Default for Setup {
             max_partitions_per_task: 0,
             executor_timeout_s: 30,
             fault: None,
+            more: String::new(),
         }
     }
 }
@@ -235,6 +238,7 @@ max_partitions_per_task = {}
         setup.max_partitions_per_task,
     );
     text += &storage(lake);
+    text += &setup.more;
     std::fs::write(dir.join("scheduler.toml"), text).unwrap();
 }
 
@@ -265,6 +269,7 @@ work_dir = \"{}\"
         dir.join(format!("work-{name}")).display(),
     );
     text += &storage(lake);
+    text += &setup.more;
     std::fs::write(&file, text).unwrap();
     file
 }

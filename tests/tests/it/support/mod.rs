@@ -2,6 +2,7 @@
 
 pub mod checksum;
 pub mod cluster;
+pub mod collector;
 pub mod lake;
 pub mod metrics;
 pub mod needs;

@@ -13,6 +13,7 @@ use super::repository;
 pub struct Submit {
     pub url: String,
     pub dir: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// How a command ended and what it printed.
@@ -28,7 +29,15 @@ impl Submit {
         Self {
             url: url.to_owned(),
             dir: dir.to_owned(),
+            environment: vec![],
         }
+    }
+
+    /// The client with one more variable in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs a command to its end, whatever it is.
@@ -37,6 +46,7 @@ impl Submit {
             .args(arguments)
             .env("RETAIL_SCHEDULER", &self.url)
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .output()

@@ -1,0 +1,42 @@
+//! Spans of a job's models, for traces and for log lines.
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::JobSpec;
+use super::model::ModelResult;
+use crate::failure::Failure;
+use crate::project::Model;
+
+/// A model in one attempt of a job.
+pub(super) fn model(spec: &JobSpec, model: &Model, attempt: u32) -> Span {
+    tracing::info_span!(
+        "model",
+        job = %spec.id,
+        model = %model.table,
+        materialized = %model.materialized,
+        attempt,
+        rows = Empty,
+        bytes = Empty,
+        files = Empty,
+        stages = Empty,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    )
+}
+
+/// What a model came to. Of a failure only its kind: its text may quote SQL or data.
+pub(super) fn ended(span: &Span, outcome: &Result<ModelResult, Failure>) {
+    match outcome {
+        Ok(result) => {
+            span.record("rows", result.rows);
+            span.record("bytes", result.bytes);
+            span.record("files", result.files);
+            span.record("stages", result.stages);
+        }
+        Err(failure) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", failure.kind.name());
+        }
+    }
+}
