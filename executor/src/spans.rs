@@ -11,11 +11,13 @@ use ballista_core::serde::protobuf::{
 use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use retail_engine::Origin;
+use retail_lakehouse::stores_within;
 use retail_telemetry::trace;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -105,6 +107,29 @@ fn kind(error: &DataFusionError) -> &'static str {
     }
 }
 
+/// The context with stores that know which task asks them: Ballista runs a task's partitions on tasks of the runtime's
+/// own. Costs nothing where the task is not recorded.
+fn within(span: &Span, context: Arc<TaskContext>) -> Result<Arc<TaskContext>> {
+    if trace::trace_id(span).is_none() {
+        return Ok(context);
+    }
+    let runtime = context.runtime_env();
+    let stores = stores_within(Arc::clone(&runtime.object_store_registry), span.clone());
+    let runtime = RuntimeEnvBuilder::from_runtime_env(&runtime)
+        .with_object_store_registry(stores)
+        .build_arc()?;
+    Ok(Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone(),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        runtime,
+    )))
+}
+
 /// A task in its span. The span is let go of when the task ends; Ballista keeps the rest for its metrics.
 #[derive(Debug)]
 struct Traced {
@@ -126,6 +151,7 @@ impl QueryStageExecutor for Traced {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let span = self.span.lock().take().unwrap_or_else(Span::none);
+        let context = within(&span, context)?;
         let run = self.stage.execute_query_stage(task_id, context);
         let outcome = run.instrument(span.clone()).await;
         ended(&span, outcome, |written| {

@@ -48,6 +48,7 @@ pub use observe::{
 pub use publish::PublishedTable;
 pub use scan::scan_rule;
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
+pub use store_spans::stores_within;
 pub use stores::ObjectStores;
 pub use table::{LakeTable, Relation, SnapshotInfo};
 pub use view::LakeView;

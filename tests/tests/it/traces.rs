@@ -129,7 +129,10 @@ async fn a_job_is_one_tree_from_the_client_to_the_stores() {
         .filter(|s| tree.parent(s).is_some_and(|p| p.name == "task"))
         .map(|s| s.attributes["operation"].as_str())
         .collect();
-    assert!(of_tasks.contains("get"), "tasks read a file: {of_tasks:?}");
+    assert!(
+        of_tasks.contains("get"),
+        "tasks read a file: {of_tasks:?}\n{tree}"
+    );
     assert!(
         of_tasks.iter().any(|o| o.starts_with("put")),
         "tasks write files: {of_tasks:?}"
