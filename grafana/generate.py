@@ -253,6 +253,9 @@ PLATFORM = [
           query(by_process(f"{m('process_open_fds')} / {m('process_max_fds')}"), "{{process}} {{instance}}"), red=(0.8, "above")),
     lines("Up since", "s", "Age of each process. A saw's teeth are restarts.", "executors",
           query(by_process(f"(time() - {m('process_start_time_seconds')})"), "{{process}} {{instance}}")),
+    lines("Spans dropped", "cps", "Parts of traces that no collector took; jobs do not wait for one. Red: above 0: is the collector at "
+          "trace.endpoint up, and fast enough? Else lower trace.sample_ratio.", "executors",
+          query(by_process(rate("retail_spans_dropped_total")), "{{process}} {{instance}}"), red=(0.001, "above")),
     row("gRPC of the scheduler"),
     lines("Calls", "reqps", "By method. Heartbeats grow with executors.", "jobs",
           query(f"sum by (method) ({rate('retail_grpc_requests_total')})", "{{method}}")),

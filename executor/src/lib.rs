@@ -5,6 +5,7 @@ pub mod config;
 mod engine;
 pub mod metrics;
 mod process;
+pub mod program;
 mod spans;
 
 pub use config::Config;

@@ -17,6 +17,7 @@ pub mod leader;
 mod leave;
 pub mod metrics;
 mod observe;
+pub mod program;
 pub mod quantity;
 mod reconcile;
 pub mod render;

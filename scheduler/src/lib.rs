@@ -12,6 +12,7 @@ mod calls;
 pub mod codec;
 pub mod config;
 mod observe;
+pub mod program;
 pub mod queue;
 pub mod service;
 mod start;

@@ -1,64 +1,10 @@
-//! `retail-scheduler`: settings, telemetry, serve until told to stop, drain.
+//! `retail-scheduler`.
 
 use std::process::ExitCode;
-
-use anyhow::Context;
-use clap::Parser;
-use retail_scheduler::config::{Config, Flags};
-use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Wrong usage or configuration, as in sysexits.h.
-const EX_USAGE: u8 = 64;
-
 fn main() -> ExitCode {
-    retail_telemetry::keep_freed_pages();
-    let flags = match Flags::try_parse() {
-        Ok(flags) => flags,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EX_USAGE } else { 0 });
-        }
-    };
-    let (config, layers) = match Config::load(&flags, environment()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(EX_USAGE);
-        }
-    };
-    if flags.print_config {
-        print!("{}", layers.print());
-        return ExitCode::SUCCESS;
-    }
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-#[tokio::main]
-async fn run(config: Config) -> anyhow::Result<()> {
-    let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let grace = config.shutdown_grace();
-    let scheduler = retail_scheduler::start(config).await?;
-    let signal = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = tokio::signal::ctrl_c() => "SIGINT",
-    };
-    tracing::info!(signal, ?grace, "stopping");
-    scheduler.shutdown(grace).await;
-    tracing.flush().await;
-    Ok(())
+    retail_scheduler::program::main()
 }

@@ -21,6 +21,7 @@ pub mod facts;
 pub mod human;
 pub mod interrupt;
 pub mod local;
+pub mod program;
 pub mod progress;
 pub mod project;
 pub mod render;

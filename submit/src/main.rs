@@ -1,38 +1,10 @@
-//! `retail-submit`: parse, start, run, exit.
+//! `retail-submit`.
 
-use clap::Parser;
-use retail_submit::cli::Cli;
-use retail_submit::exit::ExitCode;
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> std::process::ExitCode {
-    retail_telemetry::keep_freed_pages();
-    // clap prints help and mistakes itself: 0 and 2.
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::Usage.into()
-            } else {
-                ExitCode::Success.into()
-            };
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start threads: {error}");
-            return ExitCode::Config.into();
-        }
-    };
-    let code = runtime.block_on(retail_submit::run(cli));
-    // A blocked stdin or a query that is being cancelled must not hold the process.
-    runtime.shutdown_background();
-    code.into()
+fn main() -> ExitCode {
+    retail_submit::program::main()
 }

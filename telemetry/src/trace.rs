@@ -168,11 +168,6 @@ impl Tracing {
     }
 }
 
-/// Spans of this process that no collector got, so far.
-pub fn spans_dropped() -> u64 {
-    RUNNING.get().map_or(0, |running| running.queue.dropped())
-}
-
 type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The export and the layer that feeds it; none where tracing is off.

@@ -59,12 +59,7 @@ pub(super) fn ended(span: &Span, progress: &QueryProgress, error: Option<&QueryE
 }
 
 /// Sends the spans of a query's stages, if the query is traced.
-pub(super) async fn stages(
-    span: &Span,
-    started: SystemTime,
-    queries: &Queries,
-    id: &JobId,
-) {
+pub(super) async fn stages(span: &Span, started: SystemTime, queries: &Queries, id: &JobId) {
     if trace::trace_id(span).is_none() {
         return;
     }

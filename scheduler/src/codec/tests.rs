@@ -283,6 +283,7 @@ fn a_job_arrives_with_its_models() {
         snapshot_id: 7,
     };
     let job = Job {
+        trace_id: String::new(),
         id: "7f3a".to_owned(),
         project: "retail".to_owned(),
         state: JobState::Failed,

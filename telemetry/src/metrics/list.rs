@@ -140,6 +140,8 @@ list! {
         .labels(&[closed("operation", STORE)]).buckets(SHORT).on(&["lakehouse"]);
     object_store_bytes_total: IntCounterVec = both("retail_object_store_bytes_total", "byte", "Bytes from and to object stores.")
         .labels(&[closed("direction", &["read", "written"])]).on(&["lakehouse"]);
+    spans_dropped_total: IntCounter = both("retail_spans_dropped_total", "span", "Spans of traces that no collector took.")
+        .on(&["platform"]);
     build_info: IntGaugeVec = all("retail_build_info", "1", "Always 1; the labels say which version of which process runs.")
         .labels(&[build("version"), build("revision"), sparse("process", &["scheduler", "executor", "operator"])])
         .on(&["overview", "platform"]);

@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 
 use super::OBJECT_STORE;
 use crate::TelemetryError;
+use crate::metrics::metrics;
 
 /// Spans that wait, at most: a few megabytes.
 const QUEUE_MAX: usize = 8192;
@@ -108,7 +109,7 @@ impl Queue {
         };
         if self.counts.waiting.load(Ordering::Relaxed) >= limit {
             // The sending thread says so: here, in the middle of anything, nothing may be logged.
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counts.give_up(1);
             return;
         }
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +118,11 @@ impl Queue {
 }
 
 impl Counts {
+    fn give_up(&self, spans: u64) {
+        self.dropped.fetch_add(spans, Ordering::Relaxed);
+        metrics().spans_dropped_total.inc_by(spans);
+    }
+
     /// Says that spans are dropped, if there are more than when it was last said, and that is a minute ago.
     fn warn(&self, reason: Option<String>) {
         let dropped = self.dropped.load(Ordering::Relaxed);
@@ -188,9 +194,7 @@ impl SpanExporter for Sender {
         };
         self.counts.waiting.fetch_sub(spans, Ordering::Relaxed);
         if sent.is_err() {
-            self.counts
-                .dropped
-                .fetch_add(spans as u64, Ordering::Relaxed);
+            self.counts.give_up(spans as u64);
         }
         self.counts
             .warn(sent.as_ref().err().map(ToString::to_string));

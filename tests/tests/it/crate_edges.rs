@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("executor", &["engine", "lakehouse", "telemetry", "proto"]),
     ("operator", &["telemetry"]),
+    ("image", &["scheduler", "executor", "operator", "submit"]),
     (
         "submit",
         &[

@@ -1,0 +1,90 @@
+//! The program: settings, telemetry, look after clusters until told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::{Command, Config, Flags};
+use crate::context::Memories;
+use crate::crd::document;
+use anyhow::Context;
+use clap::Parser;
+use retail_telemetry::metrics::{Role, expose};
+use retail_telemetry::{Readiness, serve_admin_with};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Wrong usage or configuration, as in sysexits.h.
+const EX_USAGE: u8 = 64;
+
+/// The whole of `retail-operator`: from its arguments to its exit code.
+pub fn main() -> ExitCode {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EX_USAGE } else { 0 });
+        }
+    };
+    if let Some(Command::Crd) = flags.command {
+        print!("{}", document::yaml().expect("a test writes it"));
+        return ExitCode::SUCCESS;
+    }
+    let (config, layers) = match Config::load(&flags, environment()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    if flags.print_config {
+        print!("{}", layers.print());
+        return ExitCode::SUCCESS;
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[tokio::main]
+async fn run(config: Config) -> anyhow::Result<()> {
+    retail_telemetry::init(&config.log)?;
+    expose(Role::Operator);
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = async move {
+        let signal = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = tokio::signal::ctrl_c() => "SIGINT",
+        };
+        tracing::info!(signal, "stopping");
+    };
+    let readiness = Readiness::waiting("the API server was not asked yet");
+    let memories = Memories::default();
+    let counted = memories.clone();
+    let count = Arc::new(
+        move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+            counted.count();
+            Box::pin(std::future::ready(()))
+        },
+    );
+    let admin = serve_admin_with(
+        config.admin_addr(),
+        readiness.clone(),
+        count,
+        axum::Router::new(),
+    )
+    .await?;
+    let client = crate::client().await.context(
+        "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
+    )?;
+    let ended = crate::run(client, &config, &readiness, memories, stop).await;
+    admin.shutdown().await;
+    ended.context("the operator ended")
+}
