@@ -1,11 +1,11 @@
-# The cluster's programs as images. Targets: scheduler, executor, operator, submit (one program each) and all (the four;
-# what the Helm chart and docker-compose.yaml run).
+# The cluster's programs as images. Targets: all (what the Helm chart and docker-compose.yaml run), and the same with the
+# entry point of one program: scheduler, executor, operator, submit.
 #
 #   docker build --target all -t retail:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #
-# From programs that are built already: put them into a folder `prebuilt` of the context (the clone, or an empty folder)
+# From a program that is built already: put `retail` into a folder `prebuilt` of the context (the clone, or an empty folder)
 #   docker build --target all -t retail:0.1.0 --build-arg BINARIES=prebuilt -f Dockerfile CONTEXT
-# They must be linked against the glibc of the runtime image, or an older one.
+# It must be linked against the glibc of the runtime image, or an older one.
 #
 # No BuildKit features: any engine since 19.03 builds it.
 
@@ -21,21 +21,20 @@ ARG PROFILE=dist
 WORKDIR /src
 COPY . .
 RUN set -eu; \
-    programs='retail-scheduler retail-executor retail-operator retail-submit'; \
     mkdir -p /out/bin /out/root/etc/ssl/certs /out/root/data /out/root/tmp; \
     case "$BINARIES" in \
     build) \
-        cargo build --locked --profile "$PROFILE" $(printf -- '-p %s ' $programs); \
-        for program in $programs; do cp "target/$PROFILE/$program" /out/bin/; done ;; \
+        cargo build --locked --profile "$PROFILE" -p retail-image; \
+        cp "target/$PROFILE/retail" /out/bin/ ;; \
     prebuilt) \
-        [ -d prebuilt ] || { echo "the build context has no folder prebuilt with the programs" >&2; exit 1; }; \
-        for program in $programs; do \
-            if [ -e "prebuilt/$program" ]; then install -m 0755 "prebuilt/$program" /out/bin/; \
-            else echo "no prebuilt/$program: images without it" >&2; fi; \
-        done ;; \
+        [ -e prebuilt/retail ] || { echo "the build context has no prebuilt/retail" >&2; exit 1; }; \
+        install -m 0755 prebuilt/retail /out/bin/ ;; \
     *) echo "BINARIES is build or prebuilt, not $BINARIES" >&2; exit 1 ;; \
     esac; \
-    for program in /out/bin/*; do "$program" --version; done; \
+    for program in scheduler executor operator submit; do \
+        ln -s retail "/out/bin/retail-$program"; \
+        "/out/bin/retail-$program" --version; \
+    done; \
     # Certificate authorities for stores and databases behind TLS.
     if [ ! -s /etc/ssl/certs/ca-certificates.crt ]; then \
         apt-get update -qq; \
@@ -67,25 +66,22 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
 # --- images -----------------------------------------------------------------------------------------------------
 
+# One file and four links to it, in one layer that all targets share.
 FROM base AS all
 COPY --from=build /out/bin/ /usr/local/bin/
 CMD ["retail-submit", "--help"]
 
-FROM base AS submit
-COPY --from=build /out/bin/retail-submit /usr/local/bin/
+FROM all AS submit
 ENTRYPOINT ["retail-submit"]
 
-FROM base AS executor
-COPY --from=build /out/bin/retail-executor /usr/local/bin/
+FROM all AS executor
 EXPOSE 50051 50052 50081
 ENTRYPOINT ["retail-executor"]
 
-FROM base AS scheduler
-COPY --from=build /out/bin/retail-scheduler /usr/local/bin/
+FROM all AS scheduler
 EXPOSE 50050 50080
 ENTRYPOINT ["retail-scheduler"]
 
-FROM base AS operator
-COPY --from=build /out/bin/retail-operator /usr/local/bin/
+FROM all AS operator
 EXPOSE 50082
 ENTRYPOINT ["retail-operator"]

@@ -3,7 +3,7 @@
 # Prometheus, Grafana, and the chart. Run it again after a change: it does what is left to do.
 #
 #   kind/up.sh                     # builds the image from the sources (long the first time)
-#   kind/up.sh --prebuilt DIR      # from retail-scheduler, -executor, -operator and -submit in DIR
+#   kind/up.sh --prebuilt DIR      # from the program retail in DIR
 #   kind/up.sh --image NAME:TAG    # an image that the Docker engine has already
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -58,10 +58,8 @@ if [ -z "$image" ]; then
         context_dir=$(mktemp -d)
         trap 'rm -rf "$context_dir"' EXIT
         mkdir "$context_dir/prebuilt"
-        for program in scheduler executor operator submit; do
-            [ -x "$prebuilt/retail-$program" ] || die "$prebuilt has no retail-$program"
-            cp "$prebuilt/retail-$program" "$context_dir/prebuilt/"
-        done
+        [ -x "$prebuilt/retail" ] || die "$prebuilt has no program retail (cargo build --profile dist -p retail-image)"
+        cp "$prebuilt/retail" "$context_dir/prebuilt/"
         docker build -q "${labels[@]}" --build-arg BINARIES=prebuilt --build-arg BUILDER=debian:bookworm-slim \
             --target all -t "$image" -f Dockerfile "$context_dir"
     else

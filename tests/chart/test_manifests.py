@@ -37,6 +37,7 @@ def everything():
         "image": {"pullSecrets": ["registry"]},
         "catalog": {"existingSecret": "db"},
         "s3": {"endpoint": "http://store:9000", "existingSecret": "keys"},
+        "trace": {"endpoint": "http://collector:4317", "sampleRatio": 0.5},
         "serviceAccount": {"annotations": {"role": "r"}},
         "scheduler": {**place, "service": {"type": "LoadBalancer", "annotations": one, "nodePort": 30050}, "podDisruptionBudget": {"enabled": True}},
         "executors": {**place, "extraSecrets": ["more"], "autoscaling": {"tasksPerExecutor": 3}},

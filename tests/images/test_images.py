@@ -1,7 +1,7 @@
 """The images, and the cluster that docker-compose.yaml makes of them.
 
 Needs RETAIL_TEST_DOCKER (a Docker engine's address, as services/docker.sh prints it; its image debian:bookworm-slim) and
-RETAIL_TEST_BINARIES (a folder with the four programs). Servers of other projects are stood in for by Debian's packages;
+RETAIL_TEST_BINARIES (a folder with the program retail). Servers of other projects are stood in for by Debian's packages;
 Grafana and the OpenTelemetry collector are not, so those two are left out here."""
 
 import json
@@ -49,9 +49,8 @@ def build_retail(target, tag):
     with tempfile.TemporaryDirectory() as context:
         prebuilt = pathlib.Path(context) / "prebuilt"
         prebuilt.mkdir()
-        for program in PROGRAMS:
-            shutil.copy(pathlib.Path(os.environ["RETAIL_TEST_BINARIES"]) / program, prebuilt)
-            subprocess.run(["strip", prebuilt / program], check=False)
+        shutil.copy(pathlib.Path(os.environ["RETAIL_TEST_BINARIES"]) / "retail", prebuilt)
+        subprocess.run(["strip", prebuilt / "retail"], check=False)
         build(target, tag, "--build-arg", "BINARIES=prebuilt", "--build-arg", "BUILDER=debian:bookworm-slim",
               "--build-arg", "VERSION=9.9.9", "--build-arg", "REVISION=abcdef", context=context)
 
@@ -59,7 +58,7 @@ def build_retail(target, tag):
 class Images(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        build_retail("operator", "retail-test-operator")  # the last target: all others are built on the way
+        build_retail("operator", "retail-test-operator")
         for program in PROGRAMS[:2] + PROGRAMS[3:]:
             target = program.removeprefix("retail-")
             build_retail(target, f"retail-test-{target}")

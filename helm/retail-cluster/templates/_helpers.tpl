@@ -196,10 +196,10 @@ capabilities: {drop: [ALL]}
 {{- if not (regexMatch "^s3://[^/]+(/.*)?$" $v.catalog.warehouse) }}
 {{- fail (printf "catalog.warehouse %q is not s3://bucket/prefix: executors run in pods of their own, and none sees a folder of another" $v.catalog.warehouse) }}
 {{- end }}
-{{- if not (regexMatch "^(https?://[^/]+/?)?$" $v.s3.endpoint) }}
+{{- if not (regexMatch "^(http://[^/]+/?)?$" $v.s3.endpoint) }}
 {{- fail (printf "s3.endpoint %q is not http://host:port or https://host:port; leave it out for AWS" $v.s3.endpoint) }}
 {{- end }}
-{{- if not (regexMatch "^(https?://[^/:]+:[0-9]+/?)?$" $v.trace.endpoint) }}
+{{- if not (regexMatch "^(http://[^/:]+:[0-9]+/?)?$" $v.trace.endpoint) }}
 {{- fail (printf "trace.endpoint %q is not http://host:port, such as http://collector:4317" $v.trace.endpoint) }}
 {{- end }}
 {{- if not (regexMatch "^(sha256:[0-9a-f]{64})?$" $v.image.digest) }}

@@ -215,3 +215,51 @@ impl fmt::Debug for Sender {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use opentelemetry::InstrumentationScope;
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+
+    use super::*;
+
+    fn span(name: &'static str) -> SpanData {
+        let now = std::time::SystemTime::now();
+        SpanData {
+            span_context: SpanContext::NONE,
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: name.into(),
+            start_time: now,
+            end_time: now,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_collector_that_hangs_leaves_no_place_for_is_dropped_and_counted() {
+        // It takes connections and never answers.
+        let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", hangs.local_addr().unwrap());
+        let queue = Queue::start(&endpoint, &Resource::builder().build()).unwrap();
+        for _ in 0..2 * QUEUE_MAX {
+            queue.put(span(OBJECT_STORE));
+        }
+        let leaves = queue.counts.waiting.load(Ordering::Relaxed);
+        assert!(leaves <= QUEUE_MAX_LEAVES, "{leaves}");
+        for _ in 0..2 * QUEUE_MAX {
+            queue.put(span("task"));
+        }
+        let waiting = queue.counts.waiting.load(Ordering::Relaxed);
+        assert!(leaves < waiting && waiting <= QUEUE_MAX, "{waiting}");
+        assert_eq!(queue.lost(), 4 * QUEUE_MAX as u64);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -59,8 +59,20 @@ async fn a_job_is_one_tree_from_the_client_to_the_stores() {
     let id = job["trace_id"].as_str().expect("it is traced").to_owned();
     let head = format!("trace {}…", &id[..8]);
     assert!(told.stderr.contains(&head), "{}", told.stderr);
+    let failed = a_job_that_fails(&cluster, &collector);
 
-    let spans = complete(&collector, &id).await;
+    // A process that ends sends what it has: afterwards everything is there.
+    for program in cluster.executors.iter_mut().chain([&mut cluster.scheduler]) {
+        program.terminate();
+        assert!(program.wait(LIMIT).await.success());
+    }
+    assert_eq!(
+        collector.traces().len(),
+        2,
+        "what was not to be recorded was not: {:?}",
+        collector.traces()
+    );
+    let spans = collector.trace(&id);
     let tree = Tree::of(&spans);
     tree.is_whole();
     assert_eq!(tree.count("submit"), 1);
@@ -156,19 +168,11 @@ async fn a_job_is_one_tree_from_the_client_to_the_stores() {
         assert!(!line[field].is_null(), "{field} is missing: {line}");
     }
 
-    failure_is_an_error_without_quotes(&cluster, &collector).await;
-
-    // Nothing came late, nothing is left over, and what was not to be recorded was not.
-    for program in cluster.executors.iter_mut().chain([&mut cluster.scheduler]) {
-        program.terminate();
-        assert!(program.wait(LIMIT).await.success());
-    }
-    assert_eq!(collector.trace(&id).len(), spans.len());
-    assert_eq!(collector.traces().len(), 2, "{:?}", collector.traces());
+    failure_is_an_error_without_quotes(&collector.trace(&failed));
 }
 
-/// A job that fails is an error from the query up to the client, and its trace does not say what it read.
-async fn failure_is_an_error_without_quotes(cluster: &Cluster, collector: &Collector) {
+/// Runs a job whose second model divides by zero, and returns its trace's id.
+fn a_job_that_fails(cluster: &Cluster, collector: &Collector) -> String {
     let broken = "SELECT customer, sum(100 / (order_id - 5)) AS orders, sum(amount) AS total\n\
                   FROM {{ ref('stg_orders') }} GROUP BY customer\n";
     let project: PathBuf = a_shop(cluster)
@@ -177,9 +181,12 @@ async fn failure_is_an_error_without_quotes(cluster: &Cluster, collector: &Colle
     let answer = traced(cluster, &collector.endpoint, "1").project(&project, &[]);
     assert_ne!(answer.code, 0, "{}", answer.stdout);
     let job = newest_job(cluster);
-    let id = job["trace_id"].as_str().expect("it is traced");
-    let spans = complete(collector, id).await;
-    let tree = Tree::of(&spans);
+    job["trace_id"].as_str().expect("it is traced").to_owned()
+}
+
+/// A job that fails is an error from the query up to the client, and its trace does not say what it read.
+fn failure_is_an_error_without_quotes(spans: &[Span]) {
+    let tree = Tree::of(spans);
     tree.is_whole();
     let wrong: BTreeSet<_> = spans
         .iter()
@@ -190,7 +197,7 @@ async fn failure_is_an_error_without_quotes(cluster: &Cluster, collector: &Colle
         assert!(wrong.contains(name), "{name} is no error:\n{tree}");
     }
     assert_eq!(tree.count("publish"), 0);
-    nothing_is_quoted(&spans);
+    nothing_is_quoted(spans);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,34 +208,37 @@ async fn a_collector_that_is_away_or_hangs_delays_nothing() {
     let away = format!("http://127.0.0.1:{}", wait::free_port());
     let cluster = traced_cluster(&hangs).await;
     let project = a_shop(&cluster).write(cluster.dir());
-    let started = Instant::now();
-    cluster.submit().project(&project, &[]).succeeded();
-    let untraced = started.elapsed();
     for endpoint in [&away, &hangs] {
-        let started = Instant::now();
         let told = traced(&cluster, endpoint, "1").project(&project, &[]);
         let told = told.succeeded();
-        let took = started.elapsed();
-        // Two seconds for the client's last words; the rest is the patience that a busy machine needs.
-        let bound = untraced * 3 + Duration::from_secs(4);
-        assert!(took < bound, "{took:?} instead of {untraced:?}");
         assert!(told.stderr.contains("could not be sent"), "{}", told.stderr);
     }
+    // The scheduler gave spans up, says so once, and counts on.
     let warning = "spans are dropped";
-    wait::until("a warning", LIMIT, async || {
-        cluster.scheduler.log().contains(warning).then_some(())
-    })
-    .await;
-    // Some more batches fail, and nobody says so again.
+    let dropped = dropped_spans(&cluster, 0).await;
     cluster.submit().project(&project, &[]).succeeded();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    dropped_spans(&cluster, dropped).await;
     for program in cluster.executors.iter().chain([&cluster.scheduler]) {
         let log = program.log();
         let said = log.lines().filter(|line| line.contains(warning)).count();
         assert!(said <= 1, "said {said} times:\n{log}");
     }
+    assert!(cluster.scheduler.log().contains(warning));
 
     log_level_is_changed_while_it_runs(&cluster);
+}
+
+/// Spans that the scheduler counts as dropped, when they are more than `known`.
+async fn dropped_spans(cluster: &Cluster, known: u64) -> u64 {
+    wait::until("dropped spans", LIMIT, async || {
+        let (_, page) = wait::http(cluster.admin_port(), "GET", "/metrics", "")?;
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix("retail_spans_dropped_total "))?;
+        let dropped: u64 = line.parse().expect("a whole number");
+        (dropped > known).then_some(dropped)
+    })
+    .await
 }
 
 /// In the cluster above: its logs are at hand.
@@ -258,26 +268,6 @@ fn newest_job(cluster: &Cluster) -> Value {
     let newest: Value = serde_json::from_str(newest).unwrap_or_else(|e| panic!("{e}: {newest}"));
     let id = newest["id"].as_str().expect("a job has an id");
     cluster.submit().job(id)
-}
-
-/// A trace when it has a root, all parents, and nothing more came for longer than a span waits to be sent.
-async fn complete(collector: &Collector, trace: &str) -> Vec<Span> {
-    let started = Instant::now();
-    loop {
-        let before = collector.trace(trace);
-        tokio::time::sleep(Duration::from_millis(2500)).await;
-        let spans = collector.trace(trace);
-        let tree = Tree::of(&spans);
-        let whole =
-            tree.count("submit") == 1 && tree.count("job") == 1 && tree.orphans().next().is_none();
-        if whole && before.len() == spans.len() {
-            return spans;
-        }
-        assert!(
-            started.elapsed() < LIMIT,
-            "the trace stays in pieces:\n{tree}"
-        );
-    }
 }
 
 fn number(span: &Span, attribute: &str) -> u64 {
