@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::RuntimeProducer;
+use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::executor_status::Status;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status as GrpcStatus};
 
 use crate::engine::TaskEngine;
 use crate::metrics::{TaskLog, gauges, observer};
@@ -157,22 +159,34 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
             ),
     );
     let (request_stop, stop_requested) = mpsc::channel(1);
-    let tasks = executor_server::startup(
-        scheduler.clone(),
-        process,
-        Arc::clone(&runner),
-        codec,
-        request_stop,
-        &shutdown,
-        health.clone(),
-    )
-    .await
-    .with_context(|| {
-        format!(
-            "cannot register with the scheduler at {}",
-            settings.scheduler_url
-        )
-    })?;
+    let mut noticed: Option<Instant> = None;
+    let tasks = loop {
+        let registered = executor_server::startup(
+            scheduler.clone(),
+            Arc::clone(&process),
+            Arc::clone(&runner),
+            codec.clone(),
+            request_stop.clone(),
+            &shutdown,
+            health.clone(),
+        );
+        match registered.await {
+            Ok(tasks) => break tasks,
+            Err(BallistaError::GrpcError(status)) if may_pass(&status) => {
+                if noticed.is_none_or(|at| at.elapsed() >= WAITING_NOTICE) {
+                    let url = &settings.scheduler_url;
+                    tracing::warn!(scheduler = url, error = %status.message(), "cannot register yet");
+                    noticed = Some(Instant::now());
+                }
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
+            Err(error) => {
+                let url = &settings.scheduler_url;
+                return Err(error)
+                    .with_context(|| format!("cannot register with the scheduler at {url}"));
+            }
+        }
+    };
     tracing::info!(executor = %id, slots = settings.slots, flight_port, grpc_port, "executor registered");
     Ok(Executor {
         runner,
@@ -352,19 +366,31 @@ async fn bind(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> 
 }
 
 /// A channel to the scheduler. The place where TLS and tokens are added.
+/// Whether a registration may go through the next time: the connection broke, or the scheduler could not reach back to
+/// this executor, whose network may be younger than it is.
+fn may_pass(status: &GrpcStatus) -> bool {
+    !matches!(
+        status.code(),
+        Code::Unimplemented
+            | Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+    )
+}
+
 async fn connect(url: &str) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(url.to_string())
         .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?
         .connect_timeout(Duration::from_secs(5))
         .tcp_nodelay(true);
-    let mut noticed = std::time::Instant::now();
+    let mut noticed = Instant::now();
     loop {
         match endpoint.connect().await {
             Ok(channel) => return Ok(channel),
             Err(error) => {
                 if noticed.elapsed() >= WAITING_NOTICE {
                     tracing::warn!(scheduler = url, %error, "waiting for the scheduler");
-                    noticed = std::time::Instant::now();
+                    noticed = Instant::now();
                 }
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }

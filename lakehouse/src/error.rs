@@ -47,6 +47,10 @@ pub enum LakehouseError {
     #[error("cannot reach the catalog {uri}: {reason}")]
     CatalogUnavailable { uri: String, reason: String },
 
+    /// The catalog's database answers and does not let us in, or its file cannot be made: waiting does not help.
+    #[error("cannot open the catalog {uri}: {reason}")]
+    CatalogRefused { uri: String, reason: String },
+
     /// The catalog's database file was there when it was opened and is not now (or is another one).
     #[error(
         "the catalog {uri} is gone: {reason}; nothing was published; restore the file, or restart to begin an empty catalog"

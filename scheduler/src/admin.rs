@@ -1,8 +1,9 @@
 //! The scheduler's admin port: health, readiness, metrics with executors and tables as they are when asked, and `/work`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use retail_engine::{Cluster, ClusterStatus, ExecutorState};
@@ -20,41 +21,41 @@ const EXECUTOR_STATES: [ExecutorState; 3] = [
     ExecutorState::Lost,
 ];
 
-/// Serves the admin port; what it tells of executors and tables is read from cluster and catalog at each request.
+/// What the admin port tells about, once there is something to tell.
+pub struct Served {
+    pub cluster: Arc<dyn Cluster>,
+    pub jobs: Arc<JobManager>,
+    pub lake: Lakehouse,
+}
+
+/// Serves the admin port; what it tells of executors and tables is read from cluster and catalog at each request. It is
+/// open before they are: `served` is filled when the scheduler has started.
 ///
 /// # Errors
 /// The port cannot be used.
 pub async fn serve(
     addr: SocketAddr,
     readiness: Readiness,
-    cluster: Arc<dyn Cluster>,
-    jobs: Arc<JobManager>,
-    lake: Lakehouse,
+    served: Arc<OnceLock<Served>>,
 ) -> Result<AdminServer, TelemetryError> {
-    let scraped = Arc::clone(&cluster);
+    let scraped = Arc::clone(&served);
     let on_scrape: OnScrape = Arc::new(move || {
-        let (cluster, lake) = (Arc::clone(&scraped), lake.clone());
+        let served = Arc::clone(&scraped);
         Box::pin(async move {
-            tables::read(&lake).await;
-            let status = cluster.status().await;
-            for state in EXECUTOR_STATES {
-                let count = status.executors.iter().filter(|e| e.state == state).count();
-                metrics()
-                    .executors
-                    .with_label_values(&[state.as_str()])
-                    .set(count as i64);
+            if let Some(served) = served.get() {
+                scrape(served).await;
             }
-            metrics().tasks_queued.set(status.work.tasks_queued.into());
-            metrics()
-                .queries_waiting
-                .set(status.work.queries_waiting.into());
-            metrics().slots.set(status.slots().into());
-            metrics().slots_free.set(status.slots_free().into());
         })
     });
     let work = get(move || {
-        let (cluster, jobs) = (Arc::clone(&cluster), Arc::clone(&jobs));
-        async move { Json(Work::new(cluster.status().await, jobs.counts())) }
+        let served = Arc::clone(&served);
+        async move {
+            let served = served
+                .get()
+                .ok_or((StatusCode::SERVICE_UNAVAILABLE, "starting\n"))?;
+            let status = served.cluster.status().await;
+            Ok::<_, (StatusCode, &str)>(Json(Work::new(status, served.jobs.counts())))
+        }
     });
     serve_admin_with(
         addr,
@@ -63,6 +64,24 @@ pub async fn serve(
         Router::new().route("/work", work),
     )
     .await
+}
+
+async fn scrape(served: &Served) {
+    tables::read(&served.lake).await;
+    let status = served.cluster.status().await;
+    for state in EXECUTOR_STATES {
+        let count = status.executors.iter().filter(|e| e.state == state).count();
+        metrics()
+            .executors
+            .with_label_values(&[state.as_str()])
+            .set(count as i64);
+    }
+    metrics().tasks_queued.set(status.work.tasks_queued.into());
+    metrics()
+        .queries_waiting
+        .set(status.work.queries_waiting.into());
+    metrics().slots.set(status.slots().into());
+    metrics().slots_free.set(status.slots_free().into());
 }
 
 /// `GET /work`: what runs and waits, for whoever decides how many executors there should be.

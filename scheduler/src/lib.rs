@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod ballista;
 mod calls;
+mod catalog;
 pub mod codec;
 pub mod config;
 mod observe;
@@ -18,5 +19,6 @@ pub mod service;
 mod start;
 mod tables;
 
+pub use catalog::WithoutCatalog;
 pub use config::Config;
 pub use start::{Scheduler, start};

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::WithoutCatalog;
 use crate::config::{Config, Flags};
 use anyhow::Context;
 use clap::Parser;
@@ -50,11 +51,21 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let grace = config.shutdown_grace();
-    let scheduler = crate::start(config).await?;
-    let signal = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = tokio::signal::ctrl_c() => "SIGINT",
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = tokio::signal::ctrl_c() => "SIGINT",
+        }
     };
+    let mut stop = std::pin::pin!(stop);
+    let scheduler = tokio::select! {
+        started = crate::start(config, WithoutCatalog::Wait) => started?,
+        signal = &mut stop => {
+            tracing::info!(signal, "stopped before it served");
+            return Ok(());
+        }
+    };
+    let signal = stop.await;
     tracing::info!(signal, ?grace, "stopping");
     scheduler.shutdown(grace).await;
     tracing.flush().await;

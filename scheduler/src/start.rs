@@ -1,13 +1,13 @@
 //! Starts a scheduler: stores, catalog, Ballista, services, ports. Stops it in the reverse order.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
 use retail_jobs::store::JobStore;
-use retail_lakehouse::{Lakehouse, ObjectStores};
+use retail_lakehouse::ObjectStores;
 use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};
 use tokio::net::TcpListener;
@@ -15,9 +15,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
-use crate::admin;
+use crate::admin::{self, Served};
 use crate::ballista::{self, Assembly};
 use crate::calls;
+use crate::catalog::{self, WithoutCatalog};
 use crate::config::Config;
 use crate::observe::observer;
 use crate::queue::JobManager;
@@ -25,19 +26,58 @@ use crate::service;
 
 /// A running scheduler.
 pub struct Scheduler {
-    grpc_addr: SocketAddr,
-    jobs: Arc<JobManager>,
+    served: Running,
     admin: AdminServer,
     readiness: Readiness,
+}
+
+struct Running {
+    grpc_addr: SocketAddr,
+    jobs: Arc<JobManager>,
+    catalog: JoinHandle<()>,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
 
-/// Opens the catalog, binds the ports and serves.
+/// Opens the catalog, binds the ports and serves. The admin port is open first, and tells what is waited for.
 ///
 /// # Errors
 /// The catalog or store cannot be opened, or a port cannot be bound; nothing is left running then.
-pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
+pub async fn start(config: Config, without_catalog: WithoutCatalog) -> anyhow::Result<Scheduler> {
+    expose(Role::Scheduler);
+    let readiness = Readiness::waiting("starting");
+    let told = Arc::default();
+    let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
+    let admin = admin::serve(
+        admin_addr.parse().context("server.admin_port")?,
+        readiness.clone(),
+        Arc::clone(&told),
+    )
+    .await?;
+    match serve(config, without_catalog, &readiness, &told).await {
+        Ok(served) => {
+            tracing::info!(grpc = %served.grpc_addr, admin = %admin.addr(), "scheduler serves");
+            Ok(Scheduler {
+                served,
+                admin,
+                readiness,
+            })
+        }
+        Err(error) => {
+            admin.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+async fn serve(
+    config: Config,
+    without_catalog: WithoutCatalog,
+    readiness: &Readiness,
+    told: &OnceLock<Served>,
+) -> anyhow::Result<Running> {
+    let stores = ObjectStores::observed(config.storage.clone(), observer());
+    let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
     let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
         .parse()
         .with_context(|| format!("server.host {:?} is no IP address", config.server.host))?;
@@ -45,10 +85,6 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
         .await
         .with_context(|| format!("cannot bind {addr}"))?;
     let grpc_addr = listener.local_addr()?;
-
-    expose(Role::Scheduler);
-    let stores = ObjectStores::observed(config.storage.clone(), observer());
-    let lake = Lakehouse::open(&config.catalog, stores.clone()).await?;
     let assembly = Assembly {
         addr: grpc_addr,
         advertise_host: config.server.advertise_host.clone(),
@@ -83,24 +119,16 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
             () = stopped => Ok(()),
         }
     });
-
-    let readiness = Readiness::waiting("starting");
-    let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
-    let admin = admin::serve(
-        admin_addr.parse().context("server.admin_port")?,
-        readiness.clone(),
-        Arc::clone(&cluster),
-        Arc::clone(&jobs),
-        lake,
-    )
-    .await?;
+    let _ = told.set(Served {
+        cluster,
+        jobs: Arc::clone(&jobs),
+        lake: lake.clone(),
+    });
     readiness.ready();
-    tracing::info!(grpc = %grpc_addr, admin = %admin.addr(), catalog = ?config.catalog, "scheduler serves");
-    Ok(Scheduler {
+    Ok(Running {
         grpc_addr,
         jobs,
-        admin,
-        readiness,
+        catalog: catalog::watch(lake, readiness.clone()),
         stop,
         server,
     })
@@ -109,7 +137,7 @@ pub async fn start(config: Config) -> anyhow::Result<Scheduler> {
 impl Scheduler {
     /// The gRPC port.
     pub fn grpc_addr(&self) -> SocketAddr {
-        self.grpc_addr
+        self.served.grpc_addr
     }
 
     /// The health and metrics port.
@@ -119,21 +147,22 @@ impl Scheduler {
 
     /// What clients and executors on this machine connect to.
     pub fn url(&self) -> String {
-        let ip = self.grpc_addr.ip();
+        let ip = self.grpc_addr().ip();
         let host = if ip.is_unspecified() {
             "127.0.0.1".to_string()
         } else {
             ip.to_string()
         };
-        format!("http://{host}:{}", self.grpc_addr.port())
+        format!("http://{host}:{}", self.grpc_addr().port())
     }
 
     /// Refuses new jobs, lets running ones finish for at most `grace`, then stops serving.
     pub async fn shutdown(self, grace: Duration) {
+        self.served.catalog.abort();
         self.readiness.not_ready("stopping");
-        self.jobs.shutdown(grace).await;
-        self.stop.cancel();
-        if let Err(error) = self.server.await {
+        self.served.jobs.shutdown(grace).await;
+        self.served.stop.cancel();
+        if let Err(error) = self.served.server.await {
             tracing::warn!(%error, "the server did not stop cleanly");
         }
         self.admin.shutdown().await;

@@ -79,7 +79,9 @@ impl LocalCluster {
         config.server.admin_port = 0;
         let storage = config.storage.clone();
         let heartbeat_s = 5;
-        let scheduler = retail_scheduler::start(config).await.map_err(not_started)?;
+        let scheduler = retail_scheduler::start(config, retail_scheduler::WithoutCatalog::Fail)
+            .await
+            .map_err(not_started)?;
         let mut cluster = Self {
             scheduler,
             executors: vec![],

@@ -31,6 +31,9 @@ impl Default for Patience {
     }
 }
 
+/// How long a database may take to answer a question about nothing.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A pool of connections to the catalog's database.
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -61,7 +64,7 @@ impl Db {
             Database::Postgres { url } => (url.to_string(), None),
             Database::Sqlite { file } => {
                 create_sqlite(&file, &shown, patience).await?;
-                let identity = identity(&file).map_err(|e| unavailable(&shown, e))?;
+                let identity = identity(&file).map_err(|e| refused(&shown, e))?;
                 let url = sqlite_url(&file, "rw");
                 (
                     url,
@@ -73,7 +76,13 @@ impl Db {
             }
         };
         let passwords = passwords(uri);
-        let refused = |e: sqlx::Error| unavailable(&shown, scrub(&e.to_string(), &passwords));
+        let refused = |e: sqlx::Error| {
+            let reason = scrub(&e.to_string(), &passwords);
+            match kind(&e) {
+                Failure::Connection => unavailable(&shown, reason),
+                _ => refused(&shown, reason),
+            }
+        };
         // A pool would hide for half a minute that nobody listens.
         let probe = AnyConnection::connect(&url).await.map_err(refused)?;
         probe.close().await.map_err(refused)?;
@@ -100,6 +109,20 @@ impl Db {
             passwords,
             file,
         })
+    }
+
+    /// Asks the database for nothing.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.check_present()?;
+        let asked = sqlx::query("SELECT 1").execute(&self.pool);
+        match tokio::time::timeout(PING_PATIENCE, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.failed("ask for a sign of life", &error)),
+            Err(_) => Err(unavailable(
+                &self.uri,
+                format!("no answer within {} s", PING_PATIENCE.as_secs()),
+            )),
+        }
     }
 
     /// Fails when the SQLite file is not the one that was opened: connections to a deleted file keep working
@@ -195,7 +218,7 @@ pub(crate) fn backoff(attempt: u32) -> Duration {
 /// Makes the file and switches it to write-ahead logging, so that readers never wait for a writer.
 async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<()> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(|e| unavailable(shown, e))?;
+        fs::create_dir_all(folder).map_err(|e| refused(shown, e))?;
     }
     let mut attempt = 1;
     loop {
@@ -206,7 +229,7 @@ async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<(
                 tokio::time::sleep(backoff(attempt)).await;
                 attempt += 1;
             }
-            Err(e) => return Err(unavailable(shown, e)),
+            Err(e) => return Err(refused(shown, e)),
         }
     }
 }
@@ -244,6 +267,13 @@ fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
 
 fn unavailable(uri: &str, reason: impl ToString) -> LakehouseError {
     LakehouseError::CatalogUnavailable {
+        uri: uri.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn refused(uri: &str, reason: impl ToString) -> LakehouseError {
+    LakehouseError::CatalogRefused {
         uri: uri.to_owned(),
         reason: reason.to_string(),
     }

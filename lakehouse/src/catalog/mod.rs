@@ -116,6 +116,14 @@ impl Lakehouse {
         &self.inner.db.pool
     }
 
+    /// Whether the catalog's database answers now, within five seconds.
+    ///
+    /// # Errors
+    /// Why it does not; [`LakehouseError::CatalogGone`] when an SQLite file was deleted or replaced.
+    pub async fn ping(&self) -> Result<()> {
+        self.inner.db.ping().await
+    }
+
     pub fn config(&self) -> &CatalogConfig {
         &self.inner.config
     }

@@ -93,6 +93,9 @@ fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status
         retail_jobs::Failure::new(retail_jobs::FailureKind::Storage, format!("cannot {doing}"))
             .cause(root(error))
             .caused_by(error)
+            .note(
+                "the catalog's database keeps jobs and tables; does the scheduler reach it? Its admin port's /readyz says why not",
+            )
             .retryable(true);
     crate::codec::status_of(failure)
 }

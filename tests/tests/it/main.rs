@@ -5,6 +5,7 @@
 mod support;
 
 mod architecture;
+mod away;
 mod bad_input;
 mod cluster_matches_single_process;
 mod crate_edges;

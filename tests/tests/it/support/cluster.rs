@@ -69,6 +69,20 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the processes and waits until each is ready and every executor is registered.
     pub async fn start(setup: Setup) -> Self {
+        let mut cluster = Self::start_without_waiting(setup);
+        cluster
+            .scheduler
+            .ready(cluster.admin_port, START_LIMIT)
+            .await;
+        for _ in 0..cluster.setup.executors {
+            cluster.add_executor().await;
+        }
+        cluster.wait_for_executors(cluster.setup.executors).await;
+        cluster
+    }
+
+    /// Starts the scheduler alone, ready or not.
+    pub fn start_without_waiting(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let lake = setup
             .lake
@@ -77,24 +91,17 @@ impl Cluster {
         let (grpc_port, admin_port) = (wait::free_port(), wait::free_port());
         write_config(dir.path(), &setup, &lake, grpc_port, admin_port);
         let scheduler = start_scheduler(dir.path(), &setup);
-        let url = format!("http://127.0.0.1:{grpc_port}");
-        let mut cluster = Self {
+        Self {
             scheduler,
             executors: vec![],
             lake,
-            url,
+            url: format!("http://127.0.0.1:{grpc_port}"),
             setup,
             admin_port,
             executor_admin_ports: vec![],
             started: 0,
             dir,
-        };
-        cluster.scheduler.ready(admin_port, START_LIMIT).await;
-        for _ in 0..cluster.setup.executors {
-            cluster.add_executor().await;
         }
-        cluster.wait_for_executors(cluster.setup.executors).await;
-        cluster
     }
 
     /// The folder of configuration and logs; the tables of a local lake lie in it too.

@@ -7,6 +7,7 @@ pub mod lake;
 pub mod metrics;
 pub mod needs;
 pub mod program;
+pub mod proxy;
 pub mod repository;
 pub mod shop;
 pub mod submit;
