@@ -1,8 +1,8 @@
 """The images, and the cluster that docker-compose.yaml makes of them.
 
 Needs RETAIL_TEST_DOCKER (a Docker engine's address, as services/docker.sh prints it; its image debian:bookworm-slim) and
-RETAIL_TEST_BINARIES (a folder with the program retail). Servers of other projects are stood in for by Debian's packages;
-Grafana and the OpenTelemetry collector are not, so those two are left out here."""
+RETAIL_TEST_BINARIES (a folder with the program retail). Servers of other projects are stood in for by Debian's packages
+and by what services/ builds; Grafana is not, so it is left out here."""
 
 import json
 import os
@@ -135,13 +135,15 @@ class Compose(unittest.TestCase):
             for file in (pathlib.Path(__file__).parent / "stand-ins").iterdir():
                 shutil.copy(file, context)
             shutil.copy(sorted(CACHE.glob("versitygw-*/versitygw"))[-1], context)
-            for server in ("postgres", "s3", "prometheus"):
+            collector = run(ROOT / "services/otelcol.sh", "build", context).stdout.strip()
+            shutil.copy(collector, context)
+            for server in ("postgres", "s3", "prometheus", "otelcol"):
                 build(server, f"retail-test-{server}", context=context, file=pathlib.Path(context) / "Dockerfile")
         cls.environment = {
             "RETAIL_IMAGE": "retail-test-all", "POSTGRES_IMAGE": "retail-test-postgres", "S3_IMAGE": "retail-test-s3",
-            "PROMETHEUS_IMAGE": "retail-test-prometheus", "RETAIL_PORT": "0", "RETAIL_ADMIN_PORT": "0", "PROMETHEUS_PORT": "0",
+            "PROMETHEUS_IMAGE": "retail-test-prometheus", "OTELCOL_IMAGE": "retail-test-otelcol", "RETAIL_PORT": "0", "RETAIL_ADMIN_PORT": "0", "PROMETHEUS_PORT": "0",
         }
-        cls.compose("up", "-d", "--no-build", "scheduler", "executor", "prometheus")
+        cls.compose("up", "-d", "--no-build", "scheduler", "executor", "prometheus", "otelcol")
 
     @classmethod
     def compose(cls, *arguments, check=True):
@@ -151,7 +153,8 @@ class Compose(unittest.TestCase):
     def down(cls):
         if hasattr(cls, "environment"):
             cls.compose("down", "--volumes", "--remove-orphans", check=False)
-        docker("rmi", "-f", "retail-test-all", "retail-test-postgres", "retail-test-s3", "retail-test-prometheus", check=False)
+        docker("rmi", "-f", "retail-test-all", "retail-test-postgres", "retail-test-s3", "retail-test-prometheus", "retail-test-otelcol",
+               check=False)
 
     def containers(self):
         out = docker("ps", "-a", "--filter", f"label=com.docker.compose.project={self.project}", "--format", "{{.ID}}").split()
@@ -183,6 +186,15 @@ class Compose(unittest.TestCase):
             if found == {"retail-scheduler": "1", "retail-executor": "2"}:
                 return
             self.assertLess(time.monotonic(), deadline, found)
+            time.sleep(1)
+
+    def test_3_the_collector_got_the_job_s_trace(self):
+        deadline = time.monotonic() + 60
+        while True:
+            spans = sum(int(n) for n in re.findall(r'"spans": (\d+)', self.compose("logs", "--no-color", "otelcol")))
+            if spans > 100:  # 27 models with their queries, stages and tasks
+                return
+            self.assertLess(time.monotonic(), deadline, f"{spans} spans")
             time.sleep(1)
 
     def test_4_nothing_runs_as_root_or_holds_a_password_in_its_environment(self):
