@@ -37,9 +37,9 @@ after them. It brings no database and no object store: name yours.
   `kubectl apply --server-side -f helm/retail-cluster/crds`.
 - After `kubectl scale retailcluster/retail` that number is kubectl's: an upgrade that sets `executors.replicas` too is
   refused as a conflict. Set it to null, or upgrade with `--force-conflicts`.
-- To remove it: `kubectl -n retail delete retailcluster/retail`, then `helm -n retail uninstall retail`. The operator lets the
-  executors go; removed first, it leaves a RetailCluster behind that nobody finishes
-  (`kubectl patch retailcluster/retail --type merge -p '{"metadata":{"finalizers":null}}'` frees it).
+- To remove it: `helm -n retail uninstall retail`. A job in the cluster deletes the RetailCluster first and waits until its
+  executors have drained, for which `--timeout` has to suffice; then all else goes. Where its pod cannot start, as with an
+  image that is not there: `kubectl -n retail delete retailcluster/retail`, then `helm -n retail uninstall retail --no-hooks`.
 - Removing the release removes the executors with their files, and keeps the claim with the SQLite catalog if there is
   one, the database, and every table.
 

@@ -103,9 +103,10 @@ END
 
 network() { # what is changed is written down first, for stop
     local name folder
+    [ ! -e "/sys/class/net/$BRIDGE" ] || die "$BRIDGE is there already: another node runs on this machine, stop it with its own folder"
     for name in "${SYSCTLS[@]}"; do echo "$name $(cat "/proc/sys/${name//.//}")"; done >"$1/sysctls"
     for folder in "${FOLDERS[@]}"; do [ -e "$folder" ] || echo "$folder"; done >"$1/folders"
-    ip link add $BRIDGE type bridge || die "$BRIDGE is there already: another node runs on this machine"
+    ip link add $BRIDGE type bridge || die "a bridge cannot be made"
     ip addr add $ADDRESS/24 dev $BRIDGE
     ip link set $BRIDGE up
     echo 1 >/proc/sys/net/ipv4/ip_forward
@@ -177,6 +178,7 @@ start() {
     local dir=$1 kube port etcd peers image
     [ "$(id -u)" = 0 ] || die "only root can run a node"
     mountpoint -q /sys/fs/cgroup || die "no cgroups are mounted at /sys/fs/cgroup"
+    stop "$dir" # what a run that was killed has left
     kube=$(kube "$dir") || exit 1
     packages "$dir"
     images "$dir"

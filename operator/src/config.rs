@@ -201,10 +201,16 @@ pub struct Flags {
 pub enum Command {
     /// Print the definition of RetailCluster as YAML, for kubectl apply
     Crd,
+    /// Delete a RetailCluster, and end when its executors have drained and gone
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 const EXAMPLES: &str = "Examples:
   retail-operator crd | kubectl apply --server-side -f -
+  retail-operator --namespace retail remove shop
   retail-operator --namespace retail    (with the cluster that KUBECONFIG points at)";
 
 impl Flags {

@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use crate::apply::{Applied, Owned};
 use crate::conditions::News;
 use crate::crd::RetailCluster;
+use crate::render::hash;
 use crate::scale::History;
 use crate::trouble::Trouble;
 use crate::work::WorkClient;
@@ -130,7 +131,8 @@ impl Context {
             reason: news.reason.clone(),
             // Events hold 1024 bytes.
             note: Some(news.note.chars().take(900).collect()),
-            action: "Reconcile".to_owned(),
+            // What is alike in all but its note counts as the first one again, and that one's note would stay.
+            action: format!("Reconcile-{}", &hash(&news.note)[..8]),
             secondary: None,
         };
         if news.warning {

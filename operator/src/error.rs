@@ -27,6 +27,11 @@ pub enum Error {
     /// Another operator leads now.
     #[error("lost the lease {lease}")]
     LeaseLost { lease: String },
+    /// A cluster that was deleted did not go.
+    #[error(
+        "{what} was deleted and is still there after {seconds} s; `kubectl describe` tells what it waits for"
+    )]
+    StillThere { what: String, seconds: u64 },
     /// Watching ended, which it never should.
     #[error("the watches ended")]
     WatchEnded,

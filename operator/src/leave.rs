@@ -23,7 +23,7 @@ use crate::reconcile::FINALIZER;
 use crate::render::{MANAGER, TERMINATION_MARGIN_S, object_name};
 
 /// Time beyond a pod's own end after which nobody waits for it any more.
-const PATIENCE_S: i64 = 30;
+pub const PATIENCE_S: i64 = 30;
 /// Time between two looks at executors that drain.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 

@@ -2,7 +2,7 @@
 //!
 //! `crd` says what a person can ask for, `scale` decides how many executors that makes, `render` what they look like;
 //! all three are pure. `reconcile` looks at one cluster and acts, `leave` takes one down, `controller` runs them for
-//! all clusters while `leader` says so.
+//! all clusters while `leader` says so. `remove` asks for a cluster's end and waits for it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
@@ -20,6 +20,7 @@ mod observe;
 pub mod program;
 pub mod quantity;
 mod reconcile;
+mod remove;
 pub mod render;
 pub mod scale;
 pub mod trouble;
@@ -27,3 +28,4 @@ pub mod work;
 
 pub use controller::{client, run};
 pub use error::{Error, Result};
+pub use remove::remove;

@@ -39,7 +39,11 @@ pub fn main() -> ExitCode {
         print!("{}", layers.print());
         return ExitCode::SUCCESS;
     }
-    match run(config) {
+    let ended = match &flags.command {
+        Some(Command::Remove { name }) => remove(&config, name),
+        _ => run(config),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -51,6 +55,19 @@ pub fn main() -> ExitCode {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[tokio::main]
+async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
+    retail_telemetry::init(&config.log)?;
+    let client = client().await?;
+    Ok(crate::remove(client, config, name).await?)
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    crate::client().await.context(
+        "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
+    )
 }
 
 #[tokio::main]
@@ -81,9 +98,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         axum::Router::new(),
     )
     .await?;
-    let client = crate::client().await.context(
-        "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
-    )?;
+    let client = client().await?;
     let ended = crate::run(client, &config, &readiness, memories, stop).await;
     admin.shutdown().await;
     ended.context("the operator ended")

@@ -252,6 +252,8 @@ fn container(spec: &RetailClusterSpec) -> Value {
             { "name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP" },
         ],
         "resources": spec.resources,
+        // `kubectl describe` shows the last lines of one that failed.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,

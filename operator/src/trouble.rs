@@ -111,16 +111,21 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
     }
     // What ended last: of a container that waits to be started again, or that was started again and is not ready yet.
     let ended = |state: &Option<ContainerState>| state.as_ref().and_then(|s| s.terminated.clone());
-    let last = ended(&container.state).or_else(|| ended(&container.last_state))?;
-    let again = reason == "CrashLoopBackOff" || (container.restart_count > 0 && !container.ready);
+    let now = ended(&container.state);
+    let last = now.clone().or_else(|| ended(&container.last_state))?;
+    let out_of_memory = last.reason.as_deref() == Some("OOMKilled");
+    // One that was killed for its memory will be again; it may be back before anybody looks a second time.
+    let again = reason == "CrashLoopBackOff"
+        || (container.restart_count > 0 && !container.ready)
+        || (now.is_some() && out_of_memory);
     if !again {
         return None;
     }
-    let times = match container.restart_count {
+    let times = match container.restart_count + i32::from(now.is_some()) {
         1 => "once".to_owned(),
         n => format!("{n} times"),
     };
-    Some(if last.reason.as_deref() == Some("OOMKilled") {
+    Some(if out_of_memory {
         Trouble::new(
             "OutOfMemory",
             format!(

@@ -210,7 +210,13 @@ class Manifests(unittest.TestCase):
         # The rights that the operator's own tests run it with.
         needed = allowed(yaml.safe_load_all((chart.ROOT / "operator" / "rbac.yaml").read_text()))
         installed = chart.objects(values=everything())
+        removal = installed.pop(("Role", "retail-removal"))
         self.assertEqual(allowed(installed.values()), needed)
+        # What takes the cluster away may touch this one cluster only.
+        self.assertEqual(allowed([removal]), {
+            *(("retail.dev", "retailclusters", verb, ("retail",)) for verb in ("get", "delete", "patch")),
+            ("coordination.k8s.io", "leases", "get", ("retail-operator",)),
+        })
         self.assertFalse([right for right in needed if "*" in right or right[1] == "secrets"])
         # Only what has no namespace is allowed in all of them.
         for (kind, _), thing in installed.items():

@@ -11,6 +11,7 @@ CLUSTER = {
     "executor": {"app.kubernetes.io/name": "retail", "app.kubernetes.io/instance": "retail", "app.kubernetes.io/component": "executor"},
     "operator": {"app.kubernetes.io/name": "retail", "app.kubernetes.io/instance": "retail", "app.kubernetes.io/component": "operator"},
     "test": {"app.kubernetes.io/name": "retail", "app.kubernetes.io/instance": "retail", "app.kubernetes.io/component": "test"},
+    "removal": {"app.kubernetes.io/name": "retail", "app.kubernetes.io/instance": "retail", "app.kubernetes.io/component": "removal"},
     "client": {"retail.dev/client": "true"},
     "stranger": {"app": "web"},
     "store": {"other": "yes"},
@@ -62,7 +63,7 @@ def flows(values):
     """Every (from, to, port) that passes, of those that one of the cluster's pods is part of."""
     policies = [thing for (kind, _), thing in chart.objects(values=values).items() if kind == "NetworkPolicy"]
     everyone = [*CLUSTER, *ELSEWHERE, *ADDRESSES]
-    inside = ["scheduler", "executor", "operator", "test"]
+    inside = ["scheduler", "executor", "operator", "removal", "test"]
     return {
         (source, target, port)
         for source in everyone for target in everyone for port in PORTS
@@ -82,11 +83,13 @@ BASE = {
     ("prometheus", "scheduler", 50080),
     ("prometheus", "executor", 50081),
     ("scheduler", "dns", 53), ("executor", "dns", 53), ("operator", "dns", 53), ("test", "dns", 53),
+    ("removal", "dns", 53),
     ("scheduler", "store", 9000), ("executor", "store", 9000),
     ("scheduler", "store", 4317), ("executor", "store", 4317),
     ("scheduler", "database", 5432),
 }
 OPERATOR = {("operator", "scheduler", 50080), ("prometheus", "operator", 50082), ("operator", "api", 443), ("operator", "api", 6443)}
+OPERATOR |= {("removal", "api", 443), ("removal", "api", 6443)}
 
 
 class Flows(unittest.TestCase):

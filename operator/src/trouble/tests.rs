@@ -51,6 +51,11 @@ fn what_a_pod_suffers_from_has_a_reason_and_a_sentence() {
             "because",
         ),
         (
+            container(ended(137, "OOMKilled"), json!({}), 0),
+            "OutOfMemory",
+            "killed once",
+        ),
+        (
             container(backoff(), ended(137, "OOMKilled"), 4),
             "OutOfMemory",
             "killed 4 times",

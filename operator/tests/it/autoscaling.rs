@@ -54,6 +54,10 @@ async fn executors_come_from_nothing_with_the_work_and_go_with_it() {
         .await;
     assert_eq!(message, "the work calls for 31; autoscaling.max is 6");
     kubernetes.wait_for_event("shop", "AtMaximum").await;
+    // Each step is told in its own words, none is only counted.
+    for step in ["0 to 1 executors", "1 to 4 executors", "4 to 6 executors"] {
+        kubernetes.wait_for_events("shop", "ScaledUp", step).await;
+    }
 
     scheduler.says(json!({ "jobs_running": 1, "tasks_running": 3, "widest_stage": 3 }));
     kubernetes.wait_until_settled("shop", 2).await;

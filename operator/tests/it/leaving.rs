@@ -3,7 +3,9 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PropagationPolicy};
+use retail_operator::config::Config;
 use retail_operator::crd::RetailCluster;
+use retail_operator::remove;
 use serde_json::json;
 
 use crate::support::kubernetes::Kubernetes;
@@ -76,6 +78,97 @@ async fn a_cluster_whose_objects_are_gone_already_goes_too() {
     kubernetes.delete::<RetailCluster>("shop").await;
     let operator = Operator::start(&kubernetes).await;
     kubernetes.wait_until_gone("shop").await;
+    operator.stop().await;
+}
+
+/// Settings of `retail-operator remove` for the test's namespace.
+fn settings(kubernetes: &Kubernetes) -> Config {
+    let mut config = Config::default();
+    config.kubernetes.namespace = kubernetes.namespace.clone();
+    config.leader.lease_s = 2.0;
+    config.leader.renew_s = 0.5;
+    config
+}
+
+#[tokio::test]
+async fn a_removed_cluster_is_left_to_the_operator_that_leads() {
+    let Some(kubernetes) = Kubernetes::new("removed").await else {
+        return;
+    };
+    let config = settings(&kubernetes);
+    let operator =
+        Operator::start_with(&kubernetes, |own| own.leader = config.leader.clone()).await;
+    let scheduler = Scheduler::idle().await;
+    kubernetes
+        .create("shop", scheduler.port, json!({ "replicas": 1 }))
+        .await;
+    kubernetes.wait_until_settled("shop", 1).await;
+    remove(kubernetes.client.clone(), &config, "shop")
+        .await
+        .unwrap();
+    kubernetes.wait_until_gone("shop").await;
+    kubernetes.wait_for_event("shop", "Draining").await;
+    // Once more: there is none, and that is fine.
+    remove(kubernetes.client.clone(), &config, "shop")
+        .await
+        .unwrap();
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_removed_cluster_goes_when_no_operator_is_left_to_let_it_go() {
+    let Some(kubernetes) = Kubernetes::new("removed-alone").await else {
+        return;
+    };
+    let config = settings(&kubernetes);
+    let operator =
+        Operator::start_with(&kubernetes, |own| own.leader = config.leader.clone()).await;
+    let scheduler = Scheduler::idle().await;
+    kubernetes
+        .create("shop", scheduler.port, json!({ "replicas": 1 }))
+        .await;
+    kubernetes.wait_until_settled("shop", 1).await;
+    // As after a power cut: its Lease is still held for a while.
+    operator.kill();
+    remove(kubernetes.client.clone(), &config, "shop")
+        .await
+        .unwrap();
+    kubernetes.wait_until_gone("shop").await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_somebody_holds_is_not_said_to_be_gone() {
+    let Some(kubernetes) = Kubernetes::new("removed-held").await else {
+        return;
+    };
+    let mut config = settings(&kubernetes);
+    config.leader.enabled = false;
+    let operator = Operator::start(&kubernetes).await;
+    let scheduler = Scheduler::idle().await;
+    kubernetes
+        .create("shop", scheduler.port, json!({ "replicas": 0 }))
+        .await;
+    kubernetes.wait_until_settled("shop", 0).await;
+    let held =
+        json!({ "metadata": { "finalizers": ["retail.dev/executors", "example.com/held"] } });
+    kubernetes.patch::<RetailCluster>("shop", held).await;
+    let removal = remove(kubernetes.client.clone(), &config, "shop");
+    let mut removal = std::pin::pin!(removal);
+    let cluster = || async {
+        kubernetes
+            .api::<RetailCluster>()
+            .get_opt("shop")
+            .await
+            .unwrap()
+            .is_some_and(|c| c.finalizers() == ["example.com/held"])
+    };
+    tokio::select! {
+        ended = &mut removal => panic!("it ended: {ended:?}"),
+        () = async { wait::until("the operator let it go", cluster, |gone| *gone).await; } => {}
+    }
+    let free = json!({ "metadata": { "finalizers": [] } });
+    kubernetes.patch::<RetailCluster>("shop", free).await;
+    removal.await.unwrap();
     operator.stop().await;
 }
 

@@ -220,6 +220,11 @@ impl Kubernetes {
 
     /// Waits until the cluster has its event, and gives what it says.
     pub async fn wait_for_event(&self, cluster: &str, reason: &str) -> String {
+        self.wait_for_events(cluster, reason, "").await.remove(0)
+    }
+
+    /// Waits for an event of that reason whose text has `part`, and gives all of them.
+    pub async fn wait_for_events(&self, cluster: &str, reason: &str, part: &str) -> Vec<String> {
         let fields = format!("involvedObject.name={cluster},reason={reason}");
         let look = || async {
             let events = self
@@ -233,9 +238,10 @@ impl Kubernetes {
                 .filter_map(|e| e.message)
                 .collect::<Vec<_>>()
         };
-        wait::until(&format!("event {reason}"), look, |all| !all.is_empty())
-            .await
-            .remove(0)
+        wait::until(&format!("event {reason} {part}"), look, |all| {
+            all.iter().any(|text| text.contains(part))
+        })
+        .await
     }
 
     /// Waits until the set has as many pods as it asks for, and the status says so.
