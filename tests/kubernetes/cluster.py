@@ -135,8 +135,8 @@ def stores():
     kubectl("apply", "-f", ROOT / "kind/stores.yaml")
     wait_for("volumes", 60, lambda: get("pvc", ".items[*].status.phase").split() == ["Bound", "Bound"])
     # This node's volumes are folders that Kubernetes gives to nobody; a storage class does that on other clusters.
-    for volume in kubectl("get", "pv", "-o", "jsonpath={.items[*].spec.hostPath.path}").split():
-        os.chmod(volume, 0o777)
+    for volume in get("pvc", ".items[*].spec.volumeName").split():
+        os.chmod(get(f"pv/{volume}", ".spec.hostPath.path"), 0o777)
     wait_for("stores", 120, lambda: get("statefulset/postgres", ".status.readyReplicas") == "1" and get("statefulset/s3", ".status.readyReplicas") == "1")
 
 
