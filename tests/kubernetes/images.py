@@ -86,6 +86,13 @@ def servers(root, versitygw):
     shutil.copy(ROOT / "tests/images/stand-ins/postgres.sh", root / "postgres.sh")
 
 
+def prometheus(root, program):
+    """Prometheus, for the manifests of kind/monitoring.yaml."""
+    base(root)
+    put(root, program, "bin/prometheus")
+    (root / "prometheus").mkdir()
+
+
 def archive(name, root, path, entrypoint=(), user=f"{USER}:{USER}"):
     """Writes the folder as an image that containerd can import."""
 
