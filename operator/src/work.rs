@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// An answer longer than this is no answer of a scheduler: 10,000 executors take 2 MB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
+/// Of an answer that is no work, as much as a condition should show.
+const TOLD_CHARS_MAX: usize = 400;
+
 /// What runs and what waits. Keys that we do not know are passed over: the scheduler may be newer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -64,8 +67,13 @@ pub enum WorkError {
     Timeout { url: String, timeout: Duration },
     #[error("cannot reach {url}: {reason}")]
     Connect { url: String, reason: String },
-    #[error("{url} answered {status}")]
-    Status { url: String, status: u16 },
+    #[error("{url} answered {status}: {told}")]
+    Status {
+        url: String,
+        status: u16,
+        /// Its first line, shortened.
+        told: String,
+    },
     #[error("{url} answered what is no work: {reason}")]
     Answer { url: String, reason: String },
 }
@@ -122,12 +130,6 @@ impl WorkClient {
                 reason: innermost(&e),
             })?;
         let status = answer.status();
-        if !status.is_success() {
-            return Err(WorkError::Status {
-                url: url.to_owned(),
-                status: status.as_u16(),
-            });
-        }
         let refuse = |reason: String| WorkError::Answer {
             url: url.to_owned(),
             reason,
@@ -136,6 +138,15 @@ impl WorkClient {
             .collect()
             .await
             .map_err(|e| refuse(e.to_string()))?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            let line = text.lines().next().unwrap_or_default();
+            return Err(WorkError::Status {
+                url: url.to_owned(),
+                status: status.as_u16(),
+                told: line.chars().take(TOLD_CHARS_MAX).collect(),
+            });
+        }
         serde_json::from_slice(&body.to_bytes()).map_err(|e| refuse(e.to_string()))
     }
 }

@@ -47,14 +47,19 @@ pub async fn serve(
             }
         })
     });
+    let told = readiness.clone();
     let work = get(move || {
-        let served = Arc::clone(&served);
+        let (served, told) = (Arc::clone(&served), told.clone());
         async move {
-            let served = served
-                .get()
-                .ok_or((StatusCode::SERVICE_UNAVAILABLE, "starting\n"))?;
+            let Some(served) = served.get() else {
+                let why = told.reason().unwrap_or_default();
+                return Err((
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("not ready: {why}\n"),
+                ));
+            };
             let status = served.cluster.status().await;
-            Ok::<_, (StatusCode, &str)>(Json(Work::new(status, served.jobs.counts())))
+            Ok(Json(Work::new(status, served.jobs.counts())))
         }
     });
     serve_admin_with(

@@ -48,12 +48,12 @@ def base(root):
 
 
 def retail(root, programs):
-    """The four programs, as the Dockerfile's target `all` has them; a missing one is left out."""
+    """The one program under its four names, as the Dockerfile's target `all` has it."""
     base(root)
-    for program in ("retail-scheduler", "retail-executor", "retail-operator", "retail-submit"):
-        if (programs / program).exists():
-            put(root, programs / program, f"usr/local/bin/{program}")
-            subprocess.run(["strip", root / "usr/local/bin" / program], check=False)
+    put(root, programs / "retail", "usr/local/bin/retail")
+    subprocess.run(["strip", root / "usr/local/bin/retail"], check=False)
+    for program in ("scheduler", "executor", "operator", "submit"):
+        (root / f"usr/local/bin/retail-{program}").symlink_to("retail")
 
 
 def servers(root, versitygw):

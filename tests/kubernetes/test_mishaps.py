@@ -191,18 +191,20 @@ class Mishaps(WithOperator):
         self.shop.finish(self.shop.start())
         self.shop.published_anew()
 
-    def test_an_unreachable_catalog_is_told_by_the_schedulers_pod(self):
+    def test_a_scheduler_without_its_catalog_is_not_ready_and_says_why(self):
         kubectl("scale", "statefulset/postgres", "--replicas=0")
         self.addCleanup(self.stores_back)
         wait_for("no database", 60, lambda: not kubectl("get", "pods", "-l", "app=postgres", "-o", "name").strip())
-        # A scheduler that starts without it ends with the reason, which `kubectl describe pod` shows.
+        is_ready = lambda: get("pod/retail-scheduler-0", ".status.conditions[?(@.type=='Ready')].status")
+        wait_for("not ready", 60, lambda: is_ready() == "False")
+        # One that starts without it waits; the RetailCluster says for what, without the password.
         kubectl("delete", "pod", "retail-scheduler-0")
-        last = ".status.containerStatuses[0].lastState.terminated"
-        wait_for("a scheduler that ended", 90, lambda: get("pod/retail-scheduler-0", f"{last}.exitCode") not in ("", "0"))
-        told = get("pod/retail-scheduler-0", f"{last}.message")
-        self.assertIn("catalog", told)
+        told = wait_for("the reason", 90, lambda: "the catalog" in condition("SchedulerReachable")[2] and condition("SchedulerReachable")[2])
+        self.assertRegex(told, "not ready: cannot (reach|open) the catalog postgresql://")
         self.assertNotIn(cluster.secret("retail-catalog")["password"], told)
+        self.assertEqual(get("pod/retail-scheduler-0", ".status.containerStatuses[0].restartCount"), "0")
         self.stores_back()
+        wait_for("ready again", 60, lambda: is_ready() == "True")
         wait_for("two executors", 180, lambda: executors() == 2)
         self.shop.published_nothing()
 

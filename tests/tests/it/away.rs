@@ -57,6 +57,9 @@ async fn a_scheduler_waits_for_its_catalog_and_is_not_ready_without_it() {
     assert!(told.contains("cannot reach the catalog"), "{told}");
     assert!(told.contains(&proxy.addr.to_string()), "{told}");
     assert_eq!(wait::http_get(port, "/healthz").unwrap().0, 200);
+    // Whoever asks for its work is told the same.
+    let (status, work) = wait::http_get(port, "/work").unwrap();
+    assert_eq!((status, work), (503, told));
     assert!(proxy.cut() > 0);
 
     proxy.open();
