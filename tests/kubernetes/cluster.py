@@ -143,7 +143,9 @@ def stores():
 def remove():
     """Everything of the tests."""
     helm("uninstall", "retail", "--ignore-not-found", "--wait", "--timeout", "180s")
-    run(kubectl_path(), "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    run(kubectl_path(), "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+    kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false")  # nobody waits for a database that is thrown away
+    run(kubectl_path(), "wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s")
 
 
 def address(service):
