@@ -89,7 +89,7 @@ async fn an_unreachable_scheduler_leaves_everything_as_it_is() {
         .wait_for_condition("shop", "SchedulerReachable", "False", "Unreachable")
         .await;
     assert!(
-        why.contains("answered 503; the number of executors stays as it is"),
+        why.contains("answered 503: not ready: because; the number of executors stays as it is"),
         "{why}"
     );
     kubernetes

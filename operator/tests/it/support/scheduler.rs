@@ -58,6 +58,6 @@ impl Scheduler {
 async fn answer(State(work): State<Arc<Mutex<Option<Value>>>>) -> Response {
     match work.lock().unwrap().clone() {
         Some(work) => axum::Json(work).into_response(),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "not ready: because\n").into_response(),
     }
 }
