@@ -164,7 +164,9 @@ class Live(unittest.TestCase):
         for rule in group["rules"]:
             with self.subTest(alert=rule["name"]):
                 self.assertEqual((rule["health"], rule.get("lastError", "")), ("ok", ""))
-                self.assertEqual(rule["state"], "inactive", "a quiet cluster alarms")
+                # The disk is this machine's own, and may really be full.
+                full = rule["name"] == "RetailDiskNearlyFull" and self.prometheus.value(rule["query"]) is not None
+                self.assertEqual(rule["state"], "pending" if full else "inactive", "a quiet cluster alarms")
                 for metric in grafana.names_in(rule["query"]):
                     if not metric.startswith(ELSEWHERE):
                         self.assertTrue(self.prometheus.range(metric, self.start, self.end), f"{metric} has no data")

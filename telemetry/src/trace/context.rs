@@ -146,7 +146,7 @@ mod tests {
         let first = stage_parent(QUERY, 1).unwrap();
         assert_eq!(
             first,
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0f05577fa7a7fd66-01"
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-900bf3113e86ed54-01"
         );
         assert_ne!(stage_parent(QUERY, 2).unwrap(), first);
         let other = QUERY.replace("02b7", "02b8");
