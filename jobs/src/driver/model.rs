@@ -19,7 +19,7 @@ use crate::project::{Materialized, Model};
 use crate::sql_errors;
 
 /// Runs of a query whose result executors took with them before the job gives up.
-const RESULT_ATTEMPTS: u32 = 3;
+const RESULT_ATTEMPTS: u32 = 5;
 
 /// What one model produced.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
     Cluster, ClusterStatus, Dependents, EngineConfig, ExecutorLoss, ExecutorState, ExecutorStatus,
-    Query, QueryError, QueryRun, Work, session_config, session_state,
+    Query, QueryError, QueryRun, RESULT_LOST, Work, session_config, session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};
@@ -21,6 +21,10 @@ use tracing::{Instrument, Span};
 use super::departures::Departures;
 use super::queries::Queries;
 use super::{Server, fetch, progress, spans};
+
+/// How often, and after which pause, a graph is looked for that is neither with the running queries nor the ended ones.
+const GRAPH_LOOKS: u32 = 20;
+const GRAPH_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a running query's stages are read, for people and for the retry count.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -66,7 +70,10 @@ impl ClusterOnExecutors {
                 status = statuses.recv() => match status.and_then(|s| s.status) {
                     Some(job_status::Status::Successful(done)) => {
                         self.report(id, query).await;
-                        return Ok(done.partition_location);
+                        return match self.began_again(id).await {
+                            Some(false) => Ok(done.partition_location),
+                            _ => Err(rows_lost()),
+                        };
                     }
                     Some(job_status::Status::Failed(failed)) => {
                         return Err(if query.cancel.is_cancelled() {
@@ -78,15 +85,37 @@ impl ClusterOnExecutors {
                     Some(_) => {}
                     None => return Err(QueryError::from_text("the scheduler stopped before the query ended")),
                 },
-                _ = ticks.tick() => self.report(id, query).await,
-                () = query.cancel.cancelled() => {
-                    if let Err(error) = self.server.cancel_job(id.clone()).await {
-                        tracing::warn!(query = %id, %error, "query could not be cancelled");
+                _ = ticks.tick() => {
+                    self.report(id, query).await;
+                    if self.began_again(id).await == Some(true) {
+                        self.cancel(id).await;
+                        return Err(rows_lost());
                     }
+                }
+                () = query.cancel.cancelled() => {
+                    self.cancel(id).await;
                     return Err(QueryError::cancelled());
                 }
             }
         }
+    }
+
+    async fn cancel(&self, id: &JobId) {
+        if let Err(error) = self.server.cancel_job(id.clone()).await {
+            tracing::warn!(query = %id, %error, "query could not be cancelled");
+        }
+    }
+
+    /// Whether rows of the query were lost and a stage of it was begun again; none when its graph is not to be found.
+    async fn began_again(&self, id: &JobId) -> Option<bool> {
+        for _ in 0..GRAPH_LOOKS {
+            if let Some(found) = self.queries.read(id, progress::began_again).await {
+                return Some(found);
+            }
+            // It moves from the running queries to the ended ones.
+            tokio::time::sleep(GRAPH_PAUSE).await;
+        }
+        None
     }
 
     /// Runs a query inside the current span.
@@ -273,4 +302,11 @@ impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The query is to run again as a whole: see [`progress::began_again`].
+fn rows_lost() -> QueryError {
+    QueryError::from_text(&format!(
+        "{RESULT_LOST}: rows of one of its stages went with an executor"
+    ))
 }

@@ -5,6 +5,7 @@ mod departures;
 mod fetch;
 mod progress;
 mod queries;
+mod slots;
 mod spans;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use tonic::service::RoutesBuilder;
 pub use cluster::ClusterOnExecutors;
 use departures::Departures;
 use queries::Queries;
+use slots::Slots;
 
 /// Ballista's scheduler for plans in datafusion-proto's encoding.
 pub type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -104,6 +106,8 @@ pub async fn start(
         .await
         .context("cannot start the scheduler")?;
     let ended = cluster.job_state();
+    let slots = Arc::new(Slots::new(cluster.cluster_state()));
+    let cluster = BallistaCluster::new(slots, Arc::clone(&ended));
     let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
         .await
         .context("cannot start the scheduler")?;

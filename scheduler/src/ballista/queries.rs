@@ -8,6 +8,7 @@ use ballista_core::serde::protobuf::task_status::Status;
 use ballista_scheduler::cluster::JobState;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use ballista_scheduler::state::task_manager::JobInfoCache;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
@@ -66,6 +67,15 @@ impl Load {
             .unwrap_or_default()
     }
 
+    /// What the tasks of these queries take.
+    pub async fn of_jobs(jobs: &HashMap<JobId, JobInfoCache>) -> Self {
+        let mut load = Self::default();
+        for job in jobs.values() {
+            load.add(job.execution_graph.read().await.as_ref());
+        }
+        load
+    }
+
     fn add(&mut self, graph: &dyn ExecutionGraph) {
         for stage in graph.stages().values() {
             let ExecutionStage::Running(stage) = stage else {
@@ -121,12 +131,8 @@ impl Queries {
 
     /// What all running queries ask of the executors.
     pub async fn load(&self) -> Load {
-        let mut load = Load::default();
         let running = self.server.state.task_manager.get_running_job_cache();
-        for job in running.values() {
-            load.add(job.execution_graph.read().await.as_ref());
-        }
-        load
+        Load::of_jobs(&running).await
     }
 
     /// What still needs an executor.
