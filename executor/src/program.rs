@@ -6,11 +6,7 @@ use crate::config::{Config, Flags};
 use crate::metrics::gauges;
 use anyhow::Context;
 use clap::Parser;
-use retail_telemetry::{Readiness, serve_admin_with};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Wrong usage or configuration, as in sysexits.h.
-const EX_USAGE: u8 = 64;
+use retail_telemetry::{Readiness, program, serve_admin_with};
 
 /// The whole of `retail-executor`: from its arguments to its exit code.
 pub fn main() -> ExitCode {
@@ -19,44 +15,31 @@ pub fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EX_USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                program::EX_USAGE
+            } else {
+                0
+            });
         }
     };
-    let (config, layers) = match Config::load(&flags, environment()) {
+    let (config, layers) = match Config::load(&flags, program::environment()) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::from(EX_USAGE);
+            return ExitCode::from(program::EX_USAGE);
         }
     };
     if flags.print_config {
         print!("{}", layers.print());
         return ExitCode::SUCCESS;
     }
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    program::ended(run(config))
 }
 
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = tokio::signal::ctrl_c() => "SIGINT",
-        }
-    };
+    let stop = program::stop_signal().context("cannot listen for SIGTERM")?;
     let mut stop = std::pin::pin!(stop);
     let readiness = Readiness::waiting(format!("not registered with {} yet", config.scheduler.url));
     let gauges = gauges::on_scrape(config.work_dir());

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PropagationPolicy};
 use kube::runtime::controller::Action;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apply::{self, Owned};
 use crate::conditions::News;
@@ -126,23 +126,27 @@ async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
     apply::delete(api, ours.as_ref(), PropagationPolicy::Background).await
 }
 
-async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
-    let rest: Vec<_> = cluster
+/// Takes our finalizer, and no other, from just this object as it was read.
+pub(crate) fn without_finalizer(object: &impl ResourceExt) -> Patch<Value> {
+    let rest: Vec<_> = object
         .finalizers()
         .iter()
         .filter(|f| *f != FINALIZER)
         .collect();
-    let patch = json!({ "metadata": {
+    Patch::Merge(json!({ "metadata": {
         "finalizers": rest,
-        "uid": cluster.uid(),
-        "resourceVersion": cluster.resource_version(),
-    } });
+        "uid": object.uid(),
+        "resourceVersion": object.resource_version(),
+    } }))
+}
+
+async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
     let gone = context
         .clusters(cluster)
         .patch(
             &cluster.name_any(),
             &PatchParams::default(),
-            &Patch::Merge(patch),
+            &without_finalizer(cluster),
         )
         .await;
     match gone {

@@ -9,11 +9,7 @@ use crate::crd::document;
 use anyhow::Context;
 use clap::Parser;
 use retail_telemetry::metrics::{Role, expose};
-use retail_telemetry::{Readiness, serve_admin_with};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Wrong usage or configuration, as in sysexits.h.
-const EX_USAGE: u8 = 64;
+use retail_telemetry::{Readiness, program, serve_admin_with};
 
 /// The whole of `retail-operator`: from its arguments to its exit code.
 pub fn main() -> ExitCode {
@@ -21,18 +17,22 @@ pub fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EX_USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                program::EX_USAGE
+            } else {
+                0
+            });
         }
     };
     if let Some(Command::Crd) = flags.command {
         print!("{}", document::yaml().expect("a test writes it"));
         return ExitCode::SUCCESS;
     }
-    let (config, layers) = match Config::load(&flags, environment()) {
+    let (config, layers) = match Config::load(&flags, program::environment()) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::from(EX_USAGE);
+            return ExitCode::from(program::EX_USAGE);
         }
     };
     if flags.print_config {
@@ -43,18 +43,7 @@ pub fn main() -> ExitCode {
         Some(Command::Remove { name }) => remove(&config, name),
         _ => run(config),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    program::ended(ended)
 }
 
 #[tokio::main]
@@ -74,12 +63,9 @@ async fn client() -> anyhow::Result<kube::Client> {
 async fn run(config: Config) -> anyhow::Result<()> {
     retail_telemetry::init(&config.log)?;
     expose(Role::Operator);
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let signal = program::stop_signal().context("cannot listen for SIGTERM")?;
     let stop = async move {
-        let signal = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = tokio::signal::ctrl_c() => "SIGINT",
-        };
+        let signal = signal.await;
         tracing::info!(signal, "stopping");
     };
     let readiness = Readiness::waiting("the API server was not asked yet");

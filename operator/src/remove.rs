@@ -10,15 +10,14 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, PatchParams, Preconditions};
 use kube::{Client, ResourceExt};
-use serde_json::json;
 
 use crate::config::{Config, LeaderConfig};
 use crate::crd::RetailCluster;
 use crate::error::{Error, Result};
 use crate::leader::{self, Verdict, chain};
-use crate::leave::PATIENCE_S;
+use crate::leave::{PATIENCE_S, without_finalizer};
 use crate::reconcile::FINALIZER;
 use crate::render::TERMINATION_MARGIN_S;
 
@@ -105,18 +104,8 @@ async fn give_up_finalizer(clusters: &Api<DynamicObject>, live: &DynamicObject) 
         cluster = %name,
         "no operator leads: what belongs to the cluster goes with it, its executors have their time to drain"
     );
-    let rest: Vec<_> = live
-        .finalizers()
-        .iter()
-        .filter(|f| *f != FINALIZER)
-        .collect();
-    let patch = json!({ "metadata": {
-        "finalizers": rest,
-        "uid": live.uid(),
-        "resourceVersion": live.resource_version(),
-    } });
     let patched = clusters
-        .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+        .patch(&name, &PatchParams::default(), &without_finalizer(live))
         .await;
     match patched {
         Ok(_) => Ok(()),

@@ -1,7 +1,7 @@
 //! What every process has around its work: settings, logs, traces, metrics and an admin port.
 //!
 //! `settings` reads configuration in layers, `log` says what happens, `trace` how it hangs together across processes,
-//! `metrics` lists every metric we count, and `admin` serves health, readiness, metrics and the log level over HTTP.
+//! `metrics` lists every metric we count, `program` is what mains share, and `admin` serves health, readiness, metrics and the log level over HTTP.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
@@ -10,6 +10,7 @@ mod allocator;
 pub mod fields;
 pub mod log;
 pub mod metrics;
+pub mod program;
 pub mod settings;
 pub mod trace;
 

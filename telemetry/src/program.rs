@@ -1,0 +1,41 @@
+//! What every server's `main` does alike: the environment it reads, the signals it stops at, the code it ends with.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Wrong usage or configuration, as in sysexits.h.
+pub const EX_USAGE: u8 = 64;
+
+/// The environment's variables that are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The first SIGTERM or SIGINT from now on, by its name.
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = tokio::signal::ctrl_c() => "SIGINT",
+        }
+    })
+}
+
+/// Says why a program failed, if it did, and what it ends with.
+pub fn ended<E: Display>(outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
