@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -165,7 +167,8 @@ class Live(unittest.TestCase):
             with self.subTest(alert=rule["name"]):
                 self.assertEqual((rule["health"], rule.get("lastError", "")), ("ok", ""))
                 # The disk is this machine's own, and may really be full.
-                full = rule["name"] == "RetailDiskNearlyFull" and self.prometheus.value(rule["query"]) is not None
+                disk = shutil.disk_usage(tempfile.gettempdir())
+                full = rule["name"] == "RetailDiskNearlyFull" and disk.free < disk.total / 10
                 self.assertEqual(rule["state"], "pending" if full else "inactive", "a quiet cluster alarms")
                 for metric in grafana.names_in(rule["query"]):
                     if not metric.startswith(ELSEWHERE):
