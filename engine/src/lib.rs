@@ -9,6 +9,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+mod again;
 mod cluster;
 mod codec;
 mod config;
@@ -22,6 +23,7 @@ mod planner;
 mod session;
 mod task_plan;
 
+pub use again::until_whole;
 pub use cluster::{
     Cluster, ClusterStatus, Dependents, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
     QueryError, QueryErrorKind, QueryProgress, QueryRun, RESULT_LOST, Work,

@@ -77,6 +77,12 @@ pub enum EventKind {
         attempt: u32,
     },
     StageProgress(StageProgress),
+    /// Rows of a model's query were lost with an executor: it runs again as a whole, for the `run`-th time.
+    QueryRestarted {
+        model: String,
+        run: u32,
+        reason: String,
+    },
     ModelStaged {
         model: String,
         rows: u64,

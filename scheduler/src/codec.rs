@@ -197,6 +197,9 @@ pub fn event(event: JobEvent) -> v1::JobEvent {
             failure: failure.map(|f| self::failure(*f)),
             elapsed_ms,
         }),
+        EventKind::QueryRestarted { model, run, reason } => {
+            Event::QueryRestarted(v1::QueryRestarted { model, run, reason })
+        }
         EventKind::ExecutorLost {
             executor_id,
             reason,

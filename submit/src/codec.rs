@@ -140,6 +140,11 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
             elapsed_ms: e.elapsed_ms,
             failure: boxed(e.failure),
         },
+        Event::QueryRestarted(e) => EventKind::QueryRestarted {
+            model: e.model,
+            run: e.run,
+            reason: e.reason,
+        },
         Event::ExecutorLost(e) => EventKind::ExecutorLost {
             executor_id: e.executor_id,
             reason: e.reason,

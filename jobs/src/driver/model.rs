@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
-use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress};
+use retail_engine::{Query, QueryError, QueryProgress, until_whole};
 use retail_lakehouse::{Relation, Staged, WriteMode, data_files, write_plan};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,9 +17,6 @@ use crate::events::{EventKind, StageProgress};
 use crate::failure::Failure;
 use crate::project::{Materialized, Model};
 use crate::sql_errors;
-
-/// Runs of a query whose result executors took with them before the job gives up.
-const RESULT_ATTEMPTS: u32 = 5;
 
 /// What one model produced.
 #[derive(Debug)]
@@ -170,7 +167,16 @@ async fn table(
         progress,
     };
     // The last progress is told before the model's end: telling stops when the query lets go of its sender.
-    let (outcome, ()) = tokio::join!(run_query(context, query), told);
+    let again = |run, error: &QueryError| {
+        let restarted = EventKind::QueryRestarted {
+            model: model.table.to_string(),
+            run,
+            reason: error.message.clone(),
+        };
+        send(events, restarted);
+    };
+    let whole = until_whole(query, again, |query| rows_of(context, query));
+    let (outcome, ()) = tokio::join!(whole, told);
     let (written, stages) = match outcome {
         Ok(done) => done,
         Err(error) => {
@@ -212,27 +218,8 @@ async fn table(
     })
 }
 
-/// Runs a query and reads its rows; again where an executor left with them before they were read.
-async fn run_query(
-    context: &JobContext,
-    query: Query,
-) -> Result<(Vec<RecordBatch>, u32), QueryError> {
-    let mut attempt = 1;
-    loop {
-        let error = match run_once(context, query.clone()).await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        let lost = error.kind == QueryErrorKind::ResultLost;
-        if !lost || attempt >= RESULT_ATTEMPTS || query.cancel.is_cancelled() {
-            return Err(error);
-        }
-        tracing::warn!(query = %query.label, attempt, %error, "result lost, running the query again");
-        attempt += 1;
-    }
-}
-
-async fn run_once(
+/// Runs a query and reads its rows.
+async fn rows_of(
     context: &JobContext,
     query: Query,
 ) -> Result<(Vec<RecordBatch>, u32), QueryError> {

@@ -90,6 +90,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
         EventKind::Queued { .. }
         | EventKind::Waiting { .. }
         | EventKind::StageProgress(_)
+        | EventKind::QueryRestarted { .. }
         | EventKind::ExecutorLost { .. } => vec![],
     }
 }

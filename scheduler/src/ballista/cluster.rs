@@ -8,23 +8,20 @@ use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, executor_status, job_status};
 use ballista_scheduler::cluster::ClusterStateEvent;
+use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
     Cluster, ClusterStatus, Dependents, EngineConfig, ExecutorLoss, ExecutorState, ExecutorStatus,
-    Query, QueryError, QueryRun, RESULT_LOST, Work, session_config, session_state,
+    Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, session_config, session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};
 
 use super::departures::Departures;
 use super::queries::Queries;
-use super::{Server, fetch, progress, spans};
-
-/// How often, and after which pause, a graph is looked for that is neither with the running queries nor the ended ones.
-const GRAPH_LOOKS: u32 = 20;
-const GRAPH_PAUSE: Duration = Duration::from_millis(5);
+use super::{Server, fetch, once, progress, spans};
 
 /// How often a running query's stages are read, for people and for the retry count.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -69,10 +66,15 @@ impl ClusterOnExecutors {
             tokio::select! {
                 status = statuses.recv() => match status.and_then(|s| s.status) {
                     Some(job_status::Status::Successful(done)) => {
-                        self.report(id, query).await;
-                        return match self.began_again(id).await {
-                            Some(false) => Ok(done.partition_location),
-                            _ => Err(rows_lost()),
+                        // Without its graph nobody can tell whether it lost rows on the way.
+                        let ended = |graph: &dyn ExecutionGraph| (progress::of(graph), once::flaw(graph));
+                        return match self.queries.find(id, ended).await {
+                            Some((now, None)) => {
+                                tell(query, now);
+                                Ok(done.partition_location)
+                            }
+                            Some((_, Some(flaw))) => Err(rows_lost(&flaw)),
+                            None => Err(rows_lost("its graph is gone")),
                         };
                     }
                     Some(job_status::Status::Failed(failed)) => {
@@ -86,10 +88,13 @@ impl ClusterOnExecutors {
                     None => return Err(QueryError::from_text("the scheduler stopped before the query ended")),
                 },
                 _ = ticks.tick() => {
-                    self.report(id, query).await;
-                    if self.began_again(id).await == Some(true) {
+                    let Some((now, began_again)) = self.queries.read(id, look).await else {
+                        continue;
+                    };
+                    tell(query, now);
+                    if let Some(stage) = began_again {
                         self.cancel(id).await;
-                        return Err(rows_lost());
+                        return Err(rows_lost(&format!("stage {stage} was begun again")));
                     }
                 }
                 () = query.cancel.cancelled() => {
@@ -104,18 +109,6 @@ impl ClusterOnExecutors {
         if let Err(error) = self.server.cancel_job(id.clone()).await {
             tracing::warn!(query = %id, %error, "query could not be cancelled");
         }
-    }
-
-    /// Whether rows of the query were lost and a stage of it was begun again; none when its graph is not to be found.
-    async fn began_again(&self, id: &JobId) -> Option<bool> {
-        for _ in 0..GRAPH_LOOKS {
-            if let Some(found) = self.queries.read(id, progress::began_again).await {
-                return Some(found);
-            }
-            // It moves from the running queries to the ended ones.
-            tokio::time::sleep(GRAPH_PAUSE).await;
-        }
-        None
     }
 
     /// Runs a query inside the current span.
@@ -155,17 +148,6 @@ impl ClusterOnExecutors {
             rows,
             stages,
         })
-    }
-
-    async fn report(&self, id: &JobId, query: &Query) {
-        let Some(now) = self.queries.read(id, progress::of).await else {
-            return;
-        };
-        query.progress.send_if_modified(|last| {
-            let changed = *last != now;
-            *last = now;
-            changed
-        });
     }
 }
 
@@ -304,9 +286,23 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// The query is to run again as a whole: see [`progress::began_again`].
-fn rows_lost() -> QueryError {
+/// How far a running query is, and which stage of it was begun again.
+fn look(graph: &dyn ExecutionGraph) -> (QueryProgress, Option<usize>) {
+    (progress::of(graph), once::began_again(graph))
+}
+
+/// Tells whoever watches how far the query is, if that has changed.
+fn tell(query: &Query, now: QueryProgress) {
+    query.progress.send_if_modified(|last| {
+        let changed = *last != now;
+        *last = now;
+        changed
+    });
+}
+
+/// The query is to run again as a whole: see [`once`].
+fn rows_lost(flaw: &str) -> QueryError {
     QueryError::from_text(&format!(
-        "{RESULT_LOST}: rows of one of its stages went with an executor"
+        "{RESULT_LOST}: rows went with an executor, {flaw}"
     ))
 }

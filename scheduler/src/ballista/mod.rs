@@ -3,6 +3,7 @@
 mod cluster;
 mod departures;
 mod fetch;
+mod once;
 mod progress;
 mod queries;
 mod slots;

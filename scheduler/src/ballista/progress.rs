@@ -41,21 +41,6 @@ pub fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
     progress
 }
 
-/// Whether a stage was begun again, because rows that it reads or had made were lost with an executor. Ballista would run
-/// the rest of the query on rows of both runs; what comes of that may hold rows twice.
-pub fn began_again(graph: &dyn ExecutionGraph) -> bool {
-    graph.stages().values().any(|stage| {
-        let attempt = match stage {
-            ExecutionStage::UnResolved(stage) => stage.stage_attempt_num,
-            ExecutionStage::Resolved(stage) => stage.stage_attempt_num,
-            ExecutionStage::Running(stage) => stage.stage_attempt_num,
-            ExecutionStage::Successful(stage) => stage.stage_attempt_num,
-            ExecutionStage::Failed(stage) => stage.stage_attempt_num,
-        };
-        attempt > 0
-    })
-}
-
 fn add_tasks(progress: &mut QueryProgress, tasks: &[TaskInfo]) {
     for task in tasks {
         match &task.task_status {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::task_status::Status;
@@ -16,6 +17,10 @@ use parking_lot::Mutex;
 use retail_engine::{Dependents, Work};
 
 use super::Server;
+
+/// How often, and after which pause, a graph is looked for that is on its way.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Running queries, and ended ones whose rows are not all read.
 #[derive(Clone)]
@@ -127,6 +132,17 @@ impl Queries {
         }
         let ended = self.ended.get_execution_graph(id).await.ok().flatten()?;
         Some(look(ended.as_ref()))
+    }
+
+    /// As [`Queries::read`], but waits for a graph that moves from the running queries to the ended ones.
+    pub async fn find<T>(&self, id: &JobId, look: impl Fn(&dyn ExecutionGraph) -> T) -> Option<T> {
+        for _ in 0..LOOKS {
+            if let Some(found) = self.read(id, &look).await {
+                return Some(found);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        None
     }
 
     /// What all running queries ask of the executors.

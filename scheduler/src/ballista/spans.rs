@@ -19,10 +19,6 @@ use tracing::field::Empty;
 
 use super::queries::Queries;
 
-/// How often a graph is looked for that moves from the running queries to the ended ones.
-const LOOKS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// One run of a query.
 pub(super) fn query() -> Span {
     tracing::info_span!(
@@ -66,16 +62,12 @@ pub(super) async fn stages(span: &Span, started: SystemTime, queries: &Queries, 
     let Some(query) = trace::traceparent(span) else {
         return;
     };
-    for _ in 0..LOOKS {
-        if let Some(stages) = queries.read(id, |graph| of(graph, started)).await {
-            stages
-                .into_iter()
-                .for_each(|stage| record_stage(&query, stage));
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
+    match queries.find(id, |graph| of(graph, started)).await {
+        Some(stages) => stages
+            .into_iter()
+            .for_each(|stage| record_stage(&query, stage)),
+        None => tracing::debug!(query = %id, "the query's graph is gone; its trace has no stages"),
     }
-    tracing::debug!(query = %id, "the query's graph is gone; its trace has no stages");
 }
 
 /// The stages that were begun.

@@ -255,6 +255,18 @@ fn every_event_arrives_with_all_it_says() {
             }),
         ),
         (
+            EventKind::QueryRestarted {
+                model: text("m"),
+                run: 2,
+                reason: text("r"),
+            },
+            Event::QueryRestarted(v1::QueryRestarted {
+                model: text("m"),
+                run: 2,
+                reason: text("r"),
+            }),
+        ),
+        (
             EventKind::ExecutorLost {
                 executor_id: text("e"),
                 reason: text("r"),

@@ -41,6 +41,7 @@ pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
             retried.clear();
             retried_by("attempt", u64::from(*attempt > 1));
         }
+        EventKind::QueryRestarted { .. } => retried_by("query", 1),
         EventKind::StageProgress(progress) => {
             let before = retried
                 .insert(progress.model.clone(), progress.tasks_retried)

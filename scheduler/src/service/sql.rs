@@ -23,7 +23,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress};
+use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
 use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::sql_errors::sql_failure;
@@ -233,7 +233,9 @@ async fn on_cluster(
         cancel: cancel.clone(),
         progress,
     };
-    let mut running = std::pin::pin!(cluster.execute(query));
+    // Rows that the client has are not taken back: once they flow, what is lost is an error.
+    let running = until_whole(query, |_, _| {}, |query| cluster.execute(query));
+    let mut running = std::pin::pin!(running);
     let run = loop {
         tokio::select! {
             biased;

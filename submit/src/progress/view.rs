@@ -233,6 +233,16 @@ impl View {
                 self.published = Some((tables.clone(), event.time_us));
                 vec![]
             }
+            EventKind::QueryRestarted { model, reason, .. } => {
+                vec![line(
+                    Level::Fact,
+                    format!(
+                        "  {} {}  runs again: {reason}",
+                        self.paint.yellow("!"),
+                        self.name(model)
+                    ),
+                )]
+            }
             EventKind::ExecutorLost {
                 executor_id,
                 reason,

@@ -57,8 +57,8 @@ list! {
         .labels(&[names("model")]).on(&["jobs"]);
     stages_total: IntCounter = scheduler("retail_stages_total", "stage", "Stages of models that ended well.").on(&["jobs"]);
     retries_total: IntCounterVec = scheduler("retail_retries_total", "retry",
-        "What was begun again: a task after a failure or a lost executor, a job's attempt after a publish conflict.")
-        .labels(&[closed("what", &["task", "attempt"])]).on(&["jobs"]);
+        "What was begun again: a task after a failure or a lost executor, a model's query after its rows were lost with one, a job's attempt after a publish conflict.")
+        .labels(&[closed("what", &["task", "query", "attempt"])]).on(&["jobs"]);
 
     // ---- executors and tasks, as the scheduler sees them
     executors: IntGaugeVec = scheduler("retail_executors", "executor", "Executors that are registered, by state.")

@@ -6,8 +6,10 @@ use retail_proto::v1;
 
 use crate::cluster_matches_single_process::reference;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::metrics::Metrics;
 use crate::support::program::Program;
-use crate::support::{shop, wait};
+use crate::support::shop::{self, Shop};
+use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -85,6 +87,64 @@ async fn executors_killed_at_any_moment_change_no_row() {
     }
     cluster.submit().watch(&job).succeeded();
     assert_eq!(&cluster.lake.summaries().await, reference().await);
+}
+
+/// As a container does that ran out of memory. The scheduler takes the new process for another executor. Rows that the old one
+/// had put out are gone, and a stage that still reads them begins again, of which another executor had done a part.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_comes_back_at_its_address_doubles_no_row() {
+    let mut cluster = Cluster::start(Setup {
+        executors: 1,
+        slots: 1,
+        target_partitions: 8,
+        executor_timeout_s: 3,
+        ..Setup::default()
+    })
+    .await;
+    let orders = cluster.dir().join("orders.csv");
+    shop::orders(&orders, 2_000);
+    // Slow where it is grouped: customers are few, and each takes a while.
+    let slow = "SELECT customer, count(*) AS orders, sha512(repeat(customer, 3000000)) AS print\nFROM {{ ref('stg_orders') }}\nGROUP BY customer\n";
+    let project = Shop::over(&orders).with("models/marts/slow.sql", slow);
+    let project = project.write(cluster.dir());
+    let job = cluster
+        .submit()
+        .detached(&project, &["--select", "stg_orders", "slow"]);
+    let request = v1::WatchRequest {
+        job_id: job.clone(),
+        after_seq: 0,
+    };
+    let mut events = cluster.jobs().await.watch(request).await.unwrap();
+    let groups = async {
+        while let Some(event) = events.get_mut().message().await.unwrap() {
+            let Some(v1::job_event::Event::StageProgress(now)) = event.event else {
+                continue;
+            };
+            if now.model == "marts.slow" && now.stage == 2 {
+                return;
+            }
+        }
+        panic!("the job ended");
+    };
+    tokio::time::timeout(LIMIT, groups).await.unwrap();
+
+    cluster.add_executor().await;
+    let second = cluster.executor_admin_ports()[1];
+    wait::until("a part from the second executor", LIMIT, async || {
+        let metrics = Metrics::of(&[second]);
+        (metrics.get("retail_tasks_total{outcome=\"succeeded\"}") > 0.0).then_some(())
+    })
+    .await;
+    cluster.restart_executor(0).await;
+
+    let told = cluster.submit().watch(&job).succeeded();
+    let tables = cluster.lake.summaries().await;
+    assert_eq!(tables["marts.slow"].rows, 17, "{tables:?}");
+    let why = "runs again: the query's result is lost: rows went with an executor, stage 1 was begun again";
+    let told = told.stdout + &told.stderr;
+    assert!(told.contains(why), "{told}");
+    let metrics = Metrics::of(&[cluster.admin_port()]);
+    assert!(metrics.get("retail_retries_total{what=\"query\"}") >= 1.0);
 }
 
 async fn job_now(cluster: &Cluster, id: &str) -> v1::Job {

@@ -60,6 +60,7 @@ async fn a_run_moves_the_counters_by_what_it_did() {
         ("retail_catalog_errors_total{operation=\"publish\"}", 0.0),
         ("retail_publish_conflicts_total", 0.0),
         ("retail_retries_total{what=\"task\"}", 0.0),
+        ("retail_retries_total{what=\"query\"}", 0.0),
         ("retail_retries_total{what=\"attempt\"}", 0.0),
         ("retail_tables", 3.0),
         (

@@ -29,6 +29,8 @@ pub struct Setup {
     /// `None`: SQLite and a folder in the cluster's own.
     pub lake: Option<LakeAt>,
     pub adaptive: bool,
+    /// Of each stage that shuffles; 0: as many as there are slots.
+    pub target_partitions: usize,
     pub max_partitions_per_task: usize,
     /// Seconds without a heartbeat after which an executor is lost.
     pub executor_timeout_s: u64,
@@ -45,6 +47,7 @@ impl Default for Setup {
             slots: 2,
             lake: None,
             adaptive: false,
+            target_partitions: 0,
             max_partitions_per_task: 0,
             executor_timeout_s: 30,
             fault: None,
@@ -135,11 +138,22 @@ impl Cluster {
             &self.setup,
             &self.lake,
         );
-        let arguments = ["--config".to_owned(), config.display().to_string()];
-        let mut executor = Program::start("retail-executor", &name, self.dir(), &arguments, &[]);
+        let mut executor = start_executor(self.dir(), &name, &config);
         executor.ready(admin_port, START_LIMIT).await;
         self.executor_admin_ports.push(admin_port);
         self.executors.push(executor);
+    }
+
+    /// Kills an executor and starts it again at once, at the same address, as a container is that ran out of memory.
+    pub async fn restart_executor(&mut self, index: usize) {
+        let name = format!("executor-{}", index + 1);
+        let config = self.dir().join(format!("{name}.toml"));
+        self.executors[index].kill();
+        let mut executor = start_executor(self.dir(), &name, &config);
+        executor
+            .ready(self.executor_admin_ports[index], START_LIMIT)
+            .await;
+        self.executors[index] = executor;
     }
 
     /// Starts the scheduler again after it ended, on the same ports, without its fault.
@@ -204,6 +218,11 @@ impl Cluster {
     }
 }
 
+fn start_executor(dir: &Path, name: &str, config: &Path) -> Program {
+    let arguments = ["--config".to_owned(), config.display().to_string()];
+    Program::start("retail-executor", name, dir, &arguments, &[])
+}
+
 fn start_scheduler(dir: &Path, setup: &Setup) -> Program {
     let config = dir.join("scheduler.toml");
     let fault = setup
@@ -236,12 +255,14 @@ expiry_check_s = 1
 
 [engine]
 adaptive = {}
+target_partitions = {}
 max_partitions_per_task = {}
 ",
         lake.catalog,
         lake.warehouse,
         setup.executor_timeout_s,
         setup.adaptive,
+        setup.target_partitions,
         setup.max_partitions_per_task,
     );
     text += &storage(lake);
@@ -264,14 +285,16 @@ url = \"{url}\"
 heartbeat_s = 1
 
 [server]
-flight_port = 0
-grpc_port = 0
+flight_port = {}
+grpc_port = {}
 admin_port = {admin_port}
 
 [resources]
 slots = {}
 work_dir = \"{}\"
 ",
+        wait::free_port(),
+        wait::free_port(),
         setup.slots,
         dir.join(format!("work-{name}")).display(),
     );
