@@ -23,12 +23,13 @@ impl Trouble {
 }
 
 /// Reasons, the most telling first: a cluster with several obstacles names one.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 9] = [
     "ImagePullFailed",
     "ConfigRefused",
     "OutOfMemory",
     "CrashLoop",
     "StartFailed",
+    "NodeLost",
     "Evicted",
     "Unschedulable",
     "MountFailed",
@@ -61,6 +62,15 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
             format!("pod {name} was put off its node: {}", why.join(": ")),
         ));
     }
+    if let Some(node) = lost_node(pod) {
+        return Some(Trouble::new(
+            "NodeLost",
+            format!(
+                "node {node} does not answer, and pod {name} is on it; its tasks run again elsewhere. If the node does not come \
+                 back, `kubectl delete node {node}` lets the pod start on another"
+            ),
+        ));
+    }
     let containers = status.container_statuses.iter().flatten();
     if let Some(trouble) = containers
         .filter_map(|container| of_container(&name, container))
@@ -78,6 +88,19 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         "Unschedulable",
         format!("no node takes pod {name}: {why}"),
     ))
+}
+
+/// The pod's node, if it does not answer. Who watches over nodes then takes back that the pod is ready, and nobody is left to
+/// take back that its containers are.
+fn lost_node(pod: &Pod) -> Option<&str> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let is = |kind: &str, value: &str| {
+        conditions
+            .iter()
+            .any(|c| c.type_ == kind && c.status == value)
+    };
+    let lost = is("Ready", "False") && is("ContainersReady", "True");
+    lost.then(|| pod.spec.as_ref()?.node_name.as_deref())?
 }
 
 fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,20 @@ class Mishaps(WithOperator):
         wait_for("ready again", 60, lambda: is_ready() == "True")
         wait_for("two executors", 180, lambda: executors() == 2)
         self.shop.published_nothing()
+
+    def test_a_node_that_does_not_answer_is_told_by_condition_and_the_job_goes_on(self):
+        job = self.shop.start()
+        self.shop.in_the_middle(job)
+        kubelet = int((pathlib.Path(cluster.needs()["containerd"]).parent / "kubelet/pid").read_text().split()[0])
+        self.addCleanup(os.kill, kubelet, signal.SIGCONT)
+        os.kill(kubelet, signal.SIGSTOP)
+        told = wait_for("the reason", 120, lambda: condition("Ready")[1] == "NodeLost" and condition("Ready")[2])
+        self.assertIn("node node1 does not answer", told)
+        self.assertIn("`kubectl delete node node1`", told)
+        os.kill(kubelet, signal.SIGCONT)
+        wait_for("ready again", 90, lambda: condition("Ready")[0] == "True")
+        self.shop.finish(job)
+        self.shop.published_anew()
 
     def stores_back(self):
         for store in ("postgres", "s3"):

@@ -76,6 +76,14 @@ fn what_a_pod_suffers_from_has_a_reason_and_a_sentence() {
             "killed once",
         ),
         (
+            json!({ "phase": "Running", "conditions": [
+                { "type": "Ready", "status": "False" },
+                { "type": "ContainersReady", "status": "True" },
+            ] }),
+            "NodeLost",
+            "`kubectl delete node node1` lets the pod start on another",
+        ),
+        (
             json!({ "phase": "Failed", "reason": "Evicted", "message": "too much on disk" }),
             "Evicted",
             "Evicted: too much on disk",
@@ -100,6 +108,10 @@ fn pods_that_start_or_run_are_no_trouble() {
     ready["containerStatuses"][0]["ready"] = json!(true);
     for status in [
         json!({ "phase": "Pending" }),
+        json!({ "phase": "Running", "conditions": [
+            { "type": "Ready", "status": "False" },
+            { "type": "ContainersReady", "status": "False" },
+        ] }),
         container(waiting("ContainerCreating"), json!({}), 0),
         container(json!({ "running": {} }), json!({}), 0),
         ready,
