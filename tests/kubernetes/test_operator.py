@@ -170,9 +170,9 @@ class Operated(WithOperator):
         left = kubectl("get", kinds, "-l", "app.kubernetes.io/instance=retail", "-o", "name").split()
         self.assertEqual(left, [])
         self.assertIn("executor left", log.text())
-        # Nobody needs the pods of `helm test` and those that end; no executor may be left.
+        # Nobody needs the pods of `helm test`; the scheduler gives the job its shutdownGraceSeconds to end.
         pods = "app.kubernetes.io/instance=retail,app.kubernetes.io/component!=test"
-        wait_for("no pods", 60, lambda: not kubectl("get", "pods", "-l", pods, "-o", "name").strip())
+        wait_for("no pods", 120, lambda: not kubectl("get", "pods", "-l", pods, "-o", "name").strip())
         self.assertIn("is being deleted", kubectl("get", "events", "--field-selector", "involvedObject.kind=RetailCluster,reason=Draining"))
         # The executors stay for as long as the job needs their rows: it may have come to its end.
         self.shop.published_all_or_nothing()

@@ -90,19 +90,24 @@ fn settings(kubernetes: &Kubernetes) -> Config {
     config
 }
 
+/// An operator that leads, and a cluster of one executor. The scheduler answers until it is dropped.
+async fn one_executor(kubernetes: &Kubernetes, config: &Config) -> (Operator, Scheduler) {
+    let operator = Operator::start_with(kubernetes, |own| own.leader = config.leader.clone()).await;
+    let scheduler = Scheduler::idle().await;
+    kubernetes
+        .create("shop", scheduler.port, json!({ "replicas": 1 }))
+        .await;
+    kubernetes.wait_until_settled("shop", 1).await;
+    (operator, scheduler)
+}
+
 #[tokio::test]
 async fn a_removed_cluster_is_left_to_the_operator_that_leads() {
     let Some(kubernetes) = Kubernetes::new("removed").await else {
         return;
     };
     let config = settings(&kubernetes);
-    let operator =
-        Operator::start_with(&kubernetes, |own| own.leader = config.leader.clone()).await;
-    let scheduler = Scheduler::idle().await;
-    kubernetes
-        .create("shop", scheduler.port, json!({ "replicas": 1 }))
-        .await;
-    kubernetes.wait_until_settled("shop", 1).await;
+    let (operator, _scheduler) = one_executor(&kubernetes, &config).await;
     remove(kubernetes.client.clone(), &config, "shop")
         .await
         .unwrap();
@@ -121,13 +126,7 @@ async fn a_removed_cluster_goes_when_no_operator_is_left_to_let_it_go() {
         return;
     };
     let config = settings(&kubernetes);
-    let operator =
-        Operator::start_with(&kubernetes, |own| own.leader = config.leader.clone()).await;
-    let scheduler = Scheduler::idle().await;
-    kubernetes
-        .create("shop", scheduler.port, json!({ "replicas": 1 }))
-        .await;
-    kubernetes.wait_until_settled("shop", 1).await;
+    let (operator, _scheduler) = one_executor(&kubernetes, &config).await;
     // As after a power cut: its Lease is still held for a while.
     operator.kill();
     remove(kubernetes.client.clone(), &config, "shop")
