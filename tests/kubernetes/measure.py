@@ -78,7 +78,7 @@ def from_zero(figures):
     job = small_job()
     running = first_task(address)
     events = told(job)
-    joined = first_registration()
+    joined = first_registration(submitted)
     figures("no executor: submit to an executor ready", joined - submitted)
     figures("no executor: submit to the first task seen", running - submitted)
     figures("no executor: submit to the job done", events["finished"] - submitted)
@@ -92,10 +92,10 @@ def pods():
     return kubectl("get", "pods", "-l", "app.kubernetes.io/component=executor", "-o", "name").split()
 
 
-def first_registration():
-    """When the first executor told that it is registered."""
-    lines = kubectl("logs", "retail-executor-0").splitlines()
-    return next(stamp(line) for line in lines if "executor registered" in line)
+def first_registration(since):
+    """When the scheduler first saw an executor. The executor's own log goes with it as soon as it has nothing to do."""
+    lines = kubectl("logs", "retail-scheduler-0").splitlines()
+    return next(at for line in lines if "executor came" in line and (at := stamp(line)) > since)
 
 
 def stamp(line):
