@@ -302,7 +302,7 @@ fn classify(text: &str) -> QueryErrorKind {
 
 /// Drops the wrappers that each layer puts before a cause ("Job failed due to stage 1 failed: …").
 fn innermost(text: &str) -> String {
-    const WRAPPERS: [&str; 12] = [
+    const WRAPPERS: [&str; 16] = [
         "DataFusion error: ",
         "Execution error: ",
         "Arrow error: ",
@@ -315,6 +315,11 @@ fn innermost(text: &str) -> String {
         "Context: ",
         "IO error: ",
         "Ballista error: ",
+        // As Rust shows them to programmers.
+        "Shared(",
+        "External(",
+        "Execution(",
+        "Internal(",
     ];
     let mut rest = text.trim();
     loop {
@@ -335,7 +340,26 @@ fn innermost(text: &str) -> String {
         }
     }
     let rest = rest.split("\n\nbacktrace:").next().unwrap_or(rest);
-    rest.trim_end_matches(['\n', ' ']).to_string()
+    let rest = rest.trim_end_matches(['\n', ' ']);
+    literal(rest).unwrap_or_else(|| rest.to_owned())
+}
+
+/// The text of a string literal with nothing after it but closing parentheses.
+fn literal(text: &str) -> Option<String> {
+    let mut chars = text.strip_prefix('"')?.chars();
+    let mut found = String::new();
+    loop {
+        match chars.next()? {
+            '"' => break,
+            '\\' => found.push(match chars.next()? {
+                'n' => '\n',
+                't' => '\t',
+                other => other,
+            }),
+            other => found.push(other),
+        }
+    }
+    chars.all(|c| c == ')').then_some(found)
 }
 
 fn stage_of(text: &str) -> u32 {
@@ -362,6 +386,21 @@ mod tests {
         assert_eq!(error.message, "Divide by zero error");
         assert_eq!(error.stage, 2);
         assert_eq!(error.kind, QueryErrorKind::Execution);
+    }
+
+    #[test]
+    fn an_error_that_was_written_for_programmers_is_told_in_its_words() {
+        let error = QueryError::from_text(
+            "Task failed due to runtime execution error: DataFusionError(Shared(External(DataFusionError(Execution(\
+             \"cannot write \\\"a.parquet\\\": no space left on device\")))))",
+        );
+        assert_eq!(
+            error.message,
+            "cannot write \"a.parquet\": no space left on device"
+        );
+        assert_eq!(error.kind, QueryErrorKind::Storage);
+        let half = QueryError::from_text("Execution(\"a\", None)");
+        assert_eq!(half.message, "\"a\", None)");
     }
 
     #[test]
