@@ -5,6 +5,8 @@
 #   kind/up.sh                     # builds the image from the sources (long the first time)
 #   kind/up.sh --prebuilt DIR      # from the program retail in DIR
 #   kind/up.sh --image NAME:TAG    # an image that the Docker engine has already
+#
+# RETAIL_KIND_CLUSTER: the cluster's name, retail if not set. RETAIL_KIND_NODE_IMAGE: its nodes' image, kind's own if not set.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -15,19 +17,31 @@ prebuilt='' image=''
 
 die() {
     echo "kind/up.sh: $*" >&2
-    exit 1
+    exit "${code:-1}"
 }
 say() { echo "--- $*"; }
-usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --prebuilt) prebuilt=${2:?--prebuilt needs a folder} && shift 2 ;;
-    --image) image=${2:?--image needs NAME:TAG} && shift 2 ;;
+    --prebuilt)
+        prebuilt=${2:-}
+        [ -n "$prebuilt" ] || code=2 die "--prebuilt needs a folder"
+        ;;
+    --image)
+        image=${2:-}
+        [ -n "$image" ] || code=2 die "--image needs NAME:TAG"
+        ;;
     -h | --help) usage && exit 0 ;;
-    *) usage >&2 && die "unknown option $1" ;;
+    *) usage >&2 && code=2 die "unknown option $1" ;;
     esac
+    shift 2
 done
+[ -z "$prebuilt" ] || [ -z "$image" ] || code=2 die "--prebuilt and --image exclude each other"
+[ -z "$prebuilt" ] || [ -x "$prebuilt/retail" ] ||
+    die "$prebuilt has no program retail (cargo build --profile dist -p retail-image)"
+# A name without a tag is NAME:latest; the part before a colon may be a registry's port.
+[ -z "$image" ] || [[ ${image##*/} == *:* ]] || image+=:latest
 
 # --- what has to be there ---------------------------------------------------------------------------------------
 
@@ -43,7 +57,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "  helm     https://helm.sh/docs/intro/install" >&2
     exit 69
 fi
-docker info >/dev/null 2>&1 || die "no Docker engine answers; start it, or add yourself to its group"
+docker info >/dev/null 2>&1 || code=69 die "no Docker engine answers; start it, or add yourself to its group"
 
 context=kind-$CLUSTER
 k() { kubectl --context "$context" -n "$NAMESPACE" "$@"; }
@@ -58,7 +72,6 @@ if [ -z "$image" ]; then
         context_dir=$(mktemp -d)
         trap 'rm -rf "$context_dir"' EXIT
         mkdir "$context_dir/prebuilt"
-        [ -x "$prebuilt/retail" ] || die "$prebuilt has no program retail (cargo build --profile dist -p retail-image)"
         cp "$prebuilt/retail" "$context_dir/prebuilt/"
         docker build -q "${labels[@]}" --build-arg BINARIES=prebuilt --build-arg BUILDER=debian:bookworm-slim \
             --target all -t "$image" -f Dockerfile "$context_dir"
@@ -74,7 +87,8 @@ if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
     say "cluster $CLUSTER is there"
 else
     say "making cluster $CLUSTER"
-    kind create cluster --name "$CLUSTER" --config kind/cluster.yaml --wait 120s
+    kind create cluster --name "$CLUSTER" --config kind/cluster.yaml --wait 120s \
+        ${RETAIL_KIND_NODE_IMAGE:+--image "$RETAIL_KIND_NODE_IMAGE"}
 fi
 kind load docker-image --name "$CLUSTER" "$image"
 kubectl --context "$context" create namespace "$NAMESPACE" --dry-run=client -o yaml | kubectl --context "$context" apply -f -
