@@ -3,8 +3,18 @@
 set -euo pipefail
 
 CLUSTER=${RETAIL_KIND_CLUSTER:-retail}
-command -v kind >/dev/null || { echo "kind/down.sh: kind is not installed" >&2 && exit 69; }
-if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
+die() {
+    echo "kind/down.sh: $*" >&2
+    exit "${code:-1}"
+}
+case ${1:-} in
+'') ;;
+-h | --help) sed -n '2s/^# //p' "$0" && exit 0 ;;
+*) code=2 die "takes no arguments, not $1; the cluster's name is RETAIL_KIND_CLUSTER, retail if not set" ;;
+esac
+command -v kind >/dev/null || code=69 die "kind is not installed"
+clusters=$(kind get clusters -q) || code=69 die "the clusters cannot be listed; does the Docker engine run?"
+if grep -qx "$CLUSTER" <<<"$clusters"; then
     kind delete cluster --name "$CLUSTER"
 else
     echo "there is no cluster $CLUSTER"
