@@ -20,6 +20,14 @@ die() {
     exit "${code:-1}"
 }
 say() { echo "--- $*"; }
+# ready COMMAND...: a command that waits; when it waited in vain, what a person would look at.
+ready() {
+    "$@" || {
+        k get pods -o wide || true
+        k get events --field-selector type=Warning --sort-by=.lastTimestamp | tail -n 15 || true
+        die "not ready in time, see above"
+    } >&2
+}
 usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 while [ $# -gt 0 ]; do
@@ -83,8 +91,10 @@ docker image inspect "$image" >/dev/null 2>&1 || die "the Docker engine has no i
 
 # --- cluster ----------------------------------------------------------------------------------------------------
 
-if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
+if kind get clusters 2>/dev/null | grep -x "$CLUSTER" >/dev/null; then # not -q: it may end before kind has written all
     say "cluster $CLUSTER is there"
+    { kind export kubeconfig -q --name "$CLUSTER" && kubectl --context "$context" get --raw /readyz; } >/dev/null ||
+        die "cluster $CLUSTER does not answer; kind/down.sh removes it"
 else
     say "making cluster $CLUSTER"
     kind create cluster --name "$CLUSTER" --config kind/cluster.yaml --wait 120s \
@@ -122,14 +132,14 @@ for map in prometheus-alerts:grafana/alerts grafana-dashboards:grafana/dashboard
     k create configmap "${map%%:*}" "${from[@]}" --dry-run=client -o yaml | k apply --server-side --force-conflicts -f -
 done
 k apply -f kind/monitoring.yaml
-for store in postgres s3; do k rollout status "statefulset/$store" --timeout=300s; done
+for store in postgres s3; do ready k rollout status "statefulset/$store" --timeout=300s; done
 
 say "the chart"
 kubectl --context "$context" apply --server-side -f helm/retail-cluster/crds
-helm upgrade --install retail helm/retail-cluster --kube-context "$context" -n "$NAMESPACE" \
+ready helm upgrade --install retail helm/retail-cluster --kube-context "$context" -n "$NAMESPACE" \
     -f helm/retail-cluster/values-kind.yaml --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" \
     --force-conflicts --wait --timeout 300s
-for server in prometheus grafana; do k rollout status "deployment/$server" --timeout=300s; done
+for server in prometheus grafana; do ready k rollout status "deployment/$server" --timeout=300s; done
 
 cat <<END
 
