@@ -93,7 +93,8 @@ docker image inspect "$image" >/dev/null 2>&1 || die "the Docker engine has no i
 
 if kind get clusters 2>/dev/null | grep -x "$CLUSTER" >/dev/null; then # not -q: it may end before kind has written all
     say "cluster $CLUSTER is there"
-    { kind export kubeconfig -q --name "$CLUSTER" && kubectl --context "$context" get --raw /readyz; } >/dev/null ||
+    answers() { kubectl --context "$context" --request-timeout 20s get --raw /readyz >/dev/null; }
+    answers 2>/dev/null || { kind export kubeconfig -q --name "$CLUSTER" && answers; } ||
         die "cluster $CLUSTER does not answer; kind/down.sh removes it"
 else
     say "making cluster $CLUSTER"
@@ -136,9 +137,18 @@ for store in postgres s3; do ready k rollout status "statefulset/$store" --timeo
 
 say "the chart"
 kubectl --context "$context" apply --server-side -f helm/retail-cluster/crds
+settings=(--set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}")
+# An image that was built again has the same name: what changes in the pods, so that they start anew, is its id.
+id=$(docker image inspect --format '{{.Id}}' "$image")
+for part in scheduler executors operator; do settings+=(--set-string "$part.podAnnotations.retail\.dev/image=$id"); done
+# What `kubectl scale` has asked for stays.
+replicas=$(k get retailcluster retail --ignore-not-found -o jsonpath='{.spec.replicas}')
+[ -z "$replicas" ] || settings+=(--set "executors.replicas=$replicas")
+# Helm 4 asks before it takes a field over; Helm 3 has no such option.
+help=$(helm upgrade --help)
+[[ $help != *--force-conflicts* ]] || settings+=(--force-conflicts)
 ready helm upgrade --install retail helm/retail-cluster --kube-context "$context" -n "$NAMESPACE" \
-    -f helm/retail-cluster/values-kind.yaml --set "image.repository=${image%:*}" --set-string "image.tag=${image##*:}" \
-    --force-conflicts --wait --timeout 300s
+    -f helm/retail-cluster/values-kind.yaml "${settings[@]}" --wait --timeout 300s
 for server in prometheus grafana; do ready k rollout status "deployment/$server" --timeout=300s; done
 
 cat <<END
