@@ -67,6 +67,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 docker info >/dev/null 2>&1 || code=69 die "no Docker engine answers; start it, or add yourself to its group"
 
+clusters=$(kind get clusters -q)
+there() { grep -qx "$CLUSTER" <<<"$clusters"; }
+if ! there; then
+    while read -r port; do
+        ! (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || die "port $port of this machine is taken"
+    done < <(sed -n 's/.*hostPort: \([0-9]*\).*/\1/p' kind/cluster.yaml)
+fi
+
 context=kind-$CLUSTER
 k() { kubectl --context "$context" -n "$NAMESPACE" "$@"; }
 
@@ -91,7 +99,7 @@ docker image inspect "$image" >/dev/null 2>&1 || die "the Docker engine has no i
 
 # --- cluster ----------------------------------------------------------------------------------------------------
 
-if kind get clusters 2>/dev/null | grep -x "$CLUSTER" >/dev/null; then # not -q: it may end before kind has written all
+if there; then
     say "cluster $CLUSTER is there"
     answers() { kubectl --context "$context" --request-timeout 20s get --raw /readyz >/dev/null; }
     answers 2>/dev/null || { kind export kubeconfig -q --name "$CLUSTER" && answers; } ||
@@ -164,7 +172,7 @@ Next:
   kubectl get retailclusters
   helm test retail --logs
   kubectl exec s3-0 -- mkdir -p /s3/buckets/retail/input          # bucket retail, folder input
-  retail-submit generate --orders 100000 --out ./input && for day in input/day=*; do kubectl cp "\$day" s3-0:/s3/buckets/retail/input/; done
+  retail-submit generate --orders 100000 --out retail-data/input && for day in retail-data/input/day=*; do kubectl cp "\$day" s3-0:/s3/buckets/retail/input/; done
   retail-submit run --scheduler http://localhost:50050 --project jobs/retail --vars input=s3://retail/input
   kubectl scale retailcluster/retail --replicas=5
   kind/down.sh
