@@ -83,6 +83,7 @@ k() { kubectl --context "$context" -n "$NAMESPACE" "$@"; }
 if [ -z "$image" ]; then
     image=retail:$VERSION
     say "building image $image"
+    export BUILDX_NO_DEFAULT_ATTESTATIONS=1 # they hold the time, so an image of the same files would get another id
     labels=(--build-arg "VERSION=$VERSION" --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)")
     if [ -n "$prebuilt" ]; then
         context_dir=$(mktemp -d)
