@@ -158,6 +158,8 @@ help=$(helm upgrade --help)
 [[ $help != *--force-conflicts* ]] || settings+=(--force-conflicts)
 ready helm upgrade --install retail helm/retail-cluster --kube-context "$context" -n "$NAMESPACE" \
     -f helm/retail-cluster/values-kind.yaml "${settings[@]}" --wait --timeout 300s
+# Helm takes a RetailCluster of which nothing is known yet for one that is ready.
+ready k wait --for=condition=Ready retailcluster/retail --timeout=300s
 for server in prometheus grafana; do ready k rollout status "deployment/$server" --timeout=300s; done
 
 cat <<END
