@@ -115,9 +115,9 @@ class Kind(unittest.TestCase):
             kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         scheduler, executor = (get(f"pod/retail-{part}-0", ".status.podIP") for part in ("scheduler", "executor"))
         places = [f"{scheduler}:50050", f"{scheduler}:50080", f"{executor}:50051", f"{executor}:50052", f"{executor}:50081"]
-        time.sleep(3)  # until the network has heard of the pods
-        reached = {name: kubectl("exec", "-i", name, "--", "bash", "-s", "--", *places, stdin=TRY).split() for name in pods}
-        self.assertEqual(reached, {"nobody": [], "client": places[:1]})
+        reached = lambda name: kubectl("exec", "-i", name, "--", "bash", "-s", "--", *places, stdin=TRY).split()
+        wait_for("the network has heard of the pods", 30, lambda: reached("client") == places[:1])
+        self.assertEqual(reached("nobody"), [])
 
     def test_5_run_again_it_keeps_what_was_scaled_and_restarts_nothing(self):
         kubectl("scale", "retailcluster/retail", "--replicas=3")
@@ -125,7 +125,6 @@ class Kind(unittest.TestCase):
         started = lambda: get("pods", ".items[*].status.startTime")
         before, secret = started(), get("secret/retail-catalog", ".data")
         self.up()
-        time.sleep(5)
         self.assertEqual((started(), get("secret/retail-catalog", ".data")), (before, secret))
         self.assertEqual(get("retailcluster/retail", ".spec.replicas"), "3")
 
