@@ -148,6 +148,16 @@ impl Cluster {
     pub async fn restart_executor(&mut self, index: usize) {
         let name = format!("executor-{}", index + 1);
         let config = self.dir().join(format!("{name}.toml"));
+        let log = self.executors[index].log();
+        let mut text = std::fs::read_to_string(&config).unwrap();
+        for key in ["flight_port", "grpc_port"] {
+            let (_, rest) = log
+                .split_once(&format!(" {key}="))
+                .expect("it is registered");
+            let port = rest.split_whitespace().next().expect("a port follows");
+            text = text.replace(&format!("{key} = 0"), &format!("{key} = {port}"));
+        }
+        std::fs::write(&config, text).unwrap();
         self.executors[index].kill();
         let mut executor = start_executor(self.dir(), &name, &config);
         executor
@@ -285,16 +295,14 @@ url = \"{url}\"
 heartbeat_s = 1
 
 [server]
-flight_port = {}
-grpc_port = {}
+flight_port = 0
+grpc_port = 0
 admin_port = {admin_port}
 
 [resources]
 slots = {}
 work_dir = \"{}\"
 ",
-        wait::free_port(),
-        wait::free_port(),
         setup.slots,
         dir.join(format!("work-{name}")).display(),
     );
