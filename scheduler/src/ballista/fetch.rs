@@ -75,9 +75,31 @@ async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStr
         .fetch_partition(&executor.id, &partition.into(), file_id, layout, true)
         .await
         .map_err(|e| {
+            tracing::warn!(executor = %executor.id, error = %e, "cannot read rows");
             DataFusionError::Execution(format!(
-                "{RESULT_LOST}: cannot read rows from executor {}: {e}",
-                executor.id
+                "{RESULT_LOST}: cannot read rows from executor {} at {host}:{port}: {}",
+                executor.id,
+                in_short(&e.to_string())
             ))
         })
+}
+
+/// What the executor's side said, out of a status that was written for programmers.
+fn in_short(error: &str) -> &str {
+    let message = error.split_once("message: \"");
+    let message = message.and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or(error, |(message, _)| message.trim_end_matches('\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_short;
+
+    #[test]
+    fn of_a_status_its_message_is_told() {
+        let status = "Shuffle fetch partition error from Executor 7, map_stage 2, map_partition 0, error desc: \
+            Status { code: Unavailable, message: \"tcp connect error\", source: Some(tonic::transport::Error(Transport)) }";
+        assert_eq!(in_short(status), "tcp connect error");
+        assert_eq!(in_short("it is gone"), "it is gone");
+    }
 }
