@@ -17,11 +17,7 @@ pub fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                program::EX_USAGE
-            } else {
-                0
-            });
+            return program::usage(error.use_stderr());
         }
     };
     if let Some(Command::Crd) = flags.command {

@@ -15,11 +15,7 @@ pub fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                program::EX_USAGE
-            } else {
-                0
-            });
+            return program::usage(error.use_stderr());
         }
     };
     let (config, layers) = match Config::load(&flags, program::environment()) {

@@ -9,6 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Wrong usage or configuration, as in sysexits.h.
 pub const EX_USAGE: u8 = 64;
 
+/// What a program ends with that prints how it is used: because it was asked to, or because it was used wrongly.
+pub fn usage(wrong: bool) -> ExitCode {
+    ExitCode::from(if wrong { EX_USAGE } else { 0 })
+}
+
 /// The environment's variables that are text.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()

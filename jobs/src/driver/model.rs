@@ -166,7 +166,6 @@ async fn table(
         cancel: cancel.clone(),
         progress,
     };
-    // The last progress is told before the model's end: telling stops when the query lets go of its sender.
     let again = |run, error: &QueryError| {
         let restarted = EventKind::QueryRestarted {
             model: model.table.to_string(),
@@ -176,6 +175,7 @@ async fn table(
         send(events, restarted);
     };
     let whole = until_whole(query, again, |query| rows_of(context, query));
+    // The last progress is told before the model's end: telling stops when the query lets go of its sender.
     let (outcome, ()) = tokio::join!(whole, told);
     let (written, stages) = match outcome {
         Ok(done) => done,

@@ -222,3 +222,31 @@ async fn a_part_of_the_result_that_was_only_thought_lost_is_found() {
         Some("partition 0 of task 0 of stage 2 was read, which was lost")
     );
 }
+
+#[tokio::test]
+async fn rows_of_a_task_that_was_reported_twice_are_read_twice() {
+    let mut query = Query::new().await;
+    let task = query.start("a");
+    query.succeed(&task);
+    query.succeed(&task);
+    query.finish();
+    let flaw = flaw(&query.graph).unwrap();
+    assert!(
+        flaw.ends_with("of task 0 of stage 1 was read twice"),
+        "{flaw}"
+    );
+}
+
+#[tokio::test]
+async fn a_partition_that_two_tasks_put_out_is_found() {
+    let mut query = Query::new().await;
+    let task = query.start("a");
+    query.succeed(&task);
+    let stage = query.graph.fetch_running_stage(&[]).unwrap();
+    stage.pending.reschedule([task.partition]);
+    query.finish();
+    assert_eq!(
+        flaw(&query.graph).as_deref(),
+        Some("partition 0 of stage 1 is of 2 tasks")
+    );
+}
