@@ -54,6 +54,7 @@ ACTIVE, LOST = 'state="active"', 'state="lost"'
 ERROR, NOT_OK, OOM = 'outcome="error"', 'code!="ok"', 'reason="OOMKilled"'
 UNREACHABLE = 'outcome="unreachable"'
 FAILED = 'state=~"failed|interrupted"'
+NOT_PASSED = 'outcome=~"failed|warned"'
 AGE = f"time() - {m('retail_table_published_timestamp_seconds')}"
 BUSY = f"sum({m('retail_slots')}) - sum({m('retail_slots_free')})"
 
@@ -85,6 +86,9 @@ OVERVIEW = [
     lines("Jobs ended", "none", "Jobs that ended in each interval, by state. Failed or interrupted ones: "
           "docs/runbooks/job-failing.md.", "jobs",
           query(f"sum by (state) (increase({m('retail_jobs_total')}[{RATE}]))", "{{state}}")),
+    lines("Tests that did not pass", "none", "Declared tests with failing rows. Failed ones stopped their job before it published; "
+          "`retail-submit job JOB` shows the rows.", "jobs",
+          query(f"sum by (outcome) (increase({m('retail_tests_total', NOT_PASSED)}[{RATE}]))", "{{outcome}}")),
     lines("Tasks ended", "ops", "Tasks per second by outcome. Failed ones run again, up to cluster.task_max_failures; a steady "
           "rate means a bad node or store.", "executors",
           query(f"sum by (outcome) ({rate('retail_tasks_total')})", "{{outcome}}")),
@@ -118,6 +122,11 @@ JOBS = [
     lines("Model time", "s", "From a model's begin to its staged table.", "executors", *p50_p95("retail_model_seconds")),
     lines("Models ended", "none", "By outcome. One failed model skips those after it, and nothing of its job is published.", "lakehouse",
           query(f"sum by (outcome) (increase({m('retail_models_total')}[{RATE}]))", "{{outcome}}")),
+    lines("Tests", "none", "Declared tests by what they came to. Failed ones stop their job, and nothing of it is published; warnings are "
+          "published: `retail-submit job JOB` names both.", "lakehouse",
+          query(f"sum by (outcome) (increase({m('retail_tests_total')}[{RATE}]))", "{{outcome}}")),
+    lines("Test time", "s", "What the tests of a job took, between its last model and its publish.", "lakehouse",
+          *p50_p95("retail_test_seconds")),
     lines("Stages", "ops", "Stages of models that ended well, per second.", "executors", query(f"sum({rate('retail_stages_total')})", "stages")),
     row("Queries"),
     lines("Queries", "ops", "Models and ad-hoc SQL, as Ballista sees them. Failed ones of people are seen here and in no job.", "executors",

@@ -100,6 +100,16 @@ pub enum EventKind {
         model: String,
         because: String,
     },
+    /// The declared tests begin, on what the run staged.
+    TestsStarted {
+        tests: u32,
+        queries: u32,
+    },
+    /// The declared tests have ended; in the order in which they are declared.
+    Tested {
+        results: Vec<TestResult>,
+        elapsed_ms: u64,
+    },
     Published {
         tables: Vec<PublishedTable>,
         elapsed_ms: u64,
@@ -119,6 +129,97 @@ impl EventKind {
     /// Progress is for screens; everything else is history.
     pub fn is_durable(&self) -> bool {
         !matches!(self, Self::StageProgress(_))
+    }
+}
+
+/// What a test came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestState {
+    Passed,
+    /// It has failures, and lets the job go on.
+    Warned,
+    /// Its failures stop the job.
+    Failed,
+    /// What it reads is not there.
+    Skipped,
+}
+
+impl TestState {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A declared test of the job, and what it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestResult {
+    pub test: String,
+    /// `namespace.name` of a model, `source.table` of a source, empty for a test in a file of its own.
+    pub about: String,
+    pub column: Option<String>,
+    /// Where it is declared, relative to the project.
+    pub path: String,
+    /// 1-based.
+    pub line: u32,
+    pub state: TestState,
+    /// Failing rows, or what the test's `fail_calc` makes of them.
+    pub failures: i64,
+    /// Of its query, which other tests may share.
+    pub elapsed_ms: u64,
+    /// What a person reads; none for a test that passed.
+    pub failure: Option<Box<Failure>>,
+}
+
+/// How many tests came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCounts {
+    pub passed: u32,
+    pub warned: u32,
+    pub failed: u32,
+    pub skipped: u32,
+}
+
+impl TestCounts {
+    /// Counts results.
+    pub fn of(results: &[TestResult]) -> Self {
+        let count = |state| results.iter().filter(|r| r.state == state).count() as u32;
+        Self {
+            passed: count(TestState::Passed),
+            warned: count(TestState::Warned),
+            failed: count(TestState::Failed),
+            skipped: count(TestState::Skipped),
+        }
+    }
+
+    /// All of them.
+    pub fn total(self) -> u32 {
+        self.passed + self.warned + self.failed + self.skipped
+    }
+}
+
+/// `89 of 89 tests passed`, `87 of 90 tests passed, 2 warn, 1 not run`.
+impl std::fmt::Display for TestCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let total = self.total();
+        let noun = if total == 1 { "test" } else { "tests" };
+        write!(f, "{} of {total} {noun} passed", self.passed)?;
+        for (count, word) in [
+            (self.failed, "failed"),
+            (self.warned, "warn"),
+            (self.skipped, "not run"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {word}")?;
+            }
+        }
+        Ok(())
     }
 }
 

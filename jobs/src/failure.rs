@@ -12,6 +12,8 @@ pub enum FailureKind {
     Source,
     /// A model failed while it ran.
     Execution,
+    /// Rows break a declared test or a constraint.
+    Test,
     /// Another run published first, or the catalog refused.
     Publish,
     /// Object store, disk or catalog cannot be reached or is full.
@@ -31,6 +33,7 @@ impl FailureKind {
             Self::Project => "project",
             Self::Source => "source",
             Self::Execution => "execution",
+            Self::Test => "test",
             Self::Publish => "publish",
             Self::Storage => "storage",
             Self::NoExecutor => "no executor",

@@ -1,7 +1,8 @@
 //! Retail jobs: a project of SQL models in dbt's layout, from its files to the tables it publishes.
 //!
 //! `project` reads and renders the files, `graph` orders the models, `select` picks some of them, `sources` makes
-//! the tables they read, `driver` runs them, `store` remembers what happened. What a person reads when something
+//! the tables they read, `driver` runs them, `quality` holds their tests,
+//! `store` remembers what happened. What a person reads when something
 //! could not be done is a [`failure::Failure`]; what happens is an [`events::JobEvent`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
@@ -15,6 +16,7 @@ pub mod events;
 pub mod failure;
 pub mod graph;
 pub mod project;
+pub mod quality;
 pub mod retail;
 pub mod select;
 pub mod sources;

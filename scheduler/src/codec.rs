@@ -4,6 +4,7 @@ use prost::Message;
 use retail_engine::{ClusterStatus, QueryProgress};
 use retail_jobs::events::{
     EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
+    TestCounts, TestResult, TestState,
 };
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::project::ProjectFile;
@@ -22,6 +23,7 @@ pub fn status_of(failure: Failure) -> Status {
     let code = match failure.kind {
         FailureKind::Project => Code::InvalidArgument,
         FailureKind::Source => Code::FailedPrecondition,
+        FailureKind::Test => Code::FailedPrecondition,
         FailureKind::Execution | FailureKind::Internal => Code::Internal,
         FailureKind::Publish => Code::Aborted,
         FailureKind::Storage | FailureKind::NoExecutor => Code::Unavailable,
@@ -47,6 +49,7 @@ pub fn failure(failure: Failure) -> v1::Failure {
         FailureKind::Project => v1::FailureKind::Project,
         FailureKind::Source => v1::FailureKind::Source,
         FailureKind::Execution => v1::FailureKind::Execution,
+        FailureKind::Test => v1::FailureKind::Test,
         FailureKind::Publish => v1::FailureKind::Publish,
         FailureKind::Storage => v1::FailureKind::Storage,
         FailureKind::NoExecutor => v1::FailureKind::NoExecutor,
@@ -111,6 +114,37 @@ pub fn job(job: Job) -> v1::Job {
         failure: job.failure.map(failure),
         models: job.models.into_iter().map(model_run).collect(),
         trace_id: job.trace_id,
+        test_counts: Some(test_counts(job.test_counts)),
+        tests: job.tests.into_iter().map(test_result).collect(),
+    }
+}
+
+fn test_counts(counts: TestCounts) -> v1::TestCounts {
+    v1::TestCounts {
+        passed: counts.passed,
+        warned: counts.warned,
+        failed: counts.failed,
+        skipped: counts.skipped,
+    }
+}
+
+fn test_result(result: TestResult) -> v1::TestResult {
+    let state = match result.state {
+        TestState::Passed => v1::TestState::Passed,
+        TestState::Warned => v1::TestState::Warned,
+        TestState::Failed => v1::TestState::Failed,
+        TestState::Skipped => v1::TestState::Skipped,
+    };
+    v1::TestResult {
+        test: result.test,
+        about: result.about,
+        column: result.column.unwrap_or_default(),
+        path: result.path,
+        line: result.line,
+        state: state.into(),
+        failures: result.failures,
+        elapsed_ms: result.elapsed_ms,
+        failure: result.failure.map(|f| failure(*f)),
     }
 }
 
@@ -184,6 +218,16 @@ pub fn event(event: JobEvent) -> v1::JobEvent {
         EventKind::ModelSkipped { model, because } => {
             Event::ModelSkipped(v1::ModelSkipped { model, because })
         }
+        EventKind::TestsStarted { tests, queries } => {
+            Event::TestsStarted(v1::TestsStarted { tests, queries })
+        }
+        EventKind::Tested {
+            results,
+            elapsed_ms,
+        } => Event::Tested(v1::Tested {
+            results: results.into_iter().map(test_result).collect(),
+            elapsed_ms,
+        }),
         EventKind::Published { tables, elapsed_ms } => Event::Published(v1::Published {
             tables: tables.into_iter().map(published_table).collect(),
             elapsed_ms,

@@ -57,6 +57,8 @@ pub struct Submission {
     pub submitted_by: String,
     /// Fail when no executor is there after this long; none takes the scheduler's setting.
     pub executor_timeout: Option<Duration>,
+    /// Only hold the tests of the selected models against what is published.
+    pub tests_only: bool,
     /// The client's span, as W3C writes it.
     pub traceparent: Option<String>,
 }
@@ -173,12 +175,13 @@ impl JobManager {
             selected,
             submitted_by,
             executor_timeout,
+            tests_only,
             traceparent,
         } = submission;
         let new = NewJob {
             project: project.name.clone(),
             submitted_by,
-            models_total: selected.len() as u32,
+            models_total: if tests_only { 0 } else { selected.len() as u32 },
         };
         let stored = self.store.create(&new, now_us()).await?;
         let span = spans::job(&stored, traceparent.as_deref());
@@ -187,6 +190,7 @@ impl JobManager {
             project,
             selected,
             executor_timeout: executor_timeout.or(self.executor_timeout),
+            tests_only,
         };
         let job = Arc::new(LiveJob {
             feed: Feed::new(stored.id.clone(), self.store.clone()),

@@ -91,6 +91,11 @@ pub enum Command {
         after_help = "Examples:\n  retail-submit run --project jobs/retail --vars input=./retail-data/input\n  retail-submit run --local --vars input=/data --select +fact_order_items"
     )]
     Run(RunArgs),
+    /// Hold the declared tests of models against what is published; writes nothing
+    #[command(
+        after_help = "Examples:\n  retail-submit test --project jobs/retail --vars input=./retail-data/input\n  retail-submit test --local --vars input=/data --select fact_order_items"
+    )]
+    Test(RunArgs),
     /// Write the SQL that a project's templates come to; needs no cluster
     #[command(
         after_help = "Examples:\n  retail-submit compile --project jobs/retail --vars input=/data --out ./sql\n  retail-submit compile --vars input=/data --select tag:staging"
@@ -235,7 +240,7 @@ pub struct GenerateArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
-    /// Models to run: name, name+, +name, tag:x, path:dir; all without it
+    /// Models: name, name+, +name, tag:x, path:dir; all without it
     #[arg(long, num_args = 1.., value_name = "SELECTOR")]
     pub select: Vec<String>,
     /// Models to leave out

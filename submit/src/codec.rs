@@ -3,6 +3,7 @@
 use prost::Message;
 use retail_jobs::events::{
     EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
+    TestCounts, TestResult, TestState,
 };
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_proto::v1;
@@ -26,6 +27,7 @@ pub fn failure(wire: v1::Failure) -> Failure {
         v1::FailureKind::Project => FailureKind::Project,
         v1::FailureKind::Source => FailureKind::Source,
         v1::FailureKind::Execution => FailureKind::Execution,
+        v1::FailureKind::Test => FailureKind::Test,
         v1::FailureKind::Publish => FailureKind::Publish,
         v1::FailureKind::Storage => FailureKind::Storage,
         v1::FailureKind::NoExecutor => FailureKind::NoExecutor,
@@ -131,6 +133,14 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
             model: e.model,
             because: e.because,
         },
+        Event::TestsStarted(e) => EventKind::TestsStarted {
+            tests: e.tests,
+            queries: e.queries,
+        },
+        Event::Tested(e) => EventKind::Tested {
+            results: e.results.into_iter().map(test_result).collect(),
+            elapsed_ms: e.elapsed_ms,
+        },
         Event::Published(e) => EventKind::Published {
             tables: e.tables.into_iter().map(published_table).collect(),
             elapsed_ms: e.elapsed_ms,
@@ -196,6 +206,37 @@ pub fn job(wire: v1::Job) -> facts::Job {
         failure: wire.failure.map(failure),
         models: wire.models.into_iter().map(model_run).collect(),
         trace_id: wire.trace_id,
+        test_counts: wire.test_counts.map(test_counts).unwrap_or_default(),
+        tests: wire.tests.into_iter().map(test_result).collect(),
+    }
+}
+
+fn test_counts(wire: v1::TestCounts) -> TestCounts {
+    TestCounts {
+        passed: wire.passed,
+        warned: wire.warned,
+        failed: wire.failed,
+        skipped: wire.skipped,
+    }
+}
+
+fn test_result(wire: v1::TestResult) -> TestResult {
+    let state = match wire.state() {
+        v1::TestState::Passed => TestState::Passed,
+        v1::TestState::Warned => TestState::Warned,
+        v1::TestState::Failed => TestState::Failed,
+        v1::TestState::Skipped | v1::TestState::Unspecified => TestState::Skipped,
+    };
+    TestResult {
+        test: wire.test,
+        about: wire.about,
+        column: some(wire.column),
+        path: wire.path,
+        line: wire.line,
+        state,
+        failures: wire.failures,
+        elapsed_ms: wire.elapsed_ms,
+        failure: wire.failure.map(|wire| Box::new(failure(wire))),
     }
 }
 
@@ -292,6 +333,7 @@ pub fn explanation(wire: v1::ModelExplanation) -> facts::Explanation {
         logical_plan: wire.logical_plan,
         physical_plan: wire.physical_plan,
         writes: wire.writes,
+        tests: wire.tests,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the cluster says about jobs, tables and executors, as the client prints it: text or JSON.
 
-use retail_jobs::events::{JobState, ModelState};
+use retail_jobs::events::{JobState, ModelState, TestCounts, TestResult};
 use retail_jobs::failure::Failure;
 use serde::Serialize;
 
@@ -24,6 +24,9 @@ pub struct Job {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub trace_id: String,
     pub models: Vec<ModelRun>,
+    /// How many of its declared tests came to what.
+    pub test_counts: TestCounts,
+    pub tests: Vec<TestResult>,
 }
 
 /// A model of a job.
@@ -113,6 +116,8 @@ pub struct Explanation {
     pub logical_plan: String,
     pub physical_plan: String,
     pub writes: String,
+    /// The declared tests that a run of it holds.
+    pub tests: Vec<String>,
 }
 
 /// A job's state in lower case.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::{Sources, in_order};
 use super::model::{self, ModelResult};
 use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, JobSummary, failures, send};
+use super::{EventSink, JobContext, JobSpec, JobSummary, audit, failures, send};
 use crate::events::{EventKind, PublishedTable};
 use crate::failure::Failure;
 use crate::project::{Model, ModelName};
@@ -54,10 +54,13 @@ pub(super) async fn run(
         relations.put(name.clone(), Arc::clone(table));
     }
     let results = run_models(spec, context, &relations, attempt, events, cancel).await?;
+    let tests = audit::staged(spec, context, &relations, events, cancel).await?;
     if cancel.is_cancelled() {
         return Err(failures::cancelled().into());
     }
-    publish(spec, context, results, events).await
+    let mut summary = publish(spec, context, results, events).await?;
+    summary.tests = tests;
+    Ok(summary)
 }
 
 /// Runs each model as soon as the ones it reads are staged. The first failure stops the others.

@@ -8,9 +8,10 @@ use datafusion::datasource::empty::EmptyTable;
 use retail_lakehouse::TableName;
 
 use super::relations::Relations;
-use super::{JobContext, JobSpec, failures};
+use super::{JobContext, JobSpec, audit, failures};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, Model, ModelName, Source};
+use crate::quality::contract;
 use crate::{sources, sql_errors};
 
 /// The tables of the project's sources that the selected models read, opened once for the whole job.
@@ -39,6 +40,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Source
             .map_err(|e| sql_errors::plan_failure(model, &e))?;
         let plan = session.state().create_logical_plan(&model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+        contract::hold(model, plan.schema().as_arrow())?;
         let schema = Arc::new(plan.schema().as_arrow().clone());
         if model.materialized == Materialized::Table {
             context
@@ -53,6 +55,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Source
         }
         relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
     }
+    audit::check(spec, context, &relations).await?;
     Ok(sources)
 }
 
@@ -81,7 +84,7 @@ pub(super) fn in_order(spec: &JobSpec) -> Vec<&Model> {
         .collect()
 }
 
-async fn open_sources(
+pub(super) async fn open_sources(
     spec: &JobSpec,
     context: &JobContext,
     relations: &Arc<Relations>,
@@ -92,12 +95,12 @@ async fn open_sources(
             .caused_by(&e)
     })?;
     let mut open = Sources::new();
-    for model in in_order(spec) {
-        for source in sources_of(spec, model) {
-            if source.is_files() && !open.contains_key(&source.table) {
-                let table = sources::provider(source, &session, context.lake.stores()).await?;
-                open.insert(source.table.clone(), table);
-            }
+    let models = in_order(spec);
+    let read = models.iter().flat_map(|model| sources_of(spec, model));
+    for source in read.chain(audit::sources(spec)) {
+        if source.is_files() && !open.contains_key(&source.table) {
+            let table = sources::provider(source, &session, context.lake.stores()).await?;
+            open.insert(source.table.clone(), table);
         }
     }
     Ok(open)

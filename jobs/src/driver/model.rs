@@ -16,6 +16,7 @@ use super::{EventSink, JobContext, JobSpec, check, failures, send, spans};
 use crate::events::{EventKind, StageProgress};
 use crate::failure::Failure;
 use crate::project::{Materialized, Model};
+use crate::quality::contract;
 use crate::sql_errors;
 
 /// What one model produced.
@@ -150,6 +151,7 @@ async fn table(
         .map_err(|e| sql_errors::plan_failure(model, &e))?;
     let plan = session.state().create_logical_plan(&model.sql).await;
     let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    let plan = contract::in_order(model, plan).map_err(|e| sql_errors::plan_failure(model, &e))?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
     let target = context
         .lake

@@ -90,7 +90,7 @@ impl Settings {
                 let enforced = value
                     .get("enforced")
                     .ok_or("contract needs enforced: true or false")?;
-                self.config.contract_enforced = boolean("enforced", enforced)?;
+                self.config.contract_enforced = Some(boolean("enforced", enforced)?);
             }
             "description" => {}
             _ if IGNORED.contains(&key) => {}
@@ -122,7 +122,10 @@ impl Settings {
                 .clone_from(&over.config.partition_by);
         }
         self.config.meta.extend(over.config.meta.clone());
-        self.config.contract_enforced |= over.config.contract_enforced;
+        self.config.contract_enforced = over
+            .config
+            .contract_enforced
+            .or(self.config.contract_enforced);
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 
 use super::config::{Settings, is_setting};
+use super::data_test::{self, TestConfig};
 use super::suggest::did_you_mean;
 use super::yaml::{Doc, Node};
 
@@ -15,9 +16,12 @@ pub struct Manifest {
     pub model_paths: Vec<String>,
     pub macro_paths: Vec<String>,
     pub analysis_paths: Vec<String>,
+    pub test_paths: Vec<String>,
     pub vars: Map<String, Value>,
     /// Settings by folder (or file) under the model paths; the empty path is the whole project.
     folders: Vec<Folder>,
+    /// Settings of tests by folder, the outer before the inner.
+    tests: Vec<(Vec<String>, String, Value)>,
 }
 
 #[derive(Debug)]
@@ -29,7 +33,7 @@ struct Folder {
 }
 
 /// Keys that only tools on a person's machine read.
-const IGNORED: [&str; 19] = [
+const IGNORED: [&str; 18] = [
     "version",
     "config-version",
     "profile",
@@ -45,20 +49,17 @@ const IGNORED: [&str; 19] = [
     "quoting",
     "docs",
     "seed-paths",
-    "test-paths",
     "snapshot-paths",
     "dbt-cloud",
     "function-paths",
 ];
 
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 12] = [
     "on-run-start",
     "on-run-end",
     "dispatch",
     "seeds",
     "snapshots",
-    "tests",
-    "data_tests",
     "unit_tests",
     "sources",
     "exposures",
@@ -68,13 +69,15 @@ const UNSUPPORTED: [&str; 14] = [
     "packages",
 ];
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 8] = [
     "name",
     "model-paths",
     "macro-paths",
     "analysis-paths",
+    "test-paths",
     "vars",
     "models",
+    "data_tests",
 ];
 
 /// Reads `dbt_project.yml`.
@@ -88,8 +91,10 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
         model_paths: vec!["models".into()],
         macro_paths: vec!["macros".into()],
         analysis_paths: vec!["analyses".into()],
+        test_paths: vec!["tests".into()],
         vars: Map::new(),
         folders: vec![],
+        tests: vec![],
     };
     for (key, node) in root.entries()? {
         match key.as_str() {
@@ -97,6 +102,24 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
             "model-paths" | "source-paths" => manifest.model_paths = folders_of(&node)?,
             "macro-paths" => manifest.macro_paths = folders_of(&node)?,
             "analysis-paths" => manifest.analysis_paths = folders_of(&node)?,
+            "test-paths" => manifest.test_paths = folders_of(&node)?,
+            "tests" | "data_tests" => {
+                for (key, value) in node.entries()? {
+                    match value.is_mapping() && !key.starts_with('+') {
+                        true if key == manifest.name => {
+                            test_settings(&value, &[], &mut manifest.tests)?;
+                        }
+                        true => {
+                            let near = did_you_mean(&key, [manifest.name.as_str()]);
+                            return Err(value.fail(format!(
+                                "tests of {key}: this project is {}{near}",
+                                manifest.name
+                            )));
+                        }
+                        false => test_setting(&key, &value, &[], &mut manifest.tests)?,
+                    }
+                }
+            }
             "vars" => manifest.vars = vars(&node, &manifest.name)?,
             "models" => folders(&node, &manifest.name, &mut manifest.folders)?,
             k if IGNORED.contains(&k) => {}
@@ -195,6 +218,41 @@ fn setting(key: &str, value: &Node<'_>) -> Option<String> {
     }
 }
 
+fn test_settings(
+    node: &Node<'_>,
+    path: &[String],
+    found: &mut Vec<(Vec<String>, String, Value)>,
+) -> Result<(), Failure> {
+    let mut inner = vec![];
+    for (key, value) in node.entries()? {
+        match value.is_mapping() && !key.starts_with('+') {
+            true => inner.push((key, value)),
+            false => test_setting(&key, &value, path, found)?,
+        }
+    }
+    inner
+        .into_iter()
+        .try_for_each(|(key, value)| test_settings(&value, &[path, &[key]].concat(), found))
+}
+
+fn test_setting(
+    key: &str,
+    value: &Node<'_>,
+    path: &[String],
+    found: &mut Vec<(Vec<String>, String, Value)>,
+) -> Result<(), Failure> {
+    let (key, json) = (key.trim_start_matches('+'), value.json());
+    match TestConfig::default().set(key, &json) {
+        Ok(true) => found.push((path.to_vec(), key.to_string(), json)),
+        Ok(false) => {
+            let near = did_you_mean(key, data_test::SETTINGS);
+            return Err(value.fail(format!("a test has no setting {key}{near}")));
+        }
+        Err(cause) => return Err(value.fail(cause)),
+    }
+    Ok(())
+}
+
 fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value), Failure> {
     let json = value.json();
     Settings::default()
@@ -218,6 +276,26 @@ impl Manifest {
             let _ = settings.set(key, value);
         }
         settings
+    }
+
+    /// The settings of tests that are declared in the file at `path`, the outer before the inner.
+    pub fn test_settings_for(&self, path: &str) -> Vec<(String, Value)> {
+        let folders = self.model_paths.iter().chain(&self.test_paths);
+        let inside = folders
+            .filter_map(|f| path.strip_prefix(f.as_str())?.strip_prefix('/'))
+            .next()
+            .unwrap_or(path);
+        let inside: Vec<&str> = inside.trim_end_matches(".sql").split('/').collect();
+        let mut matching: Vec<_> = self
+            .tests
+            .iter()
+            .filter(|(folder, _, _)| {
+                folder.len() <= inside.len() && folder.iter().eq(&inside[..folder.len()])
+            })
+            .collect();
+        matching.sort_by_key(|(folder, _, _)| folder.len());
+        let setting = |(_, key, value): &(Vec<String>, String, Value)| (key.clone(), value.clone());
+        matching.into_iter().map(setting).collect()
     }
 
     /// A folder in `models:` that holds no model is a typing mistake more often than not.

@@ -5,6 +5,7 @@
 //! without one. A model is a view unless it says otherwise, as in dbt.
 
 mod config;
+mod data_test;
 mod files;
 mod manifest;
 mod model;
@@ -13,8 +14,11 @@ mod render;
 mod source_map;
 mod source_yaml;
 mod suggest;
+mod test_blocks;
+mod test_yaml;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tests_of;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -24,11 +28,11 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Failure, FailureKind};
 
+pub use data_test::{DataTest, Severity, Subject, TestConfig, TestKind, Threshold};
 pub use files::{ProjectFile, read_dir};
 pub use model::{
-    Column, Compression, DataTest, FileFormat, FileOptions, Materialized, Model, ModelConfig,
-    ModelName, Place, Project, RelationshipTarget, Severity, Source, SourceLocation, SourceRef,
-    TestKind,
+    Column, Compression, FileFormat, FileOptions, Materialized, Model, ModelConfig, ModelName,
+    Place, Project, Source, SourceLocation, SourceRef,
 };
 pub use source_map::Spot;
 pub use suggest::{did_you_mean, nearest};
@@ -71,7 +75,12 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
     let renderer = Renderer::new(&manifest.name, all_vars.clone(), &layout.macros)?;
 
     let mut warnings = vec![];
-    let (descriptions, sources) = read_yaml(&layout, &renderer, &mut warnings)?;
+    let Described {
+        models: descriptions,
+        sources,
+        source_tests,
+        singular,
+    } = read_yaml(&layout, &renderer, &mut warnings)?;
     let drafts = drafts(&layout, &manifest, &renderer, &descriptions)?;
     let scope = scope(&drafts, &sources);
     let mut project = Project {
@@ -79,6 +88,7 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
         models: vec![],
         analyses: vec![],
         sources,
+        tests: vec![],
         files: BTreeMap::new(),
         vars: all_vars,
         warnings,
@@ -104,7 +114,26 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
             project.models.push(model)
         }
     }
-    check_relationships(&project)?;
+    let defaults = |path: &str| manifest.test_settings_for(path);
+    let make = tests_of::Maker {
+        renderer: &renderer,
+        scope: &scope,
+        generic: &layout.generic,
+        defaults: &defaults,
+        project: &manifest.name,
+    };
+    let files = tests_of::Files {
+        texts: &texts,
+        singular: &layout.singular,
+    };
+    tests_of::add(
+        &mut project,
+        &make,
+        &files,
+        &descriptions,
+        &source_tests,
+        &singular,
+    )?;
     crate::graph::order(&project)?;
     project.files = texts;
     Ok(project)
@@ -141,7 +170,12 @@ struct Layout {
     models: Vec<(String, String, String)>,
     analyses: Vec<(String, String, String)>,
     yaml: Vec<(String, String)>,
+    /// Test blocks are macros there.
     macros: Vec<(String, String)>,
+    /// Generic tests, with the file that defines each.
+    generic: BTreeMap<String, String>,
+    /// Files below `tests/` that are tests by themselves.
+    singular: Vec<(String, String)>,
 }
 
 impl Layout {
@@ -182,10 +216,27 @@ impl Layout {
                 if sql {
                     layout.macros.push(own());
                 }
+            } else if let Some(inside) = below(path, &manifest.test_paths) {
+                match (sql, yaml) {
+                    (true, _) if inside.starts_with("generic/") => layout.macros.push(own()),
+                    (true, _) => layout.singular.push(own()),
+                    (_, true) => layout.yaml.push(own()),
+                    _ => {}
+                }
             } else {
                 check_folder(path, text)?;
             }
         }
+        layout.generic = test_blocks::collect(&layout.macros).map_err(|twice| {
+            let (name, first, second) = twice;
+            Failure::new(FailureKind::Project, format!("there are two tests {name}"))
+                .at(second, 0, 0)
+                .cause(format!("the other is in {first}"))
+        })?;
+        for (_, text) in &mut layout.macros {
+            *text = test_blocks::as_macros(text);
+        }
+        layout.macros.push(test_blocks::built_in());
         Ok(layout)
     }
 }
@@ -206,11 +257,6 @@ fn check_folder(path: &str, text: &str) -> Result<(), Failure> {
             path,
             "snapshots are not supported yet",
             "write the versions as a model",
-        )),
-        "tests" if file.ends_with(".sql") => Err(unsupported(
-            path,
-            "tests as SQL files are not supported yet",
-            "declare tests under a column in YAML",
         )),
         "" if matches!(file, "packages.yml" | "dependencies.yml") => {
             let doc = Doc::parse(path, text)?;
@@ -236,28 +282,40 @@ fn unsupported(path: &str, cause: &str, way_out: &str) -> Failure {
         .note(way_out)
 }
 
+/// What the YAML of a project says.
+#[derive(Default)]
+struct Described {
+    models: Vec<Description>,
+    sources: Vec<Source>,
+    source_tests: Vec<(SourceRef, test_yaml::Declared)>,
+    /// Of files below `tests/`.
+    singular: Vec<test_yaml::DescribedFile>,
+}
+
 fn read_yaml(
     layout: &Layout,
     renderer: &Renderer,
     warnings: &mut Vec<String>,
-) -> Result<(Vec<Description>, Vec<Source>), Failure> {
-    let (mut descriptions, mut sources): (Vec<Description>, Vec<Source>) = (vec![], vec![]);
+) -> Result<Described, Failure> {
+    let mut described = Described::default();
     for (path, text) in &layout.yaml {
         let doc = Doc::parse(path, text)?;
-        let (model_nodes, source_nodes) = properties::sections(&doc)?;
-        for node in model_nodes {
+        let sections = properties::sections(&doc)?;
+        for node in sections.models {
             let found = properties::model(&node, warnings)?;
-            if let Some(other) = descriptions.iter().find(|d| d.name == found.name) {
+            if let Some(other) = described.models.iter().find(|d| d.name == found.name) {
                 return Err(found.stray.cause(format!(
                     "model {} is already described in {}",
                     found.name, other.at
                 )));
             }
-            descriptions.push(found);
+            described.models.push(found);
         }
-        for node in source_nodes {
-            for found in source_yaml::source(&node, renderer, warnings)? {
-                if let Some(other) = sources
+        for node in sections.sources {
+            let tests = &mut described.source_tests;
+            for found in source_yaml::source(&node, renderer, tests, warnings)? {
+                if let Some(other) = described
+                    .sources
                     .iter()
                     .find(|s| s.source_ref() == found.source_ref())
                 {
@@ -267,11 +325,14 @@ fn read_yaml(
                         other.defined_at
                     )));
                 }
-                sources.push(found);
+                described.sources.push(found);
             }
         }
+        for node in sections.data_tests {
+            described.singular.push(test_yaml::described_file(&node)?);
+        }
     }
-    Ok((descriptions, sources))
+    Ok(described)
 }
 
 /// A model whose names and settings are known and whose SQL is not yet rendered.
@@ -304,7 +365,6 @@ impl Draft {
             description: described.map(|d| d.text.clone()).unwrap_or_default(),
             config: self.settings.config,
             columns: described.map(|d| d.columns.clone()).unwrap_or_default(),
-            tests: described.map(|d| d.tests.clone()).unwrap_or_default(),
             described_at: described.map(|d| d.at.clone()),
             map: rendered.map,
         }
@@ -445,41 +505,4 @@ fn scope(drafts: &[Draft], sources: &[Source]) -> Scope {
             .map(|s| (s.source_ref(), s.table.clone()))
             .collect(),
     }
-}
-
-/// A relationships test must point to something.
-fn check_relationships(project: &Project) -> Result<(), Failure> {
-    for model in &project.models {
-        for test in &model.tests {
-            let cause = match &test.kind {
-                TestKind::Relationships {
-                    to: RelationshipTarget::Model(name),
-                    ..
-                } if project.model(name).is_none() => {
-                    format!(
-                        "there is no model {name}{}",
-                        did_you_mean(
-                            name.as_str(),
-                            project.models.iter().map(|m| m.name.as_str())
-                        )
-                    )
-                }
-                TestKind::Relationships {
-                    to: RelationshipTarget::Source(source),
-                    ..
-                } if project.source(source).is_none() => {
-                    format!("there is no source {source}")
-                }
-                _ => continue,
-            };
-            return Err(Failure::new(
-                FailureKind::Project,
-                format!("cannot read {}", test.at.file),
-            )
-            .at(&test.at.file, test.at.line, 0)
-            .model(model.table.to_string())
-            .cause(cause));
-        }
-    }
-    Ok(())
 }

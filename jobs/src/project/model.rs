@@ -6,6 +6,7 @@ use std::fmt;
 use retail_lakehouse::TableName;
 use serde::{Deserialize, Serialize};
 
+use super::data_test::DataTest;
 use super::source_map::SourceMap;
 
 /// A model's name: the file's, unique in the project.
@@ -96,6 +97,9 @@ pub struct Project {
     /// `analyses/*.sql`: queries that are run by name and never written.
     pub analyses: Vec<Model>,
     pub sources: Vec<Source>,
+    /// Declared tests and constraints of models and sources, and the files below `tests/`, in the order of the graph's
+    /// files; those that are switched off are not among them.
+    pub tests: Vec<DataTest>,
     /// The text of every file, by path, for snippets.
     pub files: BTreeMap<String, String>,
     /// The variables of the run over those of the project.
@@ -151,8 +155,6 @@ pub struct Model {
     pub config: ModelConfig,
     /// As the YAML beside it declares them.
     pub columns: Vec<Column>,
-    /// Of the model and of its columns.
-    pub tests: Vec<DataTest>,
     /// Where the YAML describes it.
     pub described_at: Option<Place>,
     pub(super) map: SourceMap,
@@ -194,8 +196,8 @@ pub struct ModelConfig {
     /// Iceberg partition fields: `order_date`, `day(ts)`, `bucket(16, id)`.
     pub partition_by: Vec<String>,
     pub meta: serde_json::Map<String, serde_json::Value>,
-    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML.
-    pub contract_enforced: bool,
+    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML. `None`: nobody says.
+    pub contract_enforced: Option<bool>,
 }
 
 /// A column as YAML declares it.
@@ -209,64 +211,6 @@ pub struct Column {
     pub optional: bool,
     /// Of its `data_type`, or of its name.
     pub at: Place,
-}
-
-/// A test of a model, kept as data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DataTest {
-    /// `None` for a test of the whole model.
-    pub column: Option<String>,
-    pub kind: TestKind,
-    pub severity: Severity,
-    /// Only rows for which this SQL condition holds are tested.
-    pub filter: Option<String>,
-    pub at: Place,
-}
-
-/// The tests we know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TestKind {
-    NotNull,
-    Unique,
-    /// `quote` false: the values are numbers or booleans.
-    AcceptedValues {
-        values: Vec<String>,
-        quote: bool,
-    },
-    Relationships {
-        to: RelationshipTarget,
-        field: String,
-    },
-}
-
-impl TestKind {
-    /// The name in YAML.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::NotNull => "not_null",
-            Self::Unique => "unique",
-            Self::AcceptedValues { .. } => "accepted_values",
-            Self::Relationships { .. } => "relationships",
-        }
-    }
-}
-
-/// What a relationship points to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RelationshipTarget {
-    Model(ModelName),
-    Source(SourceRef),
-}
-
-/// Whether a failing test stops the run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    #[default]
-    Error,
-    Warn,
 }
 
 /// A table that models read and nobody here writes.

@@ -3,10 +3,9 @@
 use crate::failure::Failure;
 
 use super::config::Settings;
-use super::model::{
-    Column, DataTest, ModelName, Place, RelationshipTarget, Severity, SourceRef, TestKind,
-};
+use super::model::{Column, Place};
 use super::suggest::did_you_mean;
+use super::test_yaml::{self, Constraint, Declared};
 use super::yaml::{Doc, Node};
 
 /// What YAML says about one model.
@@ -17,30 +16,41 @@ pub struct Description {
     pub text: String,
     pub settings: Settings,
     pub columns: Vec<Column>,
-    pub tests: Vec<DataTest>,
+    pub tests: Vec<Declared>,
+    /// Of the model and of its columns.
+    pub constraints: Vec<Constraint>,
     /// If no model has this name; the cause is left to say.
     pub stray: Failure,
 }
 
 const KNOWN: [&str; 3] = ["version", "models", "sources"];
 const IGNORED: [&str; 5] = ["exposures", "macros", "analyses", "groups", "anchors"];
-const UNSUPPORTED: [&str; 7] = [
+const UNSUPPORTED: [&str; 6] = [
     "seeds",
     "snapshots",
     "unit_tests",
     "metrics",
     "semantic_models",
     "saved_queries",
-    "data_tests",
 ];
 
-/// Checks the keys of a file and gives its `models` and `sources`.
-pub fn sections(doc: &Doc) -> Result<(Vec<Node<'_>>, Vec<Node<'_>>), Failure> {
-    let (mut models, mut sources) = (vec![], vec![]);
+/// The lists of a YAML file that say something to us.
+#[derive(Debug, Default)]
+pub struct Sections<'a> {
+    pub models: Vec<Node<'a>>,
+    pub sources: Vec<Node<'a>>,
+    /// What is said of the files below `tests/`.
+    pub data_tests: Vec<Node<'a>>,
+}
+
+/// Checks the keys of a file and gives its lists.
+pub fn sections(doc: &Doc) -> Result<Sections<'_>, Failure> {
+    let mut found = Sections::default();
     for (key, node) in doc.root().entries()? {
         match key.as_str() {
-            "models" => models = node.items()?,
-            "sources" => sources = node.items()?,
+            "models" => found.models = node.items()?,
+            "sources" => found.sources = node.items()?,
+            "data_tests" | "tests" => found.data_tests = node.items()?,
             k if KNOWN.contains(&k) || IGNORED.contains(&k) => {}
             k if UNSUPPORTED.contains(&k) => {
                 return Err(node.fail(format!("{k} are not supported yet")));
@@ -48,7 +58,7 @@ pub fn sections(doc: &Doc) -> Result<(Vec<Node<'_>>, Vec<Node<'_>>), Failure> {
             k => return Err(node.fail(format!("there is no key {k}{}", did_you_mean(k, KNOWN)))),
         }
     }
-    Ok((models, sources))
+    Ok(found)
 }
 
 /// Reads one entry of `models:`.
@@ -66,6 +76,7 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
         settings: Settings::default(),
         columns: vec![],
         tests: vec![],
+        constraints: vec![],
         stray: name_node.fail(String::new()),
         name,
     };
@@ -88,13 +99,27 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
                     .set(&key, &value.json())
                     .map_err(|cause| value.fail(cause))?;
             }
-            "columns" => description.columns = columns(&value, &mut description.tests, warnings)?,
+            "columns" => {
+                description.columns = columns(
+                    &value,
+                    &mut description.tests,
+                    Some(&mut description.constraints),
+                    warnings,
+                )?;
+            }
             "tests" | "data_tests" => {
                 for test in value.items()? {
-                    description.tests.extend(data_test(&test, None, warnings)?);
+                    description.tests.push(test_yaml::test(&test, None)?);
                 }
             }
-            "versions" | "constraints" | "time_spine" => {
+            "constraints" => {
+                for constraint in value.items()? {
+                    description
+                        .constraints
+                        .push(test_yaml::constraint(&constraint, None)?);
+                }
+            }
+            "versions" | "time_spine" => {
                 return Err(value.fail(format!("{key} of a model are not supported yet")));
             }
             k => {
@@ -107,6 +132,7 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
                     "columns",
                     "tests",
                     "data_tests",
+                    "constraints",
                 ];
                 return Err(value.fail(format!("a model has no key {k}{}", did_you_mean(k, known))));
             }
@@ -115,10 +141,12 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
     Ok(description)
 }
 
-/// Reads `columns:` of a model or of a source's table; their tests go to `tests`.
+/// Reads `columns:` of a model or of a source's table; their tests go to `tests`, their constraints to `constraints`:
+/// a source has none, since nobody here writes it.
 pub fn columns(
     node: &Node<'_>,
-    tests: &mut Vec<DataTest>,
+    tests: &mut Vec<Declared>,
+    mut constraints: Option<&mut Vec<Constraint>>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Column>, Failure> {
     let mut columns: Vec<Column> = vec![];
@@ -137,6 +165,7 @@ pub fn columns(
         if columns.iter().any(|c| c.name == column.name) {
             return Err(name_node.fail(format!("column {} is declared twice", column.name)));
         }
+        let quote = item.get("quote").map_or(Ok(false), |q| q.boolean())?;
         for (key, value) in item.entries()? {
             match key.as_str() {
                 "name" | "tags" | "quote" | "policy_tags" | "granularity" | "docs" => {}
@@ -152,15 +181,23 @@ pub fn columns(
                 "meta" | "config" => column.optional |= optional(&value)?,
                 "tests" | "data_tests" => {
                     for test in value.items()? {
-                        tests.extend(data_test(&test, Some(&column.name), warnings)?);
+                        let mut test = test_yaml::test(&test, Some(&column.name))?;
+                        test.quote_column = quote;
+                        tests.push(test);
                     }
                 }
-                "constraints" => warnings.push(format!(
-                    "{}:{}: constraints of column {} are not checked",
-                    value.file(),
-                    value.line(),
-                    column.name
-                )),
+                "constraints" => {
+                    for constraint in value.items()? {
+                        let found = test_yaml::constraint(&constraint, Some(&column.name))?;
+                        match &mut constraints {
+                            Some(constraints) => constraints.push(found),
+                            None => warnings.push(format!(
+                                "{}: constraints of a source are not held; declare a test",
+                                found.at
+                            )),
+                        }
+                    }
+                }
                 k => {
                     let known = [
                         "name",
@@ -189,115 +226,5 @@ fn optional(node: &Node<'_>) -> Result<bool, Failure> {
     {
         Some(value) => value.boolean(),
         None => Ok(false),
-    }
-}
-
-/// A test we know, or nothing and a warning.
-fn data_test(
-    node: &Node<'_>,
-    column: Option<&str>,
-    warnings: &mut Vec<String>,
-) -> Result<Option<DataTest>, Failure> {
-    let at = Place {
-        file: node.file().to_string(),
-        line: node.line(),
-    };
-    let (name, arguments) = if node.is_mapping() {
-        let entries = node.entries()?;
-        // `- name: my_test` with `test_name: unique`, or `- unique: {…}`.
-        match node.get("test_name") {
-            Some(name) => (name.text()?, node.clone()),
-            None => {
-                let first = entries
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| node.fail("a test needs a name"))?;
-                (first.0, first.1)
-            }
-        }
-    } else {
-        (node.text()?, node.clone())
-    };
-    // dbt 1.10 nests the arguments.
-    let argument = |key: &str| {
-        arguments
-            .get(key)
-            .or_else(|| arguments.get("arguments").and_then(|a| a.get(key)))
-    };
-    let setting = |key: &str| {
-        arguments
-            .get(key)
-            .or_else(|| arguments.get("config").and_then(|c| c.get(key)))
-    };
-    let needs = |key: &str| argument(key).ok_or_else(|| node.fail(format!("{name} needs {key}")));
-    let kind = match name.as_str() {
-        "not_null" => TestKind::NotNull,
-        "unique" => TestKind::Unique,
-        "accepted_values" => TestKind::AcceptedValues {
-            values: needs("values")?.texts()?,
-            quote: argument("quote").map_or(Ok(true), |q| q.boolean())?,
-        },
-        "relationships" => {
-            let to = needs("to")?;
-            TestKind::Relationships {
-                to: target(&to.text()?).ok_or_else(|| {
-                    to.fail("write to: ref('model') or source('source', 'table')")
-                })?,
-                field: needs("field")?.text()?,
-            }
-        }
-        _ => {
-            warnings.push(format!("{at}: test {name} is not known and was left out"));
-            return Ok(None);
-        }
-    };
-    if column.is_none() && argument("column_name").is_none() {
-        return Err(node.fail(format!("{name} belongs under a column")));
-    }
-    let column = match column {
-        Some(column) => Some(column.to_string()),
-        None => argument("column_name").map(|c| c.text()).transpose()?,
-    };
-    let severity = match setting("severity")
-        .map(|s| s.text())
-        .transpose()?
-        .map(|s| s.to_lowercase())
-        .as_deref()
-    {
-        None | Some("error") => Severity::Error,
-        Some("warn") => Severity::Warn,
-        Some(other) => return Err(node.fail(format!("severity is error or warn, not {other}"))),
-    };
-    let filter = setting("where").map(|w| w.text()).transpose()?;
-    Ok(Some(DataTest {
-        column,
-        kind,
-        severity,
-        filter,
-        at,
-    }))
-}
-
-/// `ref('x')`, `source('s', 't')`, with or without `{{ }}`.
-fn target(text: &str) -> Option<RelationshipTarget> {
-    let text = text
-        .trim()
-        .trim_start_matches("{{")
-        .trim_end_matches("}}")
-        .trim();
-    let (function, arguments) = text.strip_suffix(')')?.split_once('(')?;
-    let arguments: Vec<&str> = arguments
-        .split(',')
-        .map(|a| a.trim().trim_matches(['\'', '"']))
-        .collect();
-    match (function.trim(), arguments.as_slice()) {
-        ("ref", [name]) | ("ref", [_, name]) => {
-            Some(RelationshipTarget::Model(ModelName::from(*name)))
-        }
-        ("source", [source, name]) => Some(RelationshipTarget::Source(SourceRef {
-            source_name: (*source).to_string(),
-            name: (*name).to_string(),
-        })),
-        _ => None,
     }
 }

@@ -171,6 +171,93 @@ impl Renderer {
         })
     }
 
+    /// Renders a generic test: the macro `name` with the relation that it is about, of which only the rows of `filter`
+    /// are tested, and its arguments. Texts that look like a call of `ref`, `source` or `var` are called.
+    pub fn generic_test(
+        &self,
+        name: &str,
+        table: &TableName,
+        filter: Option<&str>,
+        arguments: &[(String, serde_json::Value)],
+        scope: &Scope,
+        what: &str,
+    ) -> Result<Rendered, Failure> {
+        let path = "(test)";
+        let record = Arc::new(Mutex::new(Record::default()));
+        let mut env = self.env_of(table, Some(scope), &record);
+        let relation = Value::from_object(Relation(table.clone()));
+        let model = match filter {
+            Some(filter) => Value::from(format!(
+                "(select * from {relation} where {filter}) dbt_subquery"
+            )),
+            None => relation,
+        };
+        let mut all = vec![("model".to_string(), model)];
+        for (key, value) in arguments {
+            let value = match key.as_str() {
+                "column_name" => Ok(Value::from_serialize(value)),
+                _ => argument(&env, value),
+            };
+            let value = value.map_err(|error| {
+                let told = told(&error).map(|told| told.cause.clone());
+                let cause = told.unwrap_or_else(|| cause_of(&error, "", &[]));
+                Failure::new(FailureKind::Project, what)
+                    .at(path, 0, 0)
+                    .cause(format!("{key}: {cause}"))
+            })?;
+            all.push((key.clone(), value));
+        }
+        env.add_global("_test_arguments", Value::from_iter(all));
+        let text = format!("{{{{ {name}(**_test_arguments) }}}}");
+        let sql = env
+            .render_named_str(path, &text, ())
+            .map_err(|error| self.failure(&error, path, &text, what.to_string()))?;
+        let seen = std::mem::take(
+            &mut *record
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        Ok(Rendered {
+            sql,
+            map: SourceMap::default(),
+            config: seen.config,
+            refs: seen.refs,
+            sources: seen.sources,
+        })
+    }
+
+    /// What an expression such as `ref('stores')` is: the relation, if it is one, and what it names. The error is the
+    /// cause.
+    #[allow(clippy::type_complexity, reason = "one caller takes it apart at once")]
+    pub fn expression(
+        &self,
+        text: &str,
+        scope: &Scope,
+    ) -> Result<(Option<TableName>, Vec<ModelName>, Vec<SourceRef>), String> {
+        let nobody = TableName {
+            namespace: String::new(),
+            name: String::new(),
+        };
+        let record = Arc::new(Mutex::new(Record::default()));
+        let env = self.env_of(&nobody, Some(scope), &record);
+        let value = env
+            .compile_expression(text)
+            .and_then(|expression| expression.eval(()))
+            .map_err(|error| match told(&error) {
+                Some(told) => told.cause.clone(),
+                None => cause_of(&error, text, &[]),
+            })?;
+        let seen = std::mem::take(
+            &mut *record
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        let table = value
+            .downcast_object_ref::<Relation>()
+            .map(|relation| relation.0.clone());
+        Ok((table, seen.refs, seen.sources))
+    }
+
     /// Renders a YAML value; only `var`, `target` and macros are there.
     pub fn value(&self, text: &str) -> Result<String, String> {
         if !text.contains("{{") && !text.contains("{%") {
@@ -371,6 +458,40 @@ impl Renderer {
             }
         };
         failure.caused_by(error)
+    }
+}
+
+/// An argument of a test as dbt hands it to its macro.
+fn argument(env: &Environment<'_>, value: &serde_json::Value) -> Result<Value, Error> {
+    let evaluate = |text: &str| env.compile_expression(text)?.eval(());
+    match value {
+        serde_json::Value::String(text) => {
+            let trimmed = text.trim();
+            let call = ["ref", "source", "var", "env_var", "doc"].iter().any(|f| {
+                trimmed.ends_with(')')
+                    && trimmed
+                        .strip_prefix(f)
+                        .is_some_and(|rest| rest.trim_start().starts_with('('))
+            });
+            let inner = trimmed
+                .strip_prefix("{{")
+                .and_then(|t| t.strip_suffix("}}"))
+                .filter(|t| !t.contains("{{"));
+            match inner {
+                _ if call => evaluate(trimmed),
+                Some(inner) => evaluate(inner.trim()),
+                None if text.contains("{{") || text.contains("{%") => {
+                    env.render_str(text, ()).map(Value::from)
+                }
+                None => Ok(Value::from(text.as_str())),
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().map(|item| argument(env, item)).collect(),
+        serde_json::Value::Object(map) => map
+            .iter()
+            .map(|(key, item)| Ok((key.clone(), argument(env, item)?)))
+            .collect(),
+        other => Ok(Value::from_serialize(other)),
     }
 }
 

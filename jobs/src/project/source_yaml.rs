@@ -7,10 +7,13 @@ use retail_lakehouse::TableName;
 use crate::failure::Failure;
 
 use super::config::identifier;
-use super::model::{Compression, FileFormat, FileOptions, Place, Source, SourceLocation};
+use super::model::{
+    Compression, FileFormat, FileOptions, Place, Source, SourceLocation, SourceRef,
+};
 use super::properties::columns;
 use super::render::Renderer;
 use super::suggest::did_you_mean;
+use super::test_yaml::{self, Declared};
 use super::yaml::Node;
 
 /// Keys of a source or of its table that say nothing about where it is.
@@ -42,7 +45,7 @@ const SETTINGS: [&str; 9] = [
     "newlines_in_values",
 ];
 
-/// Reads one entry of `sources:`, all of its tables.
+/// Reads one entry of `sources:`, all of its tables; their tests go to `declared`.
 ///
 /// `external_location` is looked for at the table, then at the source; Jinja is rendered, then `{name}` and
 /// `{identifier}` are filled in. It must be an absolute path or `s3://…`: the server does not know the client's
@@ -50,6 +53,7 @@ const SETTINGS: [&str; 9] = [
 pub fn source(
     node: &Node<'_>,
     renderer: &Renderer,
+    declared: &mut Vec<(SourceRef, Declared)>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Source>, Failure> {
     let name = node
@@ -94,6 +98,13 @@ pub fn source(
             name: identifier.clone(),
         };
         let mut tests = vec![];
+        for key in ["tests", "data_tests"] {
+            if let Some(node) = table.get(key) {
+                for test in node.items()? {
+                    tests.push(test_yaml::test(&test, None)?);
+                }
+            }
+        }
         sources.push(Source {
             location: match found.get("external_location") {
                 Some(location) => files(location, &found, &name, &identifier, renderer)?,
@@ -110,7 +121,7 @@ pub fn source(
                 .trim()
                 .to_string(),
             columns: match table.get("columns") {
-                Some(node) => columns(&node, &mut tests, warnings)?,
+                Some(node) => columns(&node, &mut tests, None, warnings)?,
                 None => vec![],
             },
             strict_columns: found
@@ -123,13 +134,14 @@ pub fn source(
             source_name: source_name.clone(),
             name,
         });
-        if !tests.is_empty() {
-            warnings.push(format!(
-                "{}:{}: tests of sources are not run",
-                table.file(),
-                table.line()
-            ));
-        }
+        let read = sources.last().map(Source::source_ref);
+        declared.extend(read.into_iter().flat_map(|source| {
+            let of_source = |test| (source.clone(), test);
+            std::mem::take(&mut tests)
+                .into_iter()
+                .map(of_source)
+                .collect::<Vec<_>>()
+        }));
     }
     Ok(sources)
 }
@@ -163,8 +175,7 @@ fn settings<'a>(node: &Node<'a>) -> Result<BTreeMap<String, Node<'a>>, Failure> 
                         found.insert(key, value);
                     }
                 }
-                "meta" | "config" | "enabled" | "docs" => {}
-                "tests" | "data_tests" => return Err(value.fail("tests belong under a column")),
+                "meta" | "config" | "enabled" | "docs" | "tests" | "data_tests" => {}
                 "database" | "overrides" => {
                     return Err(value.fail(format!("{key} is not supported yet")));
                 }

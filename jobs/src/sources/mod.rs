@@ -11,7 +11,7 @@ mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
-mod types;
+pub(crate) mod types;
 
 use std::sync::Arc;
 

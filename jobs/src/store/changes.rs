@@ -40,6 +40,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
             on_job(sql::SET_ATTEMPTS).int(i64::from(*attempt)),
             // What an earlier attempt staged is gone.
             on_job(sql::RESET_MODELS).text(model_text(ModelState::Waiting)),
+            on_job(sql::RESET_TESTS),
             count(),
         ],
         EventKind::ModelStarted { model, .. } => {
@@ -67,6 +68,27 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
         EventKind::ModelSkipped { model, .. } => {
             vec![on_model(sql::END_MODEL, model, ModelState::Skipped).int(event.time_us)]
         }
+        EventKind::Tested { results, .. } => {
+            let insert = |(at, result): (usize, &crate::events::TestResult)| {
+                let failure = result
+                    .failure
+                    .as_ref()
+                    .and_then(|f| serde_json::to_string(f).ok())
+                    .unwrap_or_default();
+                on_job(sql::INSERT_TEST)
+                    .int(at as i64)
+                    .text(&result.test)
+                    .text(&result.about)
+                    .text(result.column.as_deref().unwrap_or_default())
+                    .text(&result.path)
+                    .int(i64::from(result.line))
+                    .text(result.state.as_str())
+                    .int(result.failures)
+                    .int(result.elapsed_ms as i64)
+                    .text(&failure)
+            };
+            results.iter().enumerate().map(insert).collect()
+        }
         EventKind::Published { tables, .. } => {
             let published = tables.iter().map(|t| {
                 on_model(sql::PUBLISH_MODEL, &t.table, ModelState::Published).int(t.snapshot_id)
@@ -88,6 +110,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
             }
         }
         EventKind::Queued { .. }
+        | EventKind::TestsStarted { .. }
         | EventKind::Waiting { .. }
         | EventKind::StageProgress(_)
         | EventKind::QueryRestarted { .. }

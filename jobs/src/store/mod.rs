@@ -3,6 +3,7 @@
 //! ```text
 //! retail_jobs           id            -> project, state, times, counts, failure
 //! retail_job_models     job, model    -> state, rows, bytes, files, stages, times, snapshot
+//! retail_job_tests      job, position -> test, where it is declared, what it came to
 //! retail_job_attempts   job, attempt  -> when and why
 //! retail_job_events     job, seq      -> the event as JSON: what Watch replays
 //! retail_store_version                -> which shape these tables have
@@ -179,6 +180,13 @@ impl JobStore {
         {
             job.models
                 .push(rows::model(&row).map_err(|e| StoreError::database(DOING, e))?);
+        }
+        for row in self
+            .rows(DOING, statement(statements::TESTS).text(id))
+            .await?
+        {
+            job.tests
+                .push(rows::test(&row).map_err(|e| StoreError::database(DOING, e))?);
         }
         job.trace_id = self.trace_id(id).await?;
         Ok(Some(job))

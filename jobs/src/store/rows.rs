@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::events::{JobState, ModelState};
+use crate::events::{JobState, ModelState, TestCounts, TestResult, TestState};
 use crate::failure::Failure;
 
 /// One run of a project.
@@ -28,6 +28,10 @@ pub struct Job {
     pub trace_id: String,
     /// In the order of the graph; empty in lists.
     pub models: Vec<ModelRun>,
+    /// How many of its declared tests came to what.
+    pub test_counts: TestCounts,
+    /// In the order in which they are declared; empty in lists.
+    pub tests: Vec<TestResult>,
 }
 
 impl Default for Job {
@@ -48,6 +52,8 @@ impl Default for Job {
             failure: None,
             trace_id: String::new(),
             models: vec![],
+            test_counts: TestCounts::default(),
+            tests: vec![],
         }
     }
 }
@@ -99,6 +105,13 @@ pub(super) fn job(row: &AnyRow) -> sqlx::Result<Job> {
         },
         trace_id: String::new(),
         models: vec![],
+        test_counts: TestCounts {
+            passed: count(row, 13)? as u32,
+            warned: count(row, 14)? as u32,
+            failed: count(row, 15)? as u32,
+            skipped: count(row, 16)? as u32,
+        },
+        tests: vec![],
     })
 }
 
@@ -114,6 +127,34 @@ pub(super) fn model(row: &AnyRow) -> sqlx::Result<ModelRun> {
         started_at_us: row.try_get(6)?,
         finished_at_us: row.try_get(7)?,
         snapshot_id: row.try_get(8)?,
+    })
+}
+
+pub(super) fn test(row: &AnyRow) -> sqlx::Result<TestResult> {
+    let (column, state, failure): (String, String, String) =
+        (row.try_get(2)?, row.try_get(5)?, row.try_get(8)?);
+    let states = [
+        TestState::Passed,
+        TestState::Warned,
+        TestState::Failed,
+        TestState::Skipped,
+    ];
+    Ok(TestResult {
+        test: row.try_get(0)?,
+        about: row.try_get(1)?,
+        column: (!column.is_empty()).then_some(column),
+        path: row.try_get(3)?,
+        line: count(row, 4)? as u32,
+        state: states
+            .into_iter()
+            .find(|s| s.as_str() == state)
+            .ok_or_else(|| unknown("state", &state))?,
+        failures: row.try_get(6)?,
+        elapsed_ms: count(row, 7)?,
+        failure: match failure.as_str() {
+            "" => None,
+            text => Some(serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)))?),
+        },
     })
 }
 

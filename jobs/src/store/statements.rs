@@ -47,7 +47,7 @@ impl Statement {
     }
 }
 
-pub(super) const CREATE: [&str; 6] = [
+pub(super) const CREATE: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS retail_store_version (version BIGINT NOT NULL)",
     "INSERT INTO retail_store_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM retail_store_version)",
     "CREATE TABLE IF NOT EXISTS retail_jobs (
@@ -83,6 +83,19 @@ pub(super) const CREATE: [&str; 6] = [
         started_at_us BIGINT NOT NULL,
         reason TEXT NOT NULL,
         PRIMARY KEY (job_id, attempt))",
+    "CREATE TABLE IF NOT EXISTS retail_job_tests (
+        job_id TEXT NOT NULL,
+        position BIGINT NOT NULL,
+        test TEXT NOT NULL,
+        about TEXT NOT NULL,
+        tested_column TEXT NOT NULL,
+        path TEXT NOT NULL,
+        line BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        failures BIGINT NOT NULL,
+        elapsed_ms BIGINT NOT NULL,
+        failure TEXT NOT NULL,
+        PRIMARY KEY (job_id, position))",
     "CREATE TABLE IF NOT EXISTS retail_job_events (
         job_id TEXT NOT NULL,
         seq BIGINT NOT NULL,
@@ -101,6 +114,11 @@ pub(super) const INSERT_MODEL: &str = "INSERT INTO retail_job_models (job_id, mo
      VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING";
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO retail_job_attempts (job_id, attempt, started_at_us, reason) \
      VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+pub(super) const INSERT_TEST: &str = "INSERT INTO retail_job_tests (job_id, position, test, about, tested_column, path, \
+     line, state, failures, elapsed_ms, failure) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+     ON CONFLICT DO NOTHING";
+pub(super) const RESET_TESTS: &str = "DELETE FROM retail_job_tests WHERE job_id = $1";
 
 pub(super) const START_JOB: &str =
     "UPDATE retail_jobs SET state = $2, started_at_us = $3, models_total = $4 WHERE id = $1";
@@ -129,14 +147,27 @@ pub(super) const FINISH_JOB: &str =
 pub(super) const NOTHING_WRITTEN: &str =
     "UPDATE retail_jobs SET row_count = 0, byte_count = 0 WHERE id = $1";
 
-pub(super) const JOB: &str = "SELECT id, project, state, submitted_by, submitted_at_us, started_at_us, \
-     finished_at_us, attempts, models_total, models_done, row_count, byte_count, failure FROM retail_jobs WHERE id = $1";
-pub(super) const JOBS: &str = "SELECT id, project, state, submitted_by, submitted_at_us, started_at_us, \
-     finished_at_us, attempts, models_total, models_done, row_count, byte_count, failure FROM retail_jobs \
-     ORDER BY submitted_at_us DESC, id LIMIT $1";
-pub(super) const UNFINISHED: &str = "SELECT id, project, state, submitted_by, submitted_at_us, started_at_us, \
-     finished_at_us, attempts, models_total, models_done, row_count, byte_count, failure FROM retail_jobs \
-     WHERE state IN ('queued', 'running') ORDER BY submitted_at_us, id";
+/// A job's row, and how many of its tests came to what.
+macro_rules! job_columns {
+    () => {
+        "SELECT id, project, state, submitted_by, submitted_at_us, started_at_us, finished_at_us, attempts, \
+         models_total, models_done, row_count, byte_count, failure, \
+         (SELECT COUNT(*) FROM retail_job_tests t WHERE t.job_id = retail_jobs.id AND t.state = 'passed'), \
+         (SELECT COUNT(*) FROM retail_job_tests t WHERE t.job_id = retail_jobs.id AND t.state = 'warned'), \
+         (SELECT COUNT(*) FROM retail_job_tests t WHERE t.job_id = retail_jobs.id AND t.state = 'failed'), \
+         (SELECT COUNT(*) FROM retail_job_tests t WHERE t.job_id = retail_jobs.id AND t.state = 'skipped') \
+         FROM retail_jobs "
+    };
+}
+
+pub(super) const JOB: &str = concat!(job_columns!(), "WHERE id = $1");
+pub(super) const JOBS: &str = concat!(job_columns!(), "ORDER BY submitted_at_us DESC, id LIMIT $1");
+pub(super) const UNFINISHED: &str = concat!(
+    job_columns!(),
+    "WHERE state IN ('queued', 'running') ORDER BY submitted_at_us, id"
+);
+pub(super) const TESTS: &str = "SELECT test, about, tested_column, path, line, state, failures, elapsed_ms, failure \
+     FROM retail_job_tests WHERE job_id = $1 ORDER BY position";
 pub(super) const MODELS: &str = "SELECT model, state, row_count, byte_count, file_count, stage_count, started_at_us, \
      finished_at_us, snapshot_id FROM retail_job_models WHERE job_id = $1 ORDER BY position";
 pub(super) const EVENTS: &str =
@@ -148,7 +179,8 @@ pub(super) const LAST_SEQ: &str =
 
 pub(super) const PRUNE_JOBS: &str = "DELETE FROM retail_jobs WHERE state NOT IN ('queued', 'running') \
      AND id NOT IN (SELECT id FROM retail_jobs ORDER BY submitted_at_us DESC, id LIMIT $1)";
-pub(super) const PRUNE_REST: [&str; 3] = [
+pub(super) const PRUNE_REST: [&str; 4] = [
+    "DELETE FROM retail_job_tests WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_models WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_attempts WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_events WHERE job_id NOT IN (SELECT id FROM retail_jobs)",

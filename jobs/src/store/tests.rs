@@ -3,7 +3,9 @@ use std::path::Path;
 use retail_lakehouse::{CatalogConfig, Lakehouse, ObjectStores};
 
 use super::*;
-use crate::events::{ModelState, PlannedModel, PublishedTable, StageProgress};
+use crate::events::{
+    ModelState, PlannedModel, PublishedTable, StageProgress, TestCounts, TestResult, TestState,
+};
 
 async fn lake(dir: &Path) -> Lakehouse {
     let config = CatalogConfig {
@@ -49,6 +51,29 @@ fn staged(model: &str, rows: u64) -> EventKind {
         stages: 3,
         elapsed_ms: 5,
         note,
+    }
+}
+
+fn tested(failures: i64) -> EventKind {
+    let result = |test: &str, state, failure: Option<Failure>| TestResult {
+        test: test.to_owned(),
+        about: "staging.a".to_owned(),
+        column: Some("id".to_owned()),
+        path: "models/s.yml".to_owned(),
+        line: 7,
+        state,
+        failures,
+        elapsed_ms: 3,
+        failure: failure.map(Box::new),
+    };
+    let failure =
+        Failure::new(FailureKind::Test, "test unique_a_id warns").at("models/s.yml", 7, 0);
+    EventKind::Tested {
+        results: vec![
+            result("not_null_a_id", TestState::Passed, None),
+            result("unique_a_id", TestState::Warned, Some(failure)),
+        ],
+        elapsed_ms: 9,
     }
 }
 
@@ -100,12 +125,14 @@ async fn a_life(lake: &Lakehouse) {
             attempt(1),
             started("staging.a"),
             staged("staging.a", 7),
+            tested(3),
             attempt(2),
             started("staging.a"),
             staged("staging.a", 5),
             // Ephemeral: it runs, and no row counts it.
             staged("main.hidden", 0),
             started("marts.b"),
+            tested(1),
         ],
     )
     .await;
@@ -126,6 +153,17 @@ async fn a_life(lake: &Lakehouse) {
         running.models.iter().map(|m| m.state).collect::<Vec<_>>(),
         [ModelState::Staged, ModelState::Running]
     );
+    // Of the second attempt alone.
+    let EventKind::Tested { results, .. } = tested(1) else {
+        panic!("an event of tests")
+    };
+    let counts = TestCounts {
+        passed: 1,
+        warned: 1,
+        ..TestCounts::default()
+    };
+    assert_eq!((&running.tests, running.test_counts), (&results, counts));
+    assert_eq!(store.list(1).await.unwrap()[0].test_counts, counts);
     assert!(!running.is_published());
 
     let table = PublishedTable {
@@ -167,16 +205,16 @@ async fn a_life(lake: &Lakehouse) {
     assert!(done.is_published() && done.models.iter().all(|m| m.state == ModelState::Published));
     assert!(done.finished_at_us > done.started_at_us && done.failure.is_none());
 
-    let since = store.events(&job.id, 10).await.unwrap();
+    let since = store.events(&job.id, 12).await.unwrap();
     assert_eq!(
         since.iter().map(|e| e.seq).collect::<Vec<_>>(),
-        [11, 12, 13]
+        [13, 14, 15]
     );
     assert_eq!(store.events(&job.id, u64::MAX).await.unwrap(), []);
     let all = store.events(&job.id, 0).await.unwrap();
     assert_eq!(
         (all.len(), &all[1].kind),
-        (13, &planned(&["staging.a", "marts.b"]))
+        (15, &planned(&["staging.a", "marts.b"]))
     );
     assert_eq!(store.list(1).await.unwrap()[0].id, job.id);
 

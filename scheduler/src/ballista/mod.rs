@@ -8,7 +8,6 @@ mod progress;
 mod queries;
 mod slots;
 mod spans;
-mod stage_check;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use retail_engine::{
-    EngineConfig, Execution, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
+    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
     session_state,
 };
 use retail_lakehouse::ObjectStores;
@@ -99,7 +98,6 @@ pub async fn start(
                 config,
                 Arc::clone(&session_runtime),
                 keep_first,
-                Execution::InStages,
             ))
         })),
         ..Default::default()

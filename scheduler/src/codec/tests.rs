@@ -243,6 +243,26 @@ fn every_event_arrives_with_all_it_says() {
             }),
         ),
         (
+            EventKind::TestsStarted {
+                tests: 3,
+                queries: 2,
+            },
+            Event::TestsStarted(v1::TestsStarted {
+                tests: 3,
+                queries: 2,
+            }),
+        ),
+        (
+            EventKind::Tested {
+                results: vec![a_test()],
+                elapsed_ms: 9,
+            },
+            Event::Tested(v1::Tested {
+                results: vec![wire_test()],
+                elapsed_ms: 9,
+            }),
+        ),
+        (
             EventKind::Finished {
                 state: JobState::Interrupted,
                 failure: Some(failure()),
@@ -281,6 +301,34 @@ fn every_event_arrives_with_all_it_says() {
     }
 }
 
+fn a_test() -> TestResult {
+    TestResult {
+        test: "unique_a_id".to_owned(),
+        about: "a.b".to_owned(),
+        column: Some("id".to_owned()),
+        path: "models/s.yml".to_owned(),
+        line: 7,
+        state: TestState::Warned,
+        failures: -2,
+        elapsed_ms: 11,
+        failure: Some(Box::new(a_failure())),
+    }
+}
+
+fn wire_test() -> v1::TestResult {
+    v1::TestResult {
+        test: "unique_a_id".to_owned(),
+        about: "a.b".to_owned(),
+        column: "id".to_owned(),
+        path: "models/s.yml".to_owned(),
+        line: 7,
+        state: v1::TestState::Warned.into(),
+        failures: -2,
+        elapsed_ms: 11,
+        failure: Some(super::failure(a_failure())),
+    }
+}
+
 #[test]
 fn a_job_arrives_with_its_models() {
     let run = ModelRun {
@@ -310,6 +358,13 @@ fn a_job_arrives_with_its_models() {
         bytes_written: 8,
         failure: Some(a_failure()),
         models: vec![run],
+        test_counts: TestCounts {
+            passed: 1,
+            warned: 2,
+            failed: 3,
+            skipped: 4,
+        },
+        tests: vec![a_test()],
     };
     let wire = v1::Job::decode(super::job(job).encode_to_vec().as_slice()).unwrap();
     assert_eq!(

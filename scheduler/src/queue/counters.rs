@@ -67,6 +67,17 @@ pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
         }
         EventKind::ModelFailed { .. } => model("failed"),
         EventKind::ModelSkipped { .. } => model("skipped"),
+        EventKind::Tested {
+            results,
+            elapsed_ms,
+        } => {
+            m.test_seconds.observe(*elapsed_ms as f64 / 1000.0);
+            for result in results {
+                m.tests_total
+                    .with_label_values(&[result.state.as_str()])
+                    .inc();
+            }
+        }
         // A view has no snapshot.
         EventKind::Published { tables, .. } => {
             let snapshots = tables.iter().filter(|table| table.snapshot_id != 0);

@@ -118,6 +118,7 @@ fn shop() -> Submission {
         selected,
         submitted_by: "test".to_owned(),
         executor_timeout: None,
+        tests_only: false,
         traceparent: None,
     }
 }
@@ -322,6 +323,7 @@ async fn a_job_whose_tables_are_in_the_catalog_is_not_called_interrupted() {
         project: submission.project,
         selected: submission.selected,
         executor_timeout: None,
+        tests_only: false,
     };
     let context = JobContext {
         lake: lake.clone(),

@@ -92,7 +92,18 @@ async fn explain(
             |p| displayable(p.as_ref()).indent(false).to_string(),
         ),
         writes: writes(model),
+        tests: tests(project, model),
     }
+}
+
+/// The declared tests that a run of the model holds before it publishes.
+fn tests(project: &Project, model: &Model) -> Vec<String> {
+    let read = model.sources.iter().cloned().collect();
+    let chosen = retail_jobs::quality::chosen(project, std::slice::from_ref(&model.name), &read);
+    chosen
+        .into_iter()
+        .map(|test| format!("{}   {}", test.name, test.at))
+        .collect()
 }
 
 /// The relations that a plan names, in order of name.

@@ -68,6 +68,7 @@ impl v1::jobs_server::Jobs for JobsService {
             submitted_by: request.submitted_by,
             executor_timeout: (request.executor_timeout_ms > 0)
                 .then(|| Duration::from_millis(request.executor_timeout_ms)),
+            tests_only: request.tests_only,
             traceparent,
         };
         match self.jobs.submit(submission).await {

@@ -1,4 +1,4 @@
-//! `run` and `watch`: hand in a job, follow it to its end.
+//! `run`, `test` and `watch`: hand in a job, follow it to its end.
 
 use retail_proto::v1;
 use serde_json::json;
@@ -13,11 +13,11 @@ use crate::project::{Packed, submitted_by};
 use crate::render::failure::{self, Places};
 use crate::session::{App, Session};
 
-/// `retail-submit run`.
-pub async fn run(app: &App, args: &RunArgs) -> Result<(), SubmitError> {
+/// `retail-submit run`, and with `tests_only` `retail-submit test`.
+pub async fn run(app: &App, args: &RunArgs, tests_only: bool) -> Result<(), SubmitError> {
     let packed = Packed::read(&args.project)?;
     let session = Session::open(app, &args.local, true).await?;
-    let result = run_on(app, &session, &packed, args).await;
+    let result = run_on(app, &session, &packed, args, tests_only).await;
     session.close().await;
     result
 }
@@ -27,6 +27,7 @@ async fn run_on(
     session: &Session,
     packed: &Packed,
     args: &RunArgs,
+    tests_only: bool,
 ) -> Result<(), SubmitError> {
     let request = v1::SubmitRequest {
         files: packed.wire_files(),
@@ -36,6 +37,7 @@ async fn run_on(
         vars_json: packed.vars_json(),
         submitted_by: submitted_by(),
         executor_timeout_ms: args.timeout.unwrap_or(0),
+        tests_only,
     };
     if args.detach {
         let job_id = session.client.submit(request).await?;

@@ -37,6 +37,14 @@ impl View {
             .filter(|row| matches!(row.phase, Phase::Waiting | Phase::Running { .. }))
             .partition(|row| matches!(row.phase, Phase::Running { .. }));
         out.extend(running.iter().map(|row| self.running(row, spinner, now_us)));
+        if let Some((tests, since_us)) = self.testing {
+            let elapsed = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
+            let text = format!("{}   {elapsed}", human::plural(u64::from(tests), "test"));
+            out.push(format!(
+                "  {} {text}",
+                self.paint.cyan(&spinner.to_string())
+            ));
+        }
         // Waiting models that wait for running ones come next; the rest is a number.
         let room = height.saturating_sub(out.len() + 1);
         let shown = if waiting.len() <= room {

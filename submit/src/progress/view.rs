@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use retail_jobs::events::{
-    EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress,
+    EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress, TestCounts,
+    TestResult, TestState,
 };
 use retail_jobs::failure::{Failure, FailureKind};
 
@@ -81,6 +82,9 @@ pub struct View {
     trace_id: String,
     failures: Vec<Failure>,
     published: Option<(Vec<PublishedTable>, i64)>,
+    /// How many tests are being held, and since when.
+    pub(super) testing: Option<(u32, i64)>,
+    tests: TestCounts,
     outcome: Option<Outcome>,
 }
 
@@ -99,6 +103,8 @@ impl View {
             trace_id: String::new(),
             failures: vec![],
             published: None,
+            testing: None,
+            tests: TestCounts::default(),
             outcome: None,
         }
     }
@@ -148,6 +154,7 @@ impl View {
             EventKind::AttemptStarted { attempt, reason } => {
                 // What earlier attempts failed of is history: this one may succeed.
                 self.failures.clear();
+                (self.tests, self.testing) = (TestCounts::default(), None);
                 self.rows
                     .iter_mut()
                     .for_each(|row| row.phase = Phase::Waiting);
@@ -229,6 +236,23 @@ impl View {
                     ),
                 )]
             }
+            EventKind::TestsStarted { tests, queries } => {
+                self.testing = Some((*tests, now_us));
+                vec![line(
+                    Level::Still,
+                    format!(
+                        "  {} {} in {}",
+                        self.paint.dim("·"),
+                        human::plural(u64::from(*tests), "test"),
+                        if *queries == 1 {
+                            "1 query".to_string()
+                        } else {
+                            format!("{queries} queries")
+                        }
+                    ),
+                )]
+            }
+            EventKind::Tested { results, .. } => self.tested(results),
             EventKind::Published { tables, .. } => {
                 self.published = Some((tables.clone(), event.time_us));
                 vec![]
@@ -293,10 +317,14 @@ impl View {
             Some(begin) => format!("   trace {begin}…"),
             None => String::new(),
         };
+        let what = match models.len() {
+            // A job of tests alone.
+            0 => "tests".to_string(),
+            n => human::plural(n as u64, "model"),
+        };
         let text = format!(
-            "job {}  {project}  {}  {} ({}){trace}",
+            "job {}  {project}  {what}  {} ({}){trace}",
             self.job_id,
-            human::plural(models.len() as u64, "model"),
             human::plural(u64::from(executors), "executor"),
             human::plural(u64::from(slots), "slot"),
         );
@@ -410,6 +438,38 @@ impl View {
         }
     }
 
+    /// A line per test that did not pass. What failed is told at the end, with its rows; a warning is told here.
+    fn tested(&mut self, results: &[TestResult]) -> Vec<Line> {
+        self.tests = TestCounts::of(results);
+        self.testing = None;
+        let mut out = vec![];
+        for result in results {
+            let (mark, failure) = match (result.state, &result.failure) {
+                (TestState::Failed, Some(failure)) => {
+                    self.add_failure(failure);
+                    (self.paint.red("✗"), failure)
+                }
+                (TestState::Warned, Some(failure)) => (self.paint.yellow("!"), failure),
+                (TestState::Skipped, Some(failure)) => (self.paint.yellow("-"), failure),
+                _ => continue,
+            };
+            let cause = match failure.cause.as_str() {
+                "" => String::new(),
+                cause => format!(": {cause}"),
+            };
+            let place = format!("{}:{}", result.path, result.line);
+            out.push(line(
+                Level::Fact,
+                format!("  {mark} {}{cause}   {place}", failure.message),
+            ));
+            if result.state == TestState::Warned {
+                let notes = failure.notes.iter().flat_map(|note| note.lines());
+                out.extend(notes.map(|note| line(Level::Detail, format!("      {note}"))));
+            }
+        }
+        out
+    }
+
     fn finished(
         &mut self,
         state: JobState,
@@ -458,11 +518,19 @@ impl View {
 
     fn success(&self, tables: &[PublishedTable], published_us: i64, elapsed_ms: u64) -> Vec<Line> {
         let took = human::duration(elapsed_ms);
+        let tests = match self.tests.total() {
+            0 => String::new(),
+            _ => format!(" · {}", self.tests),
+        };
         if tables.is_empty() {
-            return vec![line(Level::Result, format!("nothing to publish · {took}"))];
+            let text = match self.tests.total() {
+                0 => format!("nothing to publish · {took}"),
+                _ => self.paint.green(&format!("{} · {took}", self.tests)),
+            };
+            return vec![line(Level::Result, text)];
         }
         let head = format!(
-            "published {} at once · snapshot set {} · {took}",
+            "published {} at once · snapshot set {} · {took}{tests}",
             human::plural(tables.len() as u64, "table"),
             human::instant(published_us)
         );

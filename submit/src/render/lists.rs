@@ -1,5 +1,7 @@
 //! Tables of jobs, models, tables, snapshots and executors, and what a model would do.
 
+use retail_jobs::events::TestState;
+
 use crate::facts::{self, ClusterStatus, Explanation, Job, Snapshot, Table};
 use crate::human;
 use crate::render::plan;
@@ -112,6 +114,31 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
             ("FILES", Right),
             ("TOOK", Right),
             ("SNAPSHOT", Left),
+        ];
+        out.extend(table::lines(&columns, &rows, paint));
+    }
+    if job.test_counts.total() > 0 {
+        out.push(format!("  {}", job.test_counts));
+    }
+    let odd = job.tests.iter().filter(|t| t.state != TestState::Passed);
+    let rows: Vec<Vec<String>> = odd
+        .map(|test| {
+            vec![
+                test.test.clone(),
+                test.state.as_str().into(),
+                human::count(test.failures.unsigned_abs()),
+                test.about.clone(),
+                format!("{}:{}", test.path, test.line),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let columns = [
+            ("TEST", Left),
+            ("STATE", Left),
+            ("FAILURES", Right),
+            ("OF", Left),
+            ("DECLARED IN", Left),
         ];
         out.extend(table::lines(&columns, &rows, paint));
     }
@@ -255,6 +282,7 @@ pub fn explanation(model: &Explanation, plans: bool, paint: Paint) -> Vec<String
     let does = plan::summary(&model.physical_plan);
     block("does", &mut does.lines());
     block("writes", &mut model.writes.lines());
+    block("tests", &mut model.tests.iter().map(String::as_str));
     if plans {
         block("sql", &mut model.rendered_sql.trim_end().lines());
         block("logical", &mut model.logical_plan.trim_end().lines());
@@ -297,6 +325,8 @@ mod tests {
             failure: None,
             trace_id: String::new(),
             models: vec![],
+            test_counts: Default::default(),
+            tests: vec![],
         }
     }
 
@@ -358,6 +388,9 @@ mod tests {
             logical_plan: "Projection".into(),
             physical_plan: "DataSourceExec: x".into(),
             writes: "marts.fact_order_items   overwrite".into(),
+            tests: vec![
+                "not_null_fact_order_items_order_id   models/marts/fact_order_items.yml:12".into(),
+            ],
         };
         assert_eq!(
             explanation(&model, false, Paint::OFF),
@@ -367,6 +400,7 @@ mod tests {
                 "        marts.dim_product @ 77…",
                 "does    scan 1",
                 "writes  marts.fact_order_items   overwrite",
+                "tests   not_null_fact_order_items_order_id   models/marts/fact_order_items.yml:12",
             ]
         );
         assert!(explanation(&model, true, Paint::OFF).contains(&"sql     SELECT 1".to_string()));

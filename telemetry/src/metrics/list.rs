@@ -55,6 +55,11 @@ list! {
         .buckets(LONG).on(&["jobs"]);
     model_last_seconds: Capped = scheduler("retail_model_last_seconds", "second", "Seconds that a model took the last time.")
         .labels(&[names("model")]).on(&["jobs"]);
+    tests_total: IntCounterVec = scheduler("retail_tests_total", "test",
+        "Declared tests that were held before a publish or alone, by what they came to.")
+        .labels(&[closed("outcome", &["passed", "warned", "failed", "skipped"])]).on(&["overview", "jobs"]);
+    test_seconds: Histogram = scheduler("retail_test_seconds", "second", "Seconds that a job took to hold its tests.")
+        .buckets(LONG).on(&["jobs"]);
     stages_total: IntCounter = scheduler("retail_stages_total", "stage", "Stages of models that ended well.").on(&["jobs"]);
     retries_total: IntCounterVec = scheduler("retail_retries_total", "retry",
         "What was begun again: a task after a failure or a lost executor, a model's query after its rows were lost with one, a job's attempt after a publish conflict.")

@@ -24,6 +24,7 @@ async fn one_executor_whole_stages() {
     check(Setup {
         executors: 1,
         max_partitions_per_task: 0,
+        adaptive: false,
         ..Setup::default()
     })
     .await;
@@ -34,6 +35,29 @@ async fn one_executor_one_partition_per_task() {
     check(Setup {
         executors: 1,
         max_partitions_per_task: 1,
+        adaptive: false,
+        ..Setup::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_executor_adaptive() {
+    check(Setup {
+        executors: 1,
+        max_partitions_per_task: 0,
+        adaptive: true,
+        ..Setup::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_executor_adaptive_one_partition_per_task() {
+    check(Setup {
+        executors: 1,
+        max_partitions_per_task: 1,
+        adaptive: true,
         ..Setup::default()
     })
     .await;
@@ -44,6 +68,7 @@ async fn three_executors_whole_stages() {
     check(Setup {
         executors: 3,
         max_partitions_per_task: 0,
+        adaptive: false,
         ..Setup::default()
     })
     .await;
@@ -54,6 +79,29 @@ async fn three_executors_one_partition_per_task() {
     check(Setup {
         executors: 3,
         max_partitions_per_task: 1,
+        adaptive: false,
+        ..Setup::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_executors_adaptive() {
+    check(Setup {
+        executors: 3,
+        max_partitions_per_task: 0,
+        adaptive: true,
+        ..Setup::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_executors_adaptive_one_partition_per_task() {
+    check(Setup {
+        executors: 3,
+        max_partitions_per_task: 1,
+        adaptive: true,
         ..Setup::default()
     })
     .await;
@@ -110,6 +158,7 @@ async fn in_this_process(lake: &LakeAt, project: &Path, input: &Path) {
         selected: select::select(&project, &[], &[]).unwrap(),
         project: Arc::new(project),
         executor_timeout: None,
+        tests_only: false,
     };
     let cluster = InProcess::new(EngineConfig::default(), 2, lake.stores()).unwrap();
     let context = JobContext {

@@ -351,3 +351,93 @@ fn late_progress_does_not_bring_an_ended_model_back() {
             .any(|line| line.contains("stg_orders "))
     );
 }
+
+#[test]
+fn tests_that_do_not_pass_have_a_line_and_the_summary_counts_all() {
+    let result = |name: &str, state: TestState, failures| {
+        let failure = Failure::new(
+            FailureKind::Test,
+            format!("test {name} failed: {failures} rows"),
+        )
+        .at("models/s.yml", 7, 0);
+        TestResult {
+            test: name.into(),
+            about: "m.orders".into(),
+            column: None,
+            path: "models/s.yml".into(),
+            line: 7,
+            state,
+            failures,
+            elapsed_ms: 3,
+            failure: (state != TestState::Passed).then(|| Box::new(failure)),
+        }
+    };
+    let started = EventKind::TestsStarted {
+        tests: 3,
+        queries: 2,
+    };
+    let warned = EventKind::Tested {
+        results: vec![
+            result("a", TestState::Passed, 0),
+            result("b", TestState::Warned, 2),
+        ],
+        elapsed_ms: 5,
+    };
+    let published = EventKind::Published {
+        tables: vec![published("m.orders", 4, -1)],
+        elapsed_ms: 1,
+    };
+    let finished = |state, failure| EventKind::Finished {
+        state,
+        failure,
+        elapsed_ms: 400,
+    };
+    let mut good = view();
+    let lines = feed(
+        &mut good,
+        [
+            plan(),
+            started.clone(),
+            warned,
+            published,
+            finished(JobState::Succeeded, None),
+        ],
+    );
+    assert_eq!(lines[1], "  · 3 tests in 2 queries");
+    assert_eq!(lines[2], "  ! test b failed: 2 rows   models/s.yml:7");
+    assert!(
+        lines[3].ends_with("· 400 ms · 1 of 2 tests passed, 1 warn"),
+        "{}",
+        lines[3]
+    );
+
+    let mut bad = view();
+    let failed = EventKind::Tested {
+        results: vec![
+            result("a", TestState::Failed, 1),
+            result("b", TestState::Failed, 2),
+        ],
+        elapsed_ms: 5,
+    };
+    let job = Failure::new(FailureKind::Test, "2 of 2 tests failed");
+    let lines = feed(
+        &mut bad,
+        [
+            plan(),
+            started,
+            failed,
+            finished(JobState::Failed, Some(Box::new(job))),
+        ],
+    );
+    assert_eq!(lines[2], "  ✗ test a failed: 1 rows   models/s.yml:7");
+    let failures = &bad.outcome().unwrap().failures;
+    let messages: Vec<&str> = failures.iter().map(|f| f.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "test a failed: 1 rows",
+            "test b failed: 2 rows",
+            "2 of 2 tests failed"
+        ]
+    );
+}

@@ -1,0 +1,182 @@
+//! Holds the declared tests of a job: on what it staged, or, for a job of tests only, on what is published.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::check::{in_order, open_sources};
+use super::relations::Relations;
+use super::{EventSink, JobContext, JobSpec, JobSummary, failures, send};
+use crate::events::{EventKind, TestCounts, TestResult, TestState};
+use crate::failure::{Failure, FailureKind};
+use crate::project::{Materialized, ModelName, Source};
+use crate::quality::run::{self, Tested};
+use crate::sql_errors;
+
+/// Failed tests that the job's failure names.
+const NAMED: usize = 10;
+
+/// What this job builds, so that its tests read it: the selected models and the ephemeral ones they read.
+fn built(spec: &JobSpec) -> HashSet<&ModelName> {
+    in_order(spec)
+        .into_iter()
+        .map(|model| &model.name)
+        .collect()
+}
+
+/// The sources that tests of the job read.
+pub(super) fn sources(spec: &JobSpec) -> Vec<&Source> {
+    run::of(spec, &built(spec))
+        .into_iter()
+        .flat_map(|test| &test.sources)
+        .filter_map(|name| spec.project.source(name))
+        .collect()
+}
+
+/// Plans the tests against the planned columns, before anything runs.
+///
+/// # Errors
+/// The first test that cannot be planned.
+pub(super) async fn check(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+) -> Result<(), Failure> {
+    let cancel = CancellationToken::new();
+    let tested = Tested {
+        spec,
+        context,
+        relations,
+        cancel: &cancel,
+    };
+    run::check(&tested, &built(spec)).await
+}
+
+/// Holds the tests on what the run staged, before it is published.
+///
+/// # Errors
+/// A test of severity error has failures, or a test could not be run; nothing may be published then.
+pub(super) async fn staged(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<TestCounts, Failure> {
+    hold(spec, context, relations, &built(spec), events, cancel).await
+}
+
+/// Holds the tests of the selected models on what is published and on the sources as they are now.
+///
+/// # Errors
+/// A selected model was never built, a test of severity error has failures, or a test could not be run.
+pub(super) async fn published(
+    spec: &JobSpec,
+    context: &JobContext,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<JobSummary, Failure> {
+    let pin = context
+        .lake
+        .pin()
+        .await
+        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
+    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
+    for (name, table) in open_sources(spec, context, &relations).await? {
+        relations.put(name, table);
+    }
+    let mut there = HashSet::new();
+    for model in in_order(spec) {
+        if model.materialized == Materialized::Ephemeral {
+            let view = relations.view(&model.sql).await;
+            let view = view.map_err(|e| sql_errors::plan_failure(model, &e))?;
+            relations.put(model.table.clone(), view);
+        } else if relations.pin().metadata_location(&model.table).is_none() {
+            let message = format!("cannot test model {}: it was never built", model.table);
+            return Err(Failure::new(FailureKind::Project, message)
+                .model(model.table.to_string())
+                .at(model.path.clone(), 0, 0)
+                .note(format!(
+                    "build it first: retail-submit run --select {}",
+                    model.name
+                ))
+                .note("or leave it out: --exclude"));
+        }
+        there.insert(&model.name);
+    }
+    let tests = hold(spec, context, &relations, &there, events, cancel).await?;
+    Ok(JobSummary {
+        tests,
+        attempts: 1,
+        ..JobSummary::default()
+    })
+}
+
+async fn hold(
+    spec: &JobSpec,
+    context: &JobContext,
+    relations: &Arc<Relations>,
+    built: &HashSet<&ModelName>,
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<TestCounts, Failure> {
+    let started = Instant::now();
+    let tested = Tested {
+        spec,
+        context,
+        relations,
+        cancel,
+    };
+    let begin = |tests, queries| send(events, EventKind::TestsStarted { tests, queries });
+    let results = run::run(&tested, built, begin).await?;
+    if results.is_empty() {
+        return Ok(TestCounts::default());
+    }
+    let counts = TestCounts::of(&results);
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(
+        job = %spec.id,
+        passed = counts.passed,
+        warned = counts.warned,
+        failed = counts.failed,
+        skipped = counts.skipped,
+        elapsed_ms,
+        "tests held"
+    );
+    let failure = failed(&results, counts);
+    send(
+        events,
+        EventKind::Tested {
+            results,
+            elapsed_ms,
+        },
+    );
+    failure.map_or(Ok(counts), Err)
+}
+
+/// What the job fails with when tests have failed: the test's own words, or all of their names.
+fn failed(results: &[TestResult], counts: TestCounts) -> Option<Failure> {
+    let failed: Vec<&Failure> = results
+        .iter()
+        .filter(|r| r.state == TestState::Failed)
+        .filter_map(|r| r.failure.as_deref())
+        .collect();
+    match failed.as_slice() {
+        [] => None,
+        [one] => Some((*one).clone()),
+        many => {
+            let message = format!("{} of {} tests failed", counts.failed, counts.total());
+            let mut failure = Failure::new(FailureKind::Test, message);
+            for one in many.iter().take(NAMED) {
+                let place = one.file.as_deref().unwrap_or_default();
+                failure = failure.note(format!("{place}:{}: {}", one.line, one.message));
+            }
+            if many.len() > NAMED {
+                failure = failure.note(format!("and {} more", many.len() - NAMED));
+            }
+            Some(failure)
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which queries a run's tests take: those of one relation share a pass, the others have a query each.
+
+use super::statement::{SchemaOf, condition, counting, failing, key, relation};
+use crate::failure::Failure;
+use crate::project::DataTest;
+
+/// A query that answers tests. Indices are those of the tests that were planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CheckQuery {
+    /// One pass over a relation. Bit `i` of its first column is set where a row fails `tests[i]`; its second column is
+    /// the number of keys that are there more than once. What fails is counted by a query of its own.
+    Pass {
+        tests: Vec<usize>,
+        unique: Option<usize>,
+        sql: String,
+    },
+    /// The number of failures of one test.
+    One { test: usize, sql: String },
+}
+
+/// Bits of a pass: all of a positive BIGINT.
+const BITS: usize = 62;
+
+/// The tests of one relation, while they are gathered.
+struct Pass {
+    relation: String,
+    conditions: Vec<(usize, String)>,
+    /// The test of the first key, and its columns.
+    unique: Option<(usize, Vec<String>)>,
+}
+
+/// Plans the tests.
+///
+/// ```text
+///  not_null, accepted_values, check and the first unique of a relation    one pass
+///    select bit_or(failed), sum(repeated) from (select bit_or(…) as failed, count(*) … from t group by key)
+///  a second unique                      select count(*) from (… group by key having count(*) > 1)
+///  relationships                        select count(*) from (… not exists …)
+///  templates, files below tests/        select count(*) from (their query)
+/// ```
+///
+/// A pass carries one number per key beside the key itself, however many tests share it: bits, which only say that a
+/// test fails. Few do, and those are counted in a second query.
+///
+/// # Errors
+/// The first test that cannot be asked: its column is not there.
+pub(super) fn plan(
+    tests: &[&DataTest],
+    schema_of: SchemaOf<'_>,
+) -> Result<Vec<CheckQuery>, Failure> {
+    let mut passes: Vec<Pass> = vec![];
+    let mut alone = vec![];
+    for (index, test) in tests.iter().enumerate() {
+        let from = relation(test);
+        let pass = passes.iter_mut().find(|p| p.relation == from);
+        if let Some(condition) = condition(test, schema_of)? {
+            match pass {
+                Some(pass) if pass.conditions.len() < BITS => {
+                    pass.conditions.push((index, condition));
+                }
+                Some(_) => alone.push(one(test, index, schema_of)?),
+                None => passes.push(Pass {
+                    relation: from,
+                    conditions: vec![(index, condition)],
+                    unique: None,
+                }),
+            }
+        } else if let Some(key) = key(test, schema_of)? {
+            match pass {
+                Some(pass) if pass.unique.is_none() => pass.unique = Some((index, key)),
+                Some(_) => alone.push(one(test, index, schema_of)?),
+                None => passes.push(Pass {
+                    relation: from,
+                    conditions: vec![],
+                    unique: Some((index, key)),
+                }),
+            }
+        } else {
+            alone.push(one(test, index, schema_of)?);
+        }
+    }
+    Ok(passes.into_iter().map(Pass::query).chain(alone).collect())
+}
+
+fn one(test: &DataTest, index: usize, schema_of: SchemaOf<'_>) -> Result<CheckQuery, Failure> {
+    Ok(CheckQuery::One {
+        test: index,
+        sql: counting(test, &failing(test, schema_of)?),
+    })
+}
+
+impl Pass {
+    fn query(self) -> CheckQuery {
+        let bits: Vec<String> = self
+            .conditions
+            .iter()
+            .enumerate()
+            .map(|(bit, (_, condition))| {
+                format!("case when {condition} then {} else 0 end", 1_u64 << bit)
+            })
+            .collect();
+        let bits = match bits.is_empty() {
+            true => "0".to_string(),
+            false => bits.join("\n  + "),
+        };
+        let from = &self.relation;
+        let sql = match &self.unique {
+            None => {
+                format!("select coalesce(bit_or({bits}), 0) as failed, 0 as repeated\nfrom {from}")
+            }
+            Some((_, key)) => {
+                let there: Vec<String> = key.iter().map(|k| format!("{k} is not null")).collect();
+                let named: Vec<String> = key
+                    .iter()
+                    .enumerate()
+                    .map(|(i, k)| format!("{k} as k{i}"))
+                    .collect();
+                let there_named: Vec<String> = (0..there.len())
+                    .map(|i| format!("k{i} is not null"))
+                    .collect();
+                format!(
+                    "select coalesce(bit_or(failed), 0) as failed, coalesce(sum(case when n > 1 and {} then 1 else 0 \
+                     end), 0) as repeated\nfrom (\nselect {}, count(*) as n, bit_or({bits}) as failed\nfrom {from}\n\
+                     group by {}\n) dbt_keys",
+                    there_named.join(" and "),
+                    named.join(", "),
+                    key.join(", ")
+                )
+            }
+        };
+        CheckQuery::Pass {
+            tests: self
+                .conditions
+                .into_iter()
+                .map(|(index, _)| index)
+                .collect(),
+            unique: self.unique.map(|(index, _)| index),
+            sql,
+        }
+    }
+}

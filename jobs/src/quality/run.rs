@@ -1,0 +1,494 @@
+//! Runs the tests of a job on what it staged, and says what they came to.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::TableReference;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt, stream};
+use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
+use retail_lakehouse::TableName;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::plan::{CheckQuery, plan};
+use super::statement::{SchemaOf, cannot, counting, failing, is_written_by_hand, sample};
+use super::{chosen, verdict};
+use crate::driver::relations::Relations;
+use crate::driver::{JobContext, JobSpec};
+use crate::events::{TestResult, TestState};
+use crate::failure::{Failure, FailureKind};
+use crate::project::{DataTest, Materialized, ModelName, SourceRef, Subject, TestKind};
+use crate::{sources, sql_errors};
+
+/// Queries of tests that run side by side.
+const SIDE_BY_SIDE: usize = 4;
+/// Failing rows that are shown of a test, columns of a row, and characters of a cell.
+const ROWS: u64 = 5;
+const COLUMNS: usize = 8;
+const CELL: usize = 32;
+/// Tests whose failing rows are looked up; the others say how many there are.
+const SHOWN: usize = 20;
+
+/// What the tests of a job need.
+pub(crate) struct Tested<'a> {
+    pub spec: &'a JobSpec,
+    pub context: &'a JobContext,
+    pub relations: &'a Arc<Relations>,
+    pub cancel: &'a CancellationToken,
+}
+
+/// The tests of a job, and why some of them cannot be run.
+struct Chosen<'a> {
+    run: Vec<&'a DataTest>,
+    /// Position among all chosen tests, the test, and why.
+    skipped: Vec<(usize, &'a DataTest, String)>,
+}
+
+/// The tests of a job, those that cannot be run among them.
+pub(crate) fn of<'a>(spec: &'a JobSpec, built: &HashSet<&ModelName>) -> Vec<&'a DataTest> {
+    let read: HashSet<SourceRef> = built
+        .iter()
+        .filter_map(|name| spec.project.model(name))
+        .flat_map(|model| model.sources.iter().cloned())
+        .collect();
+    chosen(&spec.project, &spec.selected, &read)
+}
+
+/// Plans what people wrote in tests, so that a mistake fails the job before anything runs.
+///
+/// # Errors
+/// The first test that cannot be planned, at the line where it is declared.
+pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> Result<(), Failure> {
+    let Chosen { run, .. } = tested.chosen(built);
+    let schemas = tested.schemas(&run).await?;
+    let schema_of = |table: &TableName| schemas.get(table).cloned();
+    plan(&run, &schema_of)?;
+    let session = tested.session()?;
+    for test in run.into_iter().filter(|t| is_written_by_hand(t)) {
+        let sql = counting(test, &failing(test, &schema_of)?);
+        let planned = session.state().create_logical_plan(&sql).await;
+        // Types are compared when the plan is optimized.
+        let planned = planned.and_then(|plan| session.state().optimize(&plan));
+        if let Err(error) = planned {
+            return Err(unplanned(test, &sql, &error));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the tests. `begin` is told how many tests and queries there are.
+///
+/// # Errors
+/// A query that could not be run. Failing tests are results.
+pub(crate) async fn run(
+    tested: &Tested<'_>,
+    built: &HashSet<&ModelName>,
+    begin: impl Fn(u32, u32),
+) -> Result<Vec<TestResult>, Failure> {
+    let Chosen { run, skipped } = tested.chosen(built);
+    if run.is_empty() && skipped.is_empty() {
+        return Ok(vec![]);
+    }
+    let schemas = tested.schemas(&run).await?;
+    let schema_of = |table: &TableName| schemas.get(table).cloned();
+    let queries = plan(&run, &schema_of)?;
+    begin((run.len() + skipped.len()) as u32, queries.len() as u32);
+    let (all, schema) = (run.as_slice(), &schema_of);
+    let counted: Vec<Vec<Counted>> = stream::iter(queries)
+        .map(|query| async move { tested.count(all, query, schema).await })
+        .buffered(SIDE_BY_SIDE)
+        .try_collect()
+        .await?;
+    let mut counted: Vec<Counted> = counted.into_iter().flatten().collect();
+    counted.sort_by_key(|c| c.test);
+    let mut shown = 0;
+    let mut results = vec![];
+    for Counted {
+        test,
+        failures,
+        elapsed_ms,
+    } in counted
+    {
+        let test = run[test];
+        let state = verdict::state(test, failures);
+        let failure = match state {
+            TestState::Passed | TestState::Skipped => None,
+            TestState::Warned | TestState::Failed => {
+                let sql = failing(test, &schema_of)?;
+                shown += 1;
+                let rows = match shown <= SHOWN {
+                    true => tested.rows(test, &sample(test, &sql, ROWS)).await?,
+                    false => vec![],
+                };
+                let staged =
+                    !tested.spec.tests_only && !matches!(test.subject, Subject::Source { .. });
+                Some(Box::new(verdict::failure(
+                    test, state, failures, &rows, &sql, staged,
+                )))
+            }
+        };
+        results.push(result(test, state, failures, elapsed_ms, failure));
+    }
+    for (at, test, why) in skipped {
+        let failure = verdict::at(test, format!("test {} was not run", test.name)).cause(why);
+        let skipped = result(test, TestState::Skipped, 0, 0, Some(Box::new(failure)));
+        results.insert(at.min(results.len()), skipped);
+    }
+    Ok(results)
+}
+
+fn result(
+    test: &DataTest,
+    state: TestState,
+    failures: i64,
+    elapsed_ms: u64,
+    failure: Option<Box<Failure>>,
+) -> TestResult {
+    TestResult {
+        test: test.name.clone(),
+        about: test.subject.to_string(),
+        column: test.column.clone(),
+        path: test.at.file.clone(),
+        line: test.at.line,
+        state,
+        failures,
+        elapsed_ms,
+        failure,
+    }
+}
+
+/// How many failures a test has.
+struct Counted {
+    test: usize,
+    failures: i64,
+    elapsed_ms: u64,
+}
+
+impl Tested<'_> {
+    /// The tests of the job. One whose tables are neither built by this run nor published is not run.
+    fn chosen(&self, built: &HashSet<&ModelName>) -> Chosen<'_> {
+        let (mut run, mut skipped) = (vec![], vec![]);
+        for (at, test) in of(self.spec, built).into_iter().enumerate() {
+            let project = &self.spec.project;
+            let pin = self.relations.pin();
+            let missing = test
+                .models
+                .iter()
+                .filter_map(|name| project.model(name))
+                .find(|m| {
+                    let published = pin.metadata_location(&m.table).is_some();
+                    !built.contains(&m.name) && !published
+                });
+            let absent = test
+                .sources
+                .iter()
+                .filter_map(|name| project.source(name))
+                .find(|s| !s.is_files() && pin.metadata_location(&s.table).is_none());
+            match (missing, absent) {
+                (Some(model), _) if model.materialized == Materialized::Ephemeral => {
+                    skipped.push((
+                        at,
+                        test,
+                        format!(
+                            "it reads {}, which is ephemeral and not selected",
+                            model.name
+                        ),
+                    ))
+                }
+                (Some(model), _) => skipped.push((
+                    at,
+                    test,
+                    format!("it reads {}, which was never built", model.table),
+                )),
+                (None, Some(source)) => skipped.push((
+                    at,
+                    test,
+                    format!("there is no table {} in the catalog", source.table),
+                )),
+                (None, None) => run.push(test),
+            }
+        }
+        Chosen { run, skipped }
+    }
+
+    fn session(&self) -> Result<SessionContext, Failure> {
+        self.relations.session().map_err(|error| {
+            Failure::new(FailureKind::Internal, "cannot open a session")
+                .cause(error.to_string())
+                .caused_by(&error)
+        })
+    }
+
+    /// The columns of every relation that a test names.
+    async fn schemas(&self, tests: &[&DataTest]) -> Result<HashMap<TableName, SchemaRef>, Failure> {
+        let session = self.session()?;
+        let mut schemas = HashMap::new();
+        for test in tests {
+            let to = match &test.kind {
+                TestKind::Relationships { to, .. } => Some(to),
+                _ => None,
+            };
+            for table in test.subject.table().into_iter().chain(to) {
+                if schemas.contains_key(table) {
+                    continue;
+                }
+                let name = TableReference::partial(table.namespace.as_str(), table.name.as_str());
+                let provider = session.table_provider(name).await.map_err(|error| {
+                    cannot(
+                        test,
+                        format!("cannot read {table}: {}", error.strip_backtrace()),
+                    )
+                    .caused_by(&error)
+                })?;
+                schemas.insert(table.clone(), provider.schema());
+            }
+        }
+        Ok(schemas)
+    }
+
+    /// Runs a query of tests. When a shared one cannot be computed, each of its tests is run alone, so that the one
+    /// that cannot is named.
+    async fn count(
+        &self,
+        tests: &[&DataTest],
+        query: CheckQuery,
+        schema_of: SchemaOf<'_>,
+    ) -> Result<Vec<Counted>, Failure> {
+        let started = Instant::now();
+        let (all, unique, sql) = match query {
+            CheckQuery::One { test, sql } => {
+                return Ok(vec![self.count_one(tests, test, &sql, started).await?]);
+            }
+            CheckQuery::Pass { tests, unique, sql } => (tests, unique, sql),
+        };
+        let of: Vec<usize> = all.iter().copied().chain(unique).collect();
+        let asked: Vec<&DataTest> = of.iter().map(|index| tests[*index]).collect();
+        let (failed, repeated) = match self.query(&asked, &sql).await {
+            Ok(rows) => match (number(&rows, 0), number(&rows, 1)) {
+                (Some(failed), Some(repeated)) => (failed, repeated),
+                _ => {
+                    return Err(
+                        verdict::at(asked[0], "cannot count failing rows".to_string())
+                            .cause("the query of its tests gave no number"),
+                    );
+                }
+            },
+            Err(failure) if of.len() == 1 || failure.kind == FailureKind::Cancelled => {
+                return Err(failure);
+            }
+            Err(shared) => {
+                for index in of {
+                    let sql = counting(tests[index], &failing(tests[index], schema_of)?);
+                    self.count_one(tests, index, &sql, started).await?;
+                }
+                return Err(shared);
+            }
+        };
+        let mut counted = vec![];
+        for (bit, index) in of.into_iter().enumerate() {
+            let fails = match bit < all.len() {
+                true => failed >> bit & 1 == 1,
+                false => repeated > 0,
+            };
+            if fails {
+                let sql = counting(tests[index], &failing(tests[index], schema_of)?);
+                counted.push(self.count_one(tests, index, &sql, started).await?);
+            } else {
+                counted.push(Counted {
+                    test: index,
+                    failures: 0,
+                    elapsed_ms: started.elapsed().as_millis() as u64,
+                });
+            }
+        }
+        Ok(counted)
+    }
+
+    async fn count_one(
+        &self,
+        tests: &[&DataTest],
+        index: usize,
+        sql: &str,
+        started: Instant,
+    ) -> Result<Counted, Failure> {
+        let test = tests[index];
+        let rows = self.query(&[test], sql).await?;
+        let failures = number(&rows, 0).ok_or_else(|| {
+            let message = format!("cannot count the failures of test {}", test.name);
+            let failure = verdict::at(test, message);
+            match &test.config.fail_calc {
+                Some(calc) => failure
+                    .cause(format!("fail_calc {calc} gives no number"))
+                    .note(format!(
+                        "over no rows it is null: write coalesce({calc}, 0)"
+                    )),
+                None => failure.cause("its query gave no number"),
+            }
+        })?;
+        Ok(Counted {
+            test: index,
+            failures,
+            elapsed_ms: started.elapsed().as_millis() as u64,
+        })
+    }
+
+    /// Some failing rows as the lines of a small table.
+    async fn rows(&self, test: &DataTest, sql: &str) -> Result<Vec<String>, Failure> {
+        let batches = self.query(&[test], sql).await?;
+        Ok(lines(&batches, test.column.as_deref()))
+    }
+
+    /// Runs a query for these tests.
+    async fn query(&self, tests: &[&DataTest], sql: &str) -> Result<Vec<RecordBatch>, Failure> {
+        let session = self.session()?;
+        let plan = session.state().create_logical_plan(sql).await;
+        let plan = plan.map_err(|error| unplanned(tests[0], sql, &error))?;
+        let query = Query {
+            label: format!("{} test {}", self.spec.id, tests[0].name),
+            session: Arc::new(session),
+            plan,
+            cancel: self.cancel.clone(),
+            progress: watch::Sender::new(QueryProgress::default()),
+        };
+        let ran = until_whole(
+            query,
+            |_, _| {},
+            |query| async {
+                let run = self.context.cluster.execute(query).await?;
+                let rows: Result<Vec<RecordBatch>, QueryError> =
+                    run.rows.map_err(QueryError::from).try_collect().await;
+                rows
+            },
+        );
+        match ran.await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.unanswered(tests, sql, error).await),
+        }
+    }
+
+    /// A query of tests failed while it ran. Bad cells of sources are looked for and named.
+    async fn unanswered(&self, tests: &[&DataTest], sql: &str, error: QueryError) -> Failure {
+        let test = tests[0];
+        match (error.kind, &error.source) {
+            (QueryErrorKind::Cancelled, _) => {
+                return Failure::new(FailureKind::Cancelled, "the job was cancelled")
+                    .note("nothing was published");
+            }
+            (QueryErrorKind::Plan, Some(source)) => return unplanned(test, sql, source),
+            _ => {}
+        }
+        if error.kind == QueryErrorKind::Execution {
+            let read: Vec<_> = tests
+                .iter()
+                .flat_map(|t| &t.sources)
+                .filter_map(|source| self.spec.project.source(source))
+                .collect();
+            let stores = self.context.lake.stores();
+            if let Some(failure) = sources::diagnose(&read, stores, &error.message).await {
+                return failure;
+            }
+        }
+        let (kind, retryable) = match error.kind {
+            QueryErrorKind::Storage => (FailureKind::Storage, true),
+            QueryErrorKind::NoExecutor | QueryErrorKind::ResultLost => {
+                (FailureKind::NoExecutor, true)
+            }
+            _ => (FailureKind::Execution, false),
+        };
+        let mut failure = verdict::at(test, format!("cannot run test {}", test.name))
+            .cause(error.message.clone())
+            .note("look at the test's SQL and the rows it reads")
+            .caused_by(&error)
+            .retryable(retryable);
+        failure.kind = kind;
+        failure.stage = error.stage;
+        failure
+    }
+}
+
+/// The number in a column of the first row; none where it is null or no number.
+fn number(rows: &[RecordBatch], column: usize) -> Option<i64> {
+    let batch = rows.iter().find(|batch| batch.num_rows() > 0)?;
+    let column = cast(batch.columns().get(column)?, &DataType::Int64).ok()?;
+    let column = column.as_primitive::<Int64Type>();
+    column.is_valid(0).then(|| column.value(0))
+}
+
+/// A test whose SQL does not plan: at its file, or at the line that declares it.
+fn unplanned(test: &DataTest, sql: &str, error: &datafusion::error::DataFusionError) -> Failure {
+    if let (TestKind::Query { query, .. }, Subject::Singular) = (&test.kind, &test.subject) {
+        let mut failure = sql_errors::plan_failure(query, error);
+        failure.message = format!("cannot plan test {}", test.name);
+        failure.model = None;
+        return failure;
+    }
+    let found = sql_errors::sql_failure(sql, error);
+    let mut failure = cannot(test, found.cause);
+    failure.notes = found.notes;
+    failure.chain = found.chain;
+    if !found.snippet.trim().is_empty() {
+        failure = failure.note(format!("in its query: {}", found.snippet.trim()));
+    }
+    failure
+}
+
+/// Rows as aligned lines, the names first, the tested column before the others.
+fn lines(batches: &[RecordBatch], first: Option<&str>) -> Vec<String> {
+    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else {
+        return vec![];
+    };
+    let schema = batch.schema();
+    let mut columns: Vec<usize> = (0..schema.fields().len()).collect();
+    columns.sort_by_key(|i| first.is_none_or(|f| !schema.field(*i).name().eq_ignore_ascii_case(f)));
+    columns.truncate(COLUMNS);
+    let cut = |text: String| {
+        let text = text.replace(['\n', '\r', '\t'], " ");
+        match text.char_indices().nth(CELL) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
+    let mut table: Vec<Vec<String>> = vec![
+        columns
+            .iter()
+            .map(|i| cut(schema.field(*i).name().clone()))
+            .collect(),
+    ];
+    let options = FormatOptions::default().with_null("null");
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            if table.len() as u64 > ROWS {
+                break;
+            }
+            let cell = |i: &usize| {
+                let shown = ArrayFormatter::try_new(batch.column(*i), &options)
+                    .and_then(|f| f.value(row).try_to_string());
+                cut(shown.unwrap_or_else(|_| "?".into()))
+            };
+            table.push(columns.iter().map(cell).collect());
+        }
+    }
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|c| {
+            table
+                .iter()
+                .map(|r| r[c].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    table.iter().map(line).collect()
+}
