@@ -3,21 +3,31 @@
 use std::sync::Arc;
 
 use ballista_core::serde::{BallistaLogicalExtensionCodec, BallistaPhysicalExtensionCodec};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
+use datafusion::physical_plan::work_table::WorkTableExec;
 use datafusion_proto::logical_plan::LogicalExtensionCodec;
-use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::physical_plan::{
+    PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
+};
+use datafusion_proto::protobuf::PhysicalPlanNode;
 use prost::Message;
-use retail_proto::v1::{Gather, PackedScan, PlanNode, plan_node};
+use retail_proto::v1::{
+    Gather, OneTask, PackedScan, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
+};
 
 use crate::gather::GatherExec;
 use crate::keep_first;
+use crate::one_task::{self, OneTaskExec};
 use crate::packed::{self, PackedScanExec};
+use crate::planned_join::{PlannedJoinExec, over};
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
 const MAGIC: &[u8] = b"RTL1";
@@ -53,6 +63,25 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             (Some(plan_node::Node::PackedScan(node)), [scan]) => {
                 Ok(Arc::new(PackedScanExec::restore(scan, packed::compression_named(&node.compression)?)?))
             }
+            (Some(plan_node::Node::PlannedJoin(node)), inputs) => {
+                let join = over(self.nested_plan(&node.join, ctx, converter)?, inputs.to_vec())?;
+                Ok(Arc::new(PlannedJoinExec::new(join, node.one_task)))
+            }
+            (Some(plan_node::Node::OneTask(node)), []) => {
+                Ok(Arc::new(OneTaskExec::new(self.nested_plan(&node.plan, ctx, converter)?)))
+            }
+            (Some(plan_node::Node::RecursiveQuery(node)), [fixed, recursive]) => {
+                Ok(Arc::new(RecursiveQueryExec::try_new(
+                    node.name,
+                    schema_from(&node.schema)?,
+                    Arc::clone(fixed),
+                    Arc::clone(recursive),
+                    node.distinct,
+                )?))
+            }
+            (Some(plan_node::Node::WorkTable(node)), []) => {
+                Ok(Arc::new(WorkTableExec::new(node.name, schema_from(&node.schema)?, None)?))
+            }
             _ => Err(DataFusionError::Plan(
                 "this executor does not know a plan node of the scheduler; run the same version on both".to_string(),
             )),
@@ -69,6 +98,23 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             Some(plan_node::Node::KeepFirst(node))
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
+        } else if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
+            Some(plan_node::Node::PlannedJoin(PlannedJoin {
+                join: self.nested_bytes(&over_nothing(join.join())?, converter)?,
+                one_task: join.one_task(),
+            }))
+        } else if let Some(task) = node.downcast_ref::<OneTaskExec>() {
+            let plan = self.nested_bytes(task.plan(), converter)?;
+            Some(plan_node::Node::OneTask(OneTask { plan }))
+        } else if let Some(query) = one_task::recursive(&node) {
+            Some(plan_node::Node::RecursiveQuery(RecursiveQuery {
+                name: query.name,
+                distinct: query.distinct,
+                schema: schema_bytes(&query.schema)?,
+            }))
+        } else if let Some((name, schema)) = one_task::work_table(&node) {
+            let schema = schema_bytes(&schema)?;
+            Some(plan_node::Node::WorkTable(WorkTable { name, schema }))
         } else {
             packed::name_of_scan(&node)
                 .map(|compression| plan_node::Node::PackedScan(PackedScan { compression }))
@@ -100,6 +146,54 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
     ) -> Result<()> {
         self.ballista.try_encode_udf(node, buf)
     }
+}
+
+impl RetailPhysicalCodec {
+    /// A plan inside a node, as it travels.
+    fn nested_bytes(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Vec<u8>> {
+        Ok(converter
+            .execution_plan_to_proto(plan, self)?
+            .encode_to_vec())
+    }
+
+    fn nested_plan(
+        &self,
+        bytes: &[u8],
+        ctx: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan =
+            PhysicalPlanNode::decode(bytes).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        converter.proto_to_execution_plan(&plan, &PhysicalPlanDecodeContext::new(ctx, self))
+    }
+}
+
+/// A node over empty inputs of the same columns: its inputs travel beside it.
+fn over_nothing(node: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let empty = |input: &Arc<dyn ExecutionPlan>| {
+        Arc::new(EmptyExec::new(input.schema())) as Arc<dyn ExecutionPlan>
+    };
+    let inputs = node.children().into_iter().map(empty).collect();
+    over(Arc::clone(node), inputs)
+}
+
+fn schema_bytes(schema: &SchemaRef) -> Result<Vec<u8>> {
+    let schema: datafusion_proto::protobuf::Schema = schema
+        .as_ref()
+        .try_into()
+        .map_err(|e| DataFusionError::External(Box::new(e)))?;
+    Ok(schema.encode_to_vec())
+}
+
+fn schema_from(bytes: &[u8]) -> Result<SchemaRef> {
+    let schema = datafusion_proto::protobuf::Schema::decode(bytes)
+        .map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let schema = Schema::try_from(&schema).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    Ok(Arc::new(schema))
 }
 
 fn external(error: impl Into<DataFusionError>) -> DataFusionError {

@@ -10,8 +10,6 @@ pub struct EngineConfig {
     pub target_partitions: usize,
     /// Rows of a batch between operators.
     pub batch_size: usize,
-    /// Re-plan after each stage from what was measured. Joins are then never broadcast.
-    pub adaptive: bool,
     /// Most partitions that one task runs; 0 = as many as its executor has free slots.
     pub max_partitions_per_task: usize,
     /// Hash joins instead of sort-merge joins. A hash join's build side does not spill.
@@ -27,7 +25,6 @@ impl Default for EngineConfig {
         Self {
             target_partitions: 0,
             batch_size: 8192,
-            adaptive: false,
             max_partitions_per_task: 0,
             prefer_hash_join: true,
             keep_first: true,

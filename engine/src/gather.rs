@@ -22,7 +22,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
@@ -133,20 +132,14 @@ impl ExecutionPlan for GatherExec {
 
 /// Gathers every union with a branch that cannot be narrowed. For plans without exchanges yet.
 ///
-/// `constants`: also those with a branch of constant rows, which adaptive plans do not narrow and static ones do.
-///
 /// # Errors
 /// A union's branches do not fit, which its own construction would have refused.
-pub fn gather_unions(
-    plan: Arc<dyn ExecutionPlan>,
-    constants: bool,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn gather_unions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
         let Some(union) = node.downcast_ref::<UnionExec>() else {
             return Ok(Transformed::no(node));
         };
-        let whole = |branch| cannot_be_narrowed(branch) || (constants && has_constants(branch));
-        if !union.inputs().iter().any(whole) {
+        if !union.inputs().iter().any(cannot_be_narrowed) {
             return Ok(Transformed::no(node));
         }
         Ok(Transformed::yes(
@@ -176,10 +169,6 @@ fn cannot_be_narrowed(plan: &Arc<dyn ExecutionPlan>) -> bool {
         .any(|(child, c)| !c && cannot_be_narrowed(child))
 }
 
-fn has_constants(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.is::<PlaceholderRowExec>() || plan.children().into_iter().any(has_constants)
-}
-
 #[cfg(test)]
 mod tests {
     use datafusion::physical_plan::displayable;
@@ -203,7 +192,7 @@ mod tests {
             .create_physical_plan()
             .await
             .unwrap();
-        displayable(gather_unions(plan, false).unwrap().as_ref())
+        displayable(gather_unions(plan).unwrap().as_ref())
             .indent(false)
             .to_string()
     }
@@ -240,7 +229,7 @@ mod tests {
             .create_physical_plan()
             .await
             .unwrap();
-        let plan = gather_unions(plan, false).unwrap();
+        let plan = gather_unions(plan).unwrap();
         let batches = datafusion::physical_plan::collect(plan, context.task_ctx())
             .await
             .unwrap();

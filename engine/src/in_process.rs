@@ -17,6 +17,7 @@ use crate::cluster::{
     Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun, Work,
 };
 use crate::config::EngineConfig;
+use crate::planner::Execution;
 use crate::session::{runtime_env, session_config, session_state};
 
 /// Runs plans in this process, without stages or shuffles.
@@ -53,6 +54,7 @@ impl Cluster for InProcess {
             session,
             Arc::clone(&self.runtime),
             self.config.keep_first,
+            Execution::InProcess,
         )))
     }
 

@@ -13,15 +13,20 @@ mod again;
 mod cluster;
 mod codec;
 mod config;
+mod functions;
 pub mod gather;
 mod in_process;
 pub mod keep_first;
+mod one_task;
 mod origin;
 pub mod packed;
 mod panics;
+mod planned_join;
 mod planner;
+mod round_trip;
 mod session;
 mod task_plan;
+mod windows;
 
 pub use again::until_whole;
 pub use cluster::{
@@ -30,9 +35,11 @@ pub use cluster::{
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
+pub use functions::function_registry;
 pub use in_process::InProcess;
 pub use origin::Origin;
 pub use panics::or_refuse;
-pub use planner::RetailPlanner;
+pub use planner::{Execution, RetailPlanner, plan_one_task};
+pub use round_trip::lost_on_the_wire;
 pub use session::{runtime_env, session, session_config, session_state};
 pub use task_plan::TaskPlan;

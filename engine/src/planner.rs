@@ -3,38 +3,53 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ballista_core::extension::SessionConfigExt;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use retail_lakehouse::WritePlanner;
 
 use crate::gather::gather_unions;
 use crate::keep_first::keep_first_rule;
+use crate::one_task::as_one_task;
 use crate::panics::or_refuse_async;
+use crate::planned_join::{JoinModes, seal_joins};
+use crate::windows::seal_windows;
 
-/// Turns logical plans into physical ones, in three steps:
+/// Where a plan is to run, which decides what its plan must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// In this process, as DataFusion has it.
+    InProcess,
+    /// In stages on executors: joins run as they were planned, whatever the sizes of their inputs turn out to be.
+    InStages,
+}
+
+/// Turns logical plans into physical ones, in four steps:
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
 /// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
-/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors.
-///
-/// The steps live here and not among the session's rules because Ballista's adaptive planner replaces
-/// those with its own lists, and keeps the query planner.
+/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors;
+/// 4. for executors, joins are sealed: nothing changes them any more.
 #[derive(Debug)]
 pub struct RetailPlanner {
     keep_first: bool,
+    execution: Execution,
 }
 
 impl RetailPlanner {
     /// `keep_first`: whether `row_number() … = 1` becomes a hash operator.
-    pub fn new(keep_first: bool) -> Self {
-        Self { keep_first }
+    pub fn new(keep_first: bool, execution: Execution) -> Self {
+        Self {
+            keep_first,
+            execution,
+        }
     }
 }
 
@@ -65,14 +80,56 @@ impl RetailPlanner {
             .build();
         let options = state.config_options();
         let mut physical = planner.create_physical_plan(plan, &bare).await?;
-        physical = gather_unions(
-            physical,
-            state.config().ballista_adaptive_query_planner_enabled(),
-        )?;
+        physical = gather_unions(physical)?;
         if self.keep_first {
             physical = keep_first_rule().optimize(physical, options)?;
         }
         physical = planner.optimize_physical_plan(physical, state, |_, _| {})?;
-        retail_lakehouse::scan_rule().optimize(physical, options)
+        physical = retail_lakehouse::scan_rule().optimize(physical, options)?;
+        match self.execution {
+            Execution::InProcess => Ok(physical),
+            Execution::InStages => seal_windows(seal_joins(physical)?),
+        }
     }
+}
+
+/// The physical optimizer's rules, with ours that decides joins where they can still be planned around.
+pub(crate) fn physical_rules(
+    execution: Execution,
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    if execution == Execution::InStages {
+        let selection = rules
+            .iter()
+            .position(|rule| rule.name() == "join_selection");
+        rules.insert(selection.map_or(0, |at| at + 1), Arc::new(JoinModes));
+    }
+    rules
+}
+
+/// A plan that runs whole in one task of one executor: for plans that mean something else once they are cut into stages.
+///
+/// # Errors
+/// The query cannot be planned.
+pub async fn plan_one_task(
+    plan: &LogicalPlan,
+    state: &SessionState,
+    keep_first: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut config = state.config().clone();
+    config.options_mut().execution.target_partitions = 1;
+    // The catalogs are shared: a new default one would take the session's place.
+    config
+        .options_mut()
+        .catalog
+        .create_default_catalog_and_schema = false;
+    let state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .with_physical_optimizer_rules(physical_rules(Execution::InProcess))
+        .with_query_planner(Arc::new(RetailPlanner::new(
+            keep_first,
+            Execution::InProcess,
+        )))
+        .build();
+    as_one_task(seal_windows(state.create_physical_plan(plan).await?)?)
 }

@@ -18,8 +18,13 @@ use retail_lakehouse::ObjectStores;
 
 use crate::codec::{RetailLogicalCodec, RetailPhysicalCodec};
 use crate::config::EngineConfig;
+use crate::functions::Functions;
 use crate::origin::{Origin, follow_spawned_work};
-use crate::planner::RetailPlanner;
+use crate::planner::{Execution, RetailPlanner, physical_rules};
+use crate::windows::FilterAsCase;
+
+/// What a row of a join's smaller side is taken to have, in bytes, where only its rows are known.
+const ROW_BYTES: usize = 128;
 
 /// The settings of a session. `slots` is what `target_partitions = 0` stands for.
 pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
@@ -28,16 +33,11 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
     } else {
         config.target_partitions
     };
-    let broadcast_bytes = if config.adaptive {
-        0
-    } else {
-        config.broadcast_bytes
-    };
     let mut session = SessionConfig::new_with_ballista()
         .with_information_schema(true)
         .with_target_partitions(partitions)
         .with_batch_size(config.batch_size)
-        .with_ballista_adaptive_query_planner(config.adaptive)
+        .with_ballista_adaptive_query_planner(false)
         .with_ballista_grpc_client_max_message_size(retail_proto::MAX_MESSAGE_BYTES)
         .with_ballista_logical_extension_codec(Arc::new(RetailLogicalCodec::default()))
         .with_ballista_physical_extension_codec(Arc::new(RetailPhysicalCodec::default()))
@@ -45,16 +45,17 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
             BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
             config.max_partitions_per_task,
         )
-        // The adaptive planner may broadcast the side that is probed, and every task would then join all of it.
-        .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, broadcast_bytes)
+        // Joins are decided in our planner.
+        .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, 0)
         .set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_ROWS, 0);
     let options = session.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
     options.execution.collect_statistics = true;
     options.optimizer.prefer_hash_join = config.prefer_hash_join;
-    options.optimizer.hash_join_single_partition_threshold = broadcast_bytes;
-    options.optimizer.hash_join_single_partition_threshold_rows = 0;
+    options.optimizer.hash_join_single_partition_threshold = config.broadcast_bytes;
+    options.optimizer.hash_join_single_partition_threshold_rows =
+        config.broadcast_bytes / ROW_BYTES;
     options.catalog.default_schema = "main".to_string();
     options.catalog.default_catalog = "retail".to_string();
     options.extensions.insert(Origin::default());
@@ -77,18 +78,30 @@ pub fn runtime_env(stores: &ObjectStores, spill: Option<&Path>) -> Result<Arc<Ru
     Ok(Arc::new(builder.build()?))
 }
 
-/// A session's state: functions, our planner, object stores.
+/// A session's state: functions, our planner and its rules, object stores.
 pub fn session_state(
     session: SessionConfig,
     runtime: Arc<RuntimeEnv>,
     keep_first: bool,
+    execution: Execution,
 ) -> SessionState {
-    SessionStateBuilder::new()
-        .with_default_features()
+    with_functions(SessionStateBuilder::new().with_default_features())
         .with_config(session)
         .with_runtime_env(runtime)
-        .with_query_planner(Arc::new(RetailPlanner::new(keep_first)))
+        .with_analyzer_rule(Arc::new(FilterAsCase))
+        .with_physical_optimizer_rules(physical_rules(execution))
+        .with_query_planner(Arc::new(RetailPlanner::new(keep_first, execution)))
         .build()
+}
+
+/// Gives a session the functions that executors have too.
+pub(crate) fn with_functions(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let functions = Functions::all();
+    builder
+        .with_scalar_functions(functions.scalar)
+        .with_aggregate_functions(functions.aggregate)
+        .with_window_functions(functions.window)
+        .with_higher_order_functions(functions.higher_order)
 }
 
 /// A fresh session in which a run registers its relations.
@@ -105,5 +118,6 @@ pub fn session(
         session_config(config, slots),
         runtime,
         config.keep_first,
+        Execution::InProcess,
     )))
 }

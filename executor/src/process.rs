@@ -10,7 +10,6 @@ use anyhow::{Context, bail};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::RuntimeProducer;
 use ballista_core::error::BallistaError;
-use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::executor_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
@@ -28,7 +27,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsume
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use retail_engine::{
-    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, runtime_env, session_config,
+    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, function_registry,
+    runtime_env, session_config,
 };
 use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
@@ -348,7 +348,7 @@ fn task_runner(
         work_dir,
         limited,
         Arc::new(move || session_config(&EngineConfig::default(), slots)),
-        Arc::new(BallistaFunctionRegistry::default()),
+        Arc::new(function_registry()),
         Arc::new(TaskLog),
         settings.slots,
         Arc::new(TracedEngine(TaskEngine::default())),

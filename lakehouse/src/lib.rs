@@ -52,7 +52,9 @@ pub use store_spans::stores_within;
 pub use stores::ObjectStores;
 pub use table::{LakeTable, Relation, SnapshotInfo};
 pub use view::LakeView;
-pub use write::{WritePlanner, WriteTarget, data_files, write_plan, write_result_schema};
+pub use write::{
+    WritePlanner, WriteTarget, data_files, is_table_write, write_plan, write_result_schema,
+};
 
 /// A description of one data file of a table, as the writers return it and [`Lakehouse::stage`] takes it.
 pub use iceberg::spec::DataFile;

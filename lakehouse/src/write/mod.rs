@@ -21,3 +21,8 @@ pub use node::write_plan;
 pub use result::{data_files, write_result_schema};
 pub(crate) use target::WriteSpec;
 pub use target::WriteTarget;
+
+/// Whether a node writes the rows of its one input as a table's data files.
+pub fn is_table_write(node: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) -> bool {
+    node.is::<TableWriteExec>()
+}

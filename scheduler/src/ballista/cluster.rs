@@ -9,19 +9,22 @@ use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, executor_status, job_status};
 use ballista_scheduler::cluster::ClusterStateEvent;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
+use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
-    Cluster, ClusterStatus, Dependents, EngineConfig, ExecutorLoss, ExecutorState, ExecutorStatus,
-    Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, session_config, session_state,
+    Cluster, ClusterStatus, Dependents, EngineConfig, Execution, ExecutorLoss, ExecutorState,
+    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, plan_one_task,
+    session_config, session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};
 
 use super::departures::Departures;
 use super::queries::Queries;
-use super::{Server, fetch, once, progress, spans};
+use super::{Server, fetch, once, progress, spans, stage_check};
 
 /// How often a running query's stages are read, for people and for the retry count.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -105,6 +108,23 @@ impl ClusterOnExecutors {
         }
     }
 
+    /// The plan that executors get: stages where they give the rows that one process would, else one task.
+    async fn plan(&self, query: &Query) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+        let state = query.session.state();
+        let staged = state.create_physical_plan(&query.plan).await?;
+        let Some(reason) = stage_check::find_violation(&staged, &state) else {
+            return Ok(staged);
+        };
+        tracing::info!(query = query.label, reason, "the query runs as one task");
+        let whole = plan_one_task(&query.plan, &state, self.engine.keep_first).await?;
+        match stage_check::find_violation(&whole, &state) {
+            None => Ok(whole),
+            Some(lost) => {
+                Err(DataFusionError::Plan(format!("executors cannot run it: {lost}")).into())
+            }
+        }
+    }
+
     async fn cancel(&self, id: &JobId) {
         if let Err(error) = self.server.cancel_job(id.clone()).await {
             tracing::warn!(query = %id, %error, "query could not be cancelled");
@@ -125,13 +145,14 @@ impl ClusterOnExecutors {
                 .execution
                 .target_partitions = slots;
         }
+        let physical = self.plan(&query).await?;
         let (subscriber, statuses) = mpsc::channel(64);
         let id = self
             .server
-            .submit_job(
+            .submit_physical_plan(
                 &query.label,
                 spans::with_origin(&query.session, &Span::current()),
-                &query.plan,
+                physical,
                 Some(subscriber),
             )
             .await
@@ -160,6 +181,7 @@ impl Cluster for ClusterOnExecutors {
             config,
             Arc::clone(&self.runtime),
             self.engine.keep_first,
+            Execution::InStages,
         )))
     }
 

@@ -8,6 +8,7 @@ mod progress;
 mod queries;
 mod slots;
 mod spans;
+mod stage_check;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use retail_engine::{
-    EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
+    EngineConfig, Execution, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
     session_state,
 };
 use retail_lakehouse::ObjectStores;
@@ -98,6 +99,7 @@ pub async fn start(
                 config,
                 Arc::clone(&session_runtime),
                 keep_first,
+                Execution::InStages,
             ))
         })),
         ..Default::default()

@@ -24,7 +24,6 @@ async fn one_executor_whole_stages() {
     check(Setup {
         executors: 1,
         max_partitions_per_task: 0,
-        adaptive: false,
         ..Setup::default()
     })
     .await;
@@ -35,29 +34,6 @@ async fn one_executor_one_partition_per_task() {
     check(Setup {
         executors: 1,
         max_partitions_per_task: 1,
-        adaptive: false,
-        ..Setup::default()
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_executor_adaptive() {
-    check(Setup {
-        executors: 1,
-        max_partitions_per_task: 0,
-        adaptive: true,
-        ..Setup::default()
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_executor_adaptive_one_partition_per_task() {
-    check(Setup {
-        executors: 1,
-        max_partitions_per_task: 1,
-        adaptive: true,
         ..Setup::default()
     })
     .await;
@@ -68,7 +44,6 @@ async fn three_executors_whole_stages() {
     check(Setup {
         executors: 3,
         max_partitions_per_task: 0,
-        adaptive: false,
         ..Setup::default()
     })
     .await;
@@ -79,29 +54,6 @@ async fn three_executors_one_partition_per_task() {
     check(Setup {
         executors: 3,
         max_partitions_per_task: 1,
-        adaptive: false,
-        ..Setup::default()
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn three_executors_adaptive() {
-    check(Setup {
-        executors: 3,
-        max_partitions_per_task: 0,
-        adaptive: true,
-        ..Setup::default()
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn three_executors_adaptive_one_partition_per_task() {
-    check(Setup {
-        executors: 3,
-        max_partitions_per_task: 1,
-        adaptive: true,
         ..Setup::default()
     })
     .await;

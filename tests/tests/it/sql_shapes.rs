@@ -144,17 +144,6 @@ async fn one_partition_per_task() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn adaptive_plans() {
-    check(Setup {
-        executors: 3,
-        adaptive: true,
-        max_partitions_per_task: 1,
-        ..Setup::default()
-    })
-    .await;
-}
-
 async fn check(setup: Setup) {
     let cluster = Cluster::start(setup).await;
     let project = numbers(cluster.dir());

@@ -19,7 +19,6 @@ const ROWS: u32 = 300;
 async fn traced_cluster(endpoint: &str) -> Cluster {
     Cluster::start(Setup {
         executors: 2,
-        adaptive: false,
         more: format!(
             "\n[trace]\nendpoint = \"{endpoint}\"\n\n[log]\nformat = \"json\"\nlevel = \"info,retail_executor=debug\"\n"
         ),

@@ -28,7 +28,6 @@ pub struct Setup {
     pub slots: usize,
     /// `None`: SQLite and a folder in the cluster's own.
     pub lake: Option<LakeAt>,
-    pub adaptive: bool,
     /// Of each stage that shuffles; 0: as many as there are slots.
     pub target_partitions: usize,
     pub max_partitions_per_task: usize,
@@ -46,7 +45,6 @@ impl Default for Setup {
             executors: 1,
             slots: 2,
             lake: None,
-            adaptive: false,
             target_partitions: 0,
             max_partitions_per_task: 0,
             executor_timeout_s: 30,
@@ -264,14 +262,12 @@ executor_timeout_s = {}
 expiry_check_s = 1
 
 [engine]
-adaptive = {}
 target_partitions = {}
 max_partitions_per_task = {}
 ",
         lake.catalog,
         lake.warehouse,
         setup.executor_timeout_s,
-        setup.adaptive,
         setup.target_partitions,
         setup.max_partitions_per_task,
     );

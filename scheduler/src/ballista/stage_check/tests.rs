@@ -1,0 +1,110 @@
+use std::fmt::Write;
+use std::path::Path;
+
+use datafusion::prelude::{CsvReadOptions, SessionContext};
+use retail_engine::{EngineConfig, Execution, plan_one_task, session_config, session_state};
+use retail_lakehouse::ObjectStores;
+
+use super::*;
+
+/// A session as the scheduler has it, over `sales` in four files, `products` in one and `nothing` without rows.
+async fn session(dir: &Path) -> SessionContext {
+    let csv = |name: &str, text: &str| {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    for day in 1..=4 {
+        let mut text = "sale_id,product_id,qty,price,day\n".to_owned();
+        for n in 0..20 {
+            writeln!(
+                text,
+                "{},{},{},{}.50,2024-03-0{day}",
+                day * 100 + n,
+                n % 7,
+                n % 3,
+                n
+            )
+            .unwrap();
+        }
+        csv(&format!("sales/{day}.csv"), &text);
+    }
+    csv(
+        "products/all.csv",
+        "product_id,sku,category\n1,a,food\n2,b,toys\n3,c,food\n",
+    );
+    csv("nothing/all.csv", "product_id,sku\n");
+    let config = EngineConfig::default();
+    let runtime = retail_engine::runtime_env(&ObjectStores::default(), None).unwrap();
+    let state = session_state(
+        session_config(&config, 4),
+        runtime,
+        true,
+        Execution::InStages,
+    );
+    let session = SessionContext::new_with_state(state);
+    for name in ["sales", "products", "nothing"] {
+        let path = dir.join(name);
+        let path = path.to_str().unwrap();
+        session
+            .register_csv(name, path, CsvReadOptions::new())
+            .await
+            .unwrap();
+    }
+    session
+}
+
+async fn violation_of(session: &SessionContext, sql: &str) -> Option<String> {
+    let plan = session.state().create_logical_plan(sql).await.unwrap();
+    let physical = session.state().create_physical_plan(&plan).await.unwrap();
+    find_violation(&physical, &session.state())
+}
+
+/// Ordinary SQL, none of which needs to give up stages.
+const STAGED: &str = include_str!("staged.sql");
+
+#[tokio::test]
+async fn ordinary_sql_runs_in_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path()).await;
+    let mut wrong = String::new();
+    for sql in STAGED
+        .split(";\n")
+        .map(str::trim)
+        .filter(|sql| !sql.is_empty())
+    {
+        if let Some(reason) = violation_of(&session, sql).await {
+            writeln!(wrong, "{sql}\n    {reason}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Plans whose pieces would give other rows, and what is said of them.
+const ONE_TASK: [(&str, &str); 3] = [
+    (
+        "with recursive n as (select 1 as a union all select a + 1 from n where a < 5) select sum(a) from n",
+        "recursive",
+    ),
+    (
+        "select sale_id, row_number() over (partition by product_id order by sale_id) from sales where product_id = 3",
+        "order requirements",
+    ),
+    (
+        "select product_id, sum(qty) over (partition by product_id, day order by sale_id) from sales where day = '2024-03-02'",
+        "order requirements",
+    ),
+];
+
+#[tokio::test]
+async fn a_plan_that_stages_would_change_runs_as_one_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path()).await;
+    for (sql, said) in ONE_TASK {
+        let reason = violation_of(&session, sql).await.unwrap_or_default();
+        assert!(reason.contains(said), "{sql}: {reason}");
+        let plan = session.state().create_logical_plan(sql).await.unwrap();
+        let whole = plan_one_task(&plan, &session.state(), true).await.unwrap();
+        assert_eq!(find_violation(&whole, &session.state()), None, "{sql}");
+    }
+}
