@@ -12,8 +12,6 @@ pub struct EngineConfig {
     pub batch_size: usize,
     /// Most partitions that one task runs; 0 = as many as its executor has free slots.
     pub max_partitions_per_task: usize,
-    /// Hash joins instead of sort-merge joins. A hash join's build side does not spill.
-    pub prefer_hash_join: bool,
     /// Deduplicate `row_number() … = 1` with a hash table instead of a sort.
     pub keep_first: bool,
     /// Build sides smaller than this are sent to every task, in bytes.
@@ -26,7 +24,6 @@ impl Default for EngineConfig {
             target_partitions: 0,
             batch_size: 8192,
             max_partitions_per_task: 0,
-            prefer_hash_join: true,
             keep_first: true,
             broadcast_bytes: 16 * 1024 * 1024,
         }

@@ -98,6 +98,8 @@ pub(crate) fn physical_rules(
     execution: Execution,
 ) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    // It tells a scan in which order rows are wanted, and the wire does not carry that.
+    rules.retain(|rule| rule.name() != "PushdownSort");
     if execution == Execution::InStages {
         let selection = rules
             .iter()

@@ -52,7 +52,8 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
     options.execution.collect_statistics = true;
-    options.optimizer.prefer_hash_join = config.prefer_hash_join;
+    // A sort-merge join without its exchanges does not pass for a plan, and ours has none at first (see `RetailPlanner`).
+    options.optimizer.prefer_hash_join = true;
     options.optimizer.hash_join_single_partition_threshold = config.broadcast_bytes;
     options.optimizer.hash_join_single_partition_threshold_rows =
         config.broadcast_bytes / ROW_BYTES;

@@ -1,14 +1,16 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use datafusion::prelude::{CsvReadOptions, SessionContext};
+use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::prelude::{CsvReadOptions, ParquetReadOptions, SessionContext};
 use retail_engine::{EngineConfig, Execution, plan_one_task, session_config, session_state};
 use retail_lakehouse::ObjectStores;
 
 use super::*;
 
-/// A session as the scheduler has it, over `sales` in four files, `products` in one and `nothing` without rows.
-async fn session(dir: &Path) -> SessionContext {
+/// A session as the scheduler has it, over `sales` in four files, `products` in one and `nothing` without rows, all as
+/// Parquet or as CSV.
+async fn session(dir: &Path, parquet: bool) -> SessionContext {
     let csv = |name: &str, text: &str| {
         let file = dir.join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -46,10 +48,18 @@ async fn session(dir: &Path) -> SessionContext {
     for name in ["sales", "products", "nothing"] {
         let path = dir.join(name);
         let path = path.to_str().unwrap();
-        session
-            .register_csv(name, path, CsvReadOptions::new())
-            .await
-            .unwrap();
+        let read = CsvReadOptions::new();
+        if !parquet || name == "nothing" {
+            session.register_csv(name, path, read).await.unwrap();
+            continue;
+        }
+        let packed = dir.join(format!("{name}-parquet/"));
+        let packed = packed.to_str().unwrap();
+        let rows = session.read_csv(path, read).await.unwrap();
+        let write = DataFrameWriteOptions::new();
+        rows.write_parquet(packed, write, None).await.unwrap();
+        let read = ParquetReadOptions::new();
+        session.register_parquet(name, packed, read).await.unwrap();
     }
     session
 }
@@ -66,15 +76,14 @@ const STAGED: &str = include_str!("staged.sql");
 #[tokio::test]
 async fn ordinary_sql_runs_in_stages() {
     let dir = tempfile::tempdir().unwrap();
-    let session = session(dir.path()).await;
     let mut wrong = String::new();
-    for sql in STAGED
-        .split(";\n")
-        .map(str::trim)
-        .filter(|sql| !sql.is_empty())
-    {
-        if let Some(reason) = violation_of(&session, sql).await {
-            writeln!(wrong, "{sql}\n    {reason}").unwrap();
+    for parquet in [false, true] {
+        let session = session(dir.path(), parquet).await;
+        let statements = STAGED.split(";\n").map(str::trim);
+        for sql in statements.filter(|sql| !sql.is_empty()) {
+            if let Some(reason) = violation_of(&session, sql).await {
+                writeln!(wrong, "{sql}\n    {reason}").unwrap();
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -99,7 +108,7 @@ const ONE_TASK: [(&str, &str); 3] = [
 #[tokio::test]
 async fn a_plan_that_stages_would_change_runs_as_one_task() {
     let dir = tempfile::tempdir().unwrap();
-    let session = session(dir.path()).await;
+    let session = session(dir.path(), false).await;
     for (sql, said) in ONE_TASK {
         let reason = violation_of(&session, sql).await.unwrap_or_default();
         assert!(reason.contains(said), "{sql}: {reason}");
