@@ -43,6 +43,15 @@ pub enum LakehouseError {
     #[error("cannot read table {table}: {feature} is not supported")]
     UnsupportedTable { table: TableName, feature: String },
 
+    /// A column that a data file does not have as the table says, and that Iceberg's rules do not make of it.
+    #[error("cannot read column {column} of table {table} from file {file}: {reason}")]
+    UnreadableColumn {
+        table: TableName,
+        column: String,
+        file: String,
+        reason: String,
+    },
+
     /// The catalog's database cannot be reached at all.
     #[error("cannot reach the catalog {uri}: {reason}")]
     CatalogUnavailable { uri: String, reason: String },

@@ -19,6 +19,7 @@ mod commit;
 mod config;
 mod error;
 mod fault;
+mod metadata;
 mod name;
 mod observe;
 mod partition;

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::protobuf;
 use iceberg::spec::{PartitionSpec, Schema};
-use retail_proto::v1::{DeletedRows, FieldIdScan, PlanNode, TableWrite, plan_node};
+use prost::Message;
+use retail_proto::v1::{
+    DeletedRows, FieldIdScan, FilePartition, PartitionValue, PlanNode, TableWrite, plan_node,
+};
 
 use crate::error::{LakehouseError, Result};
-use crate::scan::{DeadRows, FieldIdScanExec};
+use crate::scan::{DeadRows, FieldIdScanExec, FileColumns, ScanFacts, TableColumns};
 use crate::write::{TableWriteExec, WriteSpec};
 
 /// The node as it travels; none for nodes that are not this crate's.
@@ -17,9 +22,7 @@ use crate::write::{TableWriteExec, WriteSpec};
 /// The table's schema cannot be written as JSON.
 pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Result<Option<PlanNode>> {
     let node = if let Some(scan) = node.downcast_ref::<FieldIdScanExec>() {
-        plan_node::Node::FieldIdScan(FieldIdScan {
-            deletes: scan.dead().iter().map(encode_dead).collect(),
-        })
+        plan_node::Node::FieldIdScan(encode_scan(&scan.facts())?)
     } else if let Some(write) = node.downcast_ref::<TableWriteExec>() {
         plan_node::Node::TableWrite(encode_write(write.spec())?)
     } else {
@@ -53,20 +56,88 @@ pub fn decode(
     };
     Ok(match &node.node {
         Some(plan_node::Node::FieldIdScan(scan)) => {
-            let dead = scan
-                .deletes
-                .iter()
-                .map(decode_dead)
-                .collect::<Result<_>>()?;
-            Some(Arc::new(
-                FieldIdScanExec::restore(input, dead).map_err(|e| damaged(e.to_string()))?,
-            ))
+            let scan = FieldIdScanExec::restore(input, decode_scan(scan)?);
+            Some(Arc::new(scan.map_err(|e| damaged(e.to_string()))?))
         }
         Some(plan_node::Node::TableWrite(write)) => Some(Arc::new(TableWriteExec::new(
             Arc::new(decode_write(write)?),
             Arc::clone(input),
         ))),
         _ => None,
+    })
+}
+
+fn failed(doing: &'static str) -> impl Fn(String) -> LakehouseError {
+    move |reason| LakehouseError::PlanCodec { doing, reason }
+}
+
+fn encode_scan(facts: &ScanFacts) -> Result<FieldIdScan> {
+    let failed = failed("encode");
+    let json = |e: serde_json::Error| failed(e.to_string());
+    let mapping = facts.table.mapping.as_ref();
+    Ok(FieldIdScan {
+        deletes: facts.dead.iter().map(encode_dead).collect(),
+        table: facts.table.table.to_string(),
+        schema_json: serde_json::to_string(facts.table.schema.as_ref()).map_err(json)?,
+        name_mapping_json: mapping
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(json)?,
+        partitions: facts
+            .files
+            .iter()
+            .map(encode_constants)
+            .collect::<Result<_>>()?,
+    })
+}
+
+fn decode_scan(scan: &FieldIdScan) -> Result<ScanFacts> {
+    let failed = failed("decode");
+    let json = |e: serde_json::Error| failed(e.to_string());
+    let schema: Schema = serde_json::from_str(&scan.schema_json).map_err(json)?;
+    let mapping = scan.name_mapping_json.as_deref();
+    let dead = scan.deletes.iter().map(decode_dead);
+    let files = scan.partitions.iter().map(decode_constants);
+    Ok(ScanFacts {
+        table: Arc::new(TableColumns {
+            table: scan.table.parse()?,
+            schema: schema.into(),
+            mapping: mapping
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(json)?,
+        }),
+        dead: dead.collect::<Result<_>>()?,
+        files: files.collect::<Result<_>>()?,
+    })
+}
+
+fn encode_constants(file: &FileColumns) -> Result<FilePartition> {
+    let values = file.constants.iter().map(|(field_id, value)| {
+        let value = protobuf::ScalarValue::try_from(value);
+        let value = value.map_err(|e| failed("encode")(e.to_string()))?;
+        Ok(PartitionValue {
+            field_id: *field_id,
+            scalar: value.encode_to_vec(),
+        })
+    });
+    Ok(FilePartition {
+        file: file.path.clone(),
+        values: values.collect::<Result<_>>()?,
+    })
+}
+
+fn decode_constants(file: &FilePartition) -> Result<FileColumns> {
+    let damaged = |reason: String| failed("decode")(reason);
+    let constants = file.values.iter().map(|value| {
+        let scalar = protobuf::ScalarValue::decode(value.scalar.as_slice());
+        let scalar = scalar.map_err(|e| damaged(e.to_string()))?;
+        let scalar = ScalarValue::try_from(&scalar).map_err(|e| damaged(e.to_string()))?;
+        Ok((value.field_id, scalar))
+    });
+    Ok(FileColumns {
+        path: file.file.clone(),
+        constants: constants.collect::<Result<_>>()?,
     })
 }
 

@@ -17,7 +17,8 @@ use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit,
 };
 use iceberg::spec::{
-    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
+    ListType, Literal, MapType, NestedField, NestedFieldRef, PrimitiveLiteral, PrimitiveType,
+    Schema, StructType, Type,
 };
 
 use crate::error::{LakehouseError, Result};
@@ -27,11 +28,28 @@ use crate::name::TableName;
 pub(crate) const FIELD_ID: &str = "PARQUET:field_id";
 
 /// What Arrow calls UTC in Parquet files that every engine reads alike.
-const UTC: &str = "+00:00";
+pub(crate) const UTC: &str = "+00:00";
 
 /// The columns of an Iceberg schema as arrow, each with its field id.
 pub(crate) fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
     Ok(Arc::new(ArrowSchema::new(arrow_fields(schema.as_struct()))))
+}
+
+/// Columns as queries see them: without field ids. Plans compare the metadata of fields that have one name, and those
+/// of a union's branches or a CASE's have different ids.
+pub(crate) fn without_ids(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| strip(field));
+    Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()))
+}
+
+fn strip(field: &Field) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| strip(f)).collect()),
+        DataType::List(element) => DataType::List(strip(element)),
+        DataType::Map(entries, sorted) => DataType::Map(strip(entries), *sorted),
+        other => other.clone(),
+    };
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
 }
 
 /// Columns as an Iceberg schema of something new: field ids from 1, the columns first, then what is in them.
@@ -71,7 +89,9 @@ pub(crate) fn evolved_schema(
         let kept = old.and_then(|old| Some((old, wider(&old.field_type, &wanted)?)));
         fields.push(match kept {
             Some((old, data_type)) => {
-                Arc::new(NestedField::optional(old.id, column.name(), data_type))
+                let mut field = with_type(old, data_type);
+                field.required = false;
+                Arc::new(field)
             }
             None => {
                 let id = ids.take();
@@ -93,9 +113,8 @@ fn build(table: &TableName, fields: Vec<NestedFieldRef>) -> Result<Schema> {
 fn wider(old: &Type, new: &Type) -> Option<Type> {
     use PrimitiveType as P;
     let field = |old: &NestedFieldRef, new: &NestedFieldRef| {
-        let mut field = old.as_ref().clone();
-        *field.field_type = wider(&old.field_type, &new.field_type)?;
-        Some(Arc::new(field))
+        let wider = wider(&old.field_type, &new.field_type)?;
+        Some(Arc::new(with_type(old, wider)))
     };
     Some(match (old, new) {
         (Type::Primitive(old), Type::Primitive(new)) => Type::Primitive(match (old, new) {
@@ -133,6 +152,29 @@ fn wider(old: &Type, new: &Type) -> Option<Type> {
         }
         _ => return None,
     })
+}
+
+/// The field with a type that it can be promoted to. Its defaults stay: older files are read by them.
+fn with_type(old: &NestedField, data_type: Type) -> NestedField {
+    use PrimitiveLiteral as L;
+    let promoted = |default: &Option<Literal>| {
+        let default = default.clone()?;
+        Some(match (default, &data_type) {
+            (Literal::Primitive(L::Int(v)), Type::Primitive(PrimitiveType::Long)) => {
+                Literal::long(v)
+            }
+            (Literal::Primitive(L::Float(v)), Type::Primitive(PrimitiveType::Double)) => {
+                Literal::double(f64::from(v.0))
+            }
+            (default, _) => default,
+        })
+    };
+    NestedField {
+        initial_default: promoted(&old.initial_default),
+        write_default: promoted(&old.write_default),
+        field_type: Box::new(data_type),
+        ..old.clone()
+    }
 }
 
 struct Ids {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::catalog::{Entry, Kind, Lakehouse};
 use crate::config::WriteOptions;
-use crate::error::Result;
+use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
 use crate::observe::Observation;
 use crate::store_spans::failed;
@@ -141,6 +141,19 @@ impl Lakehouse {
         columns: &SchemaRef,
         options: &WriteOptions,
     ) -> Result<WriteTarget> {
+        // What cannot be read would be lost in the metadata.
+        let lossy = |base: &&LakeTable| {
+            base.unreadable().stand_ins || !base.unreadable().columns.is_empty()
+        };
+        if let Some(base) = base.filter(lossy) {
+            let columns = base.unreadable().columns.iter();
+            let columns = columns.map(|(name, reason)| format!("{name}: {reason}"));
+            let columns = columns.collect::<Vec<_>>().join("; ");
+            return Err(LakehouseError::UnsupportedTable {
+                table: name.clone(),
+                feature: format!("writing again what has columns that cannot be read ({columns})"),
+            });
+        }
         let (uuid, location) = match base {
             Some(table) => (table.metadata().uuid(), table.location().to_owned()),
             None => {

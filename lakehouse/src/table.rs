@@ -13,6 +13,7 @@ use iceberg::{NamespaceIdent, Runtime, TableIdent};
 
 use crate::catalog::Lakehouse;
 use crate::error::{LakehouseError, Result};
+use crate::metadata::Unreadable;
 use crate::name::TableName;
 use crate::view::LakeView;
 
@@ -30,6 +31,7 @@ pub struct LakeTable {
     /// As the catalog spells it, since publish compares it literally.
     metadata_location: Arc<str>,
     arrow_schema: SchemaRef,
+    unreadable: Arc<Unreadable>,
     iceberg: Arc<Table>,
 }
 
@@ -71,8 +73,20 @@ impl LakeTable {
             name,
             metadata_location: metadata_location.into(),
             arrow_schema,
+            unreadable: Arc::default(),
             iceberg: Arc::new(iceberg),
         })
+    }
+
+    pub(crate) fn without(self, unreadable: Unreadable) -> Self {
+        Self {
+            unreadable: Arc::new(unreadable),
+            ..self
+        }
+    }
+
+    pub(crate) fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     pub fn name(&self) -> &TableName {

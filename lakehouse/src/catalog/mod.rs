@@ -35,7 +35,7 @@ use crate::name::TableName;
 use crate::observe::{self, CatalogOperation};
 use crate::stores::ObjectStores;
 use crate::table::{LakeTable, Relation};
-use crate::{storage, view};
+use crate::{metadata, storage, view};
 
 /// A catalog and the stores its tables live in. A clone is another handle on the same.
 #[derive(Clone)]
@@ -163,9 +163,8 @@ impl Lakehouse {
         }
         let relation = match entry.kind {
             Kind::Table => {
-                let read = TableMetadata::read_from(self.file_io(), location).await;
-                let metadata = read.map_err(LakehouseError::metadata(name, "read the metadata"))?;
-                Relation::Table(self.table(name, location, metadata)?)
+                let (metadata, unreadable) = metadata::read(self.file_io(), name, location).await?;
+                Relation::Table(self.table(name, location, metadata)?.without(unreadable))
             }
             Kind::View => Relation::View(view::read(name, location, self.file_io()).await?),
         };

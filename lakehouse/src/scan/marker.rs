@@ -2,9 +2,10 @@
 //!
 //! datafusion-proto writes a Parquet scan without its expression adapter and without the row selections of its
 //! files, and says nothing: a renamed column turns null and deleted rows come back. The marker stands above
-//! the scan, travels as a node of ours, and puts both back where it is decoded.
+//! the scan, travels as a node of ours, and puts both back where it is decoded. It also gives each file an adapter
+//! of its own, since what a file lacks may stand in its manifest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -25,8 +28,10 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 
 use futures::TryStreamExt;
 
-use super::adapter::FieldIds;
+use super::adapter::{FieldIds, FileColumns};
+use super::columns::TableColumns;
 use super::deletes;
+use super::source::{FileAdapters, PerFile};
 use crate::write::transient_as_io;
 
 /// The dead rows of one file.
@@ -40,26 +45,34 @@ pub(crate) struct DeadRows {
     pub(crate) positions: Vec<u64>,
 }
 
+/// The table of a scan, on each of its files.
+#[derive(Debug, Clone)]
+pub(super) struct ScannedTable(pub(super) Arc<TableColumns>);
+
+/// What a scan's files have beside what is written in them.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanFacts {
+    pub(crate) table: Arc<TableColumns>,
+    pub(crate) dead: Vec<DeadRows>,
+    /// Only of files with constants.
+    pub(crate) files: Vec<FileColumns>,
+}
+
 /// A Parquet scan whose columns are found by field id.
 #[derive(Debug, Clone)]
 pub(crate) struct FieldIdScanExec {
     scan: Arc<dyn ExecutionPlan>,
-    dead: Arc<Vec<DeadRows>>,
+    facts: Arc<ScanFacts>,
+    /// The scan with an adapter for each file: what is run.
+    run: Arc<dyn ExecutionPlan>,
 }
 
 impl FieldIdScanExec {
-    /// Marks `scan` and gives it, in case the wire took them, its adapter and row selections.
-    pub(crate) fn restore(scan: &Arc<dyn ExecutionPlan>, dead: Vec<DeadRows>) -> Result<Self> {
-        let parquet = scan
-            .downcast_ref::<DataSourceExec>()
-            .and_then(|s| s.downcast_to_file_source::<ParquetSource>());
-        let Some((config, _)) = parquet else {
-            return Err(DataFusionError::Internal(format!(
-                "a field-id scan stands over {}, not Parquet",
-                scan.name()
-            )));
-        };
-        let by_path: HashMap<&str, &DeadRows> = dead.iter().map(|d| (d.path.as_str(), d)).collect();
+    /// Marks `scan` and gives it, in case the wire took them, its adapters and row selections.
+    pub(crate) fn restore(scan: &Arc<dyn ExecutionPlan>, facts: ScanFacts) -> Result<Self> {
+        let (config, _) = parquet_scan(scan).ok_or_else(|| not_parquet(scan))?;
+        let by_path: HashMap<&str, &DeadRows> =
+            facts.dead.iter().map(|d| (d.path.as_str(), d)).collect();
         let groups = config.file_groups.iter().map(|group| {
             let files = group.files().iter().map(|file| {
                 match by_path.get(file.object_meta.location.as_ref()) {
@@ -79,33 +92,74 @@ impl FieldIdScanExec {
             }
         });
         let groups = groups.collect();
+        let adapter = FieldIds::of_table(Arc::clone(&facts.table), !facts.files.is_empty());
         let config = FileScanConfigBuilder::from(config.clone())
-            .with_expr_adapter(Some(Arc::new(FieldIds)))
+            .with_expr_adapter(Some(Arc::new(adapter)))
             .with_file_groups(groups)
             .build();
+        Self::over(DataSourceExec::from_data_source(config), Arc::new(facts))
+    }
+
+    /// What the scan's own files have; a task has only some of a table's.
+    pub(crate) fn facts(&self) -> ScanFacts {
+        let files = parquet_scan(&self.scan).map_or(&[][..], |(config, _)| &config.file_groups);
+        let files = files.iter().flat_map(FileGroup::iter);
+        let paths: HashSet<&str> = files.map(|f| f.object_meta.location.as_ref()).collect();
+        let dead = self.facts.dead.iter();
+        let columns = self.facts.files.iter();
+        ScanFacts {
+            table: Arc::clone(&self.facts.table),
+            dead: dead
+                .filter(|d| paths.contains(d.path.as_str()))
+                .cloned()
+                .collect(),
+            files: columns
+                .filter(|f| paths.contains(f.path.as_str()))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    fn over(scan: Arc<dyn ExecutionPlan>, facts: Arc<ScanFacts>) -> Result<Self> {
+        let (config, parquet) = parquet_scan(&scan).ok_or_else(|| not_parquet(&scan))?;
+        let files = facts.files.iter().map(|f| (f.path.clone(), f.clone()));
+        let adapters = FileAdapters {
+            table: Arc::clone(&facts.table),
+            files: files.collect(),
+        };
+        let source = PerFile::new(parquet, Arc::new(adapters));
+        let config = FileScanConfigBuilder::from(config.clone())
+            .with_source(Arc::new(source))
+            .build();
         Ok(Self {
-            scan: DataSourceExec::from_data_source(config),
-            dead: Arc::new(dead),
-        })
-    }
-
-    pub(crate) fn dead(&self) -> &[DeadRows] {
-        &self.dead
-    }
-
-    fn over(&self, scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self {
             scan,
-            dead: Arc::clone(&self.dead),
+            facts,
+            run: DataSourceExec::from_data_source(config),
         })
     }
+
+    fn with_scan(&self, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::over(scan, Arc::clone(&self.facts))?))
+    }
+}
+
+fn parquet_scan(scan: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &ParquetSource)> {
+    let source = scan.downcast_ref::<DataSourceExec>()?;
+    source.downcast_to_file_source::<ParquetSource>()
+}
+
+fn not_parquet(scan: &Arc<dyn ExecutionPlan>) -> DataFusionError {
+    DataFusionError::Internal(format!(
+        "a field-id scan stands over {}, not Parquet",
+        scan.name()
+    ))
 }
 
 impl DisplayAs for FieldIdScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "FieldIdScanExec")?;
-        if !self.dead.is_empty() {
-            write!(f, ": deletes in {} files", self.dead.len())?;
+        if !self.facts.dead.is_empty() {
+            write!(f, ": deletes in {} files", self.facts.dead.len())?;
         }
         Ok(())
     }
@@ -147,7 +201,7 @@ impl ExecutionPlan for FieldIdScanExec {
         let scan = children
             .pop()
             .ok_or_else(|| DataFusionError::Internal("a marker has one scan".to_string()))?;
-        Ok(self.over(scan))
+        self.with_scan(scan)
     }
 
     /// Splits the files further, unless some have dead rows: a selection counts from a file's start.
@@ -156,13 +210,11 @@ impl ExecutionPlan for FieldIdScanExec {
         partitions: usize,
         config: &ConfigOptions,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if !self.dead.is_empty() {
+        if !self.facts.dead.is_empty() {
             return Ok(None);
         }
-        Ok(self
-            .scan
-            .repartitioned(partitions, config)?
-            .map(|scan| self.over(scan)))
+        let scan = self.scan.repartitioned(partitions, config)?;
+        scan.map(|scan| self.with_scan(scan)).transpose()
     }
 
     fn try_swapping_with_projection(
@@ -171,9 +223,10 @@ impl ExecutionPlan for FieldIdScanExec {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let swapped = self.scan.try_swapping_with_projection(projection)?;
         // Only where the projection went into the scan; otherwise it stays where it is.
-        Ok(swapped
+        swapped
             .filter(|plan| plan.downcast_ref::<DataSourceExec>().is_some())
-            .map(|scan| self.over(scan)))
+            .map(|scan| self.with_scan(scan))
+            .transpose()
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
@@ -200,7 +253,7 @@ impl ExecutionPlan for FieldIdScanExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        self.scan.with_fetch(limit).map(|scan| self.over(scan))
+        self.with_scan(self.scan.with_fetch(limit)?).ok()
     }
 
     fn execute(
@@ -209,7 +262,7 @@ impl ExecutionPlan for FieldIdScanExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let rows = self
-            .scan
+            .run
             .execute(partition, context)
             .map_err(transient_as_io)?;
         let schema = rows.schema();
@@ -238,24 +291,29 @@ impl PhysicalOptimizerRule for MarkFieldIdScans {
             if node.downcast_ref::<FieldIdScanExec>().is_some() {
                 return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
             }
-            let parquet = node
-                .downcast_ref::<DataSourceExec>()
-                .and_then(|s| s.downcast_to_file_source::<ParquetSource>());
-            let Some((config, _)) =
-                parquet.filter(|(config, _)| config.expr_adapter_factory.is_some())
-            else {
+            let Some((config, _)) = parquet_scan(&node) else {
                 return Ok(Transformed::no(node));
             };
-            let mut dead: Vec<DeadRows> = config
-                .file_groups
-                .iter()
-                .flat_map(|group| group.files())
-                .filter_map(|file| file.extension::<DeadRows>().cloned())
-                .collect();
+            let files = || config.file_groups.iter().flat_map(FileGroup::iter);
+            let table = files().find_map(|file| file.extension::<ScannedTable>());
+            let Some(ScannedTable(table)) = table.cloned() else {
+                return Ok(Transformed::no(node));
+            };
             // A file that is read in parts is in several groups.
+            let dead = files().filter_map(|file| file.extension::<DeadRows>().cloned());
+            let mut dead: Vec<_> = dead.collect();
             dead.sort_by(|a, b| a.path.cmp(&b.path));
             dead.dedup_by(|a, b| a.path == b.path);
-            let marked: Arc<dyn ExecutionPlan> = Arc::new(FieldIdScanExec::restore(&node, dead)?);
+            let columns = files().filter_map(|file| file.extension::<FileColumns>().cloned());
+            let mut columns: Vec<_> = columns.collect();
+            columns.sort_by(|a, b| a.path.cmp(&b.path));
+            columns.dedup_by(|a, b| a.path == b.path);
+            let facts = ScanFacts {
+                table,
+                dead,
+                files: columns,
+            };
+            let marked: Arc<dyn ExecutionPlan> = Arc::new(FieldIdScanExec::restore(&node, facts)?);
             Ok(Transformed::new(marked, true, TreeNodeRecursion::Jump))
         })
         .data()

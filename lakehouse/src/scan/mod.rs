@@ -1,16 +1,24 @@
 //! Reads tables: which files, which of their columns, and the scan that survives the plan codec.
 //!
 //! ```text
-//!   FieldIdScanExec            restores on the executor what the wire drops
+//!   FieldIdScanExec            restores on the executor what the wire drops; gives each file its adapter (source.rs)
 //!     └─ DataSourceExec        DataFusion's own leaf, which Ballista narrows to a task's partitions
-//!          └─ ParquetSource    columns found by field id, rows of position deletes left out
+//!          └─ ParquetSource    columns found by field id (columns.rs decides, adapter.rs and reshape.rs do),
+//!                              deleted rows left out
 //! ```
+//!
+//! What is done with each rule of Iceberg's specification is a table in docs/iceberg.md.
 
 mod adapter;
+mod columns;
 mod deletes;
 mod marker;
 mod provider;
 mod prune;
+mod reshape;
+mod snapshot;
+mod source;
+mod values;
 
 use std::sync::Arc;
 
@@ -20,8 +28,10 @@ use crate::error::Result;
 use crate::stores::ObjectStores;
 use crate::table::LakeTable;
 
+pub(crate) use adapter::FileColumns;
+pub(crate) use columns::TableColumns;
 pub use marker::scan_rule;
-pub(crate) use marker::{DeadRows, FieldIdScanExec};
+pub(crate) use marker::{DeadRows, FieldIdScanExec, ScanFacts};
 
 /// The table's current snapshot as DataFusion reads it.
 pub(crate) async fn provider(

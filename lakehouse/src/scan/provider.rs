@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
@@ -18,15 +19,18 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use iceberg::spec::{DataFileFormat, ManifestContentType, ManifestEntryRef};
+use iceberg::spec::DEFAULT_SCHEMA_NAME_MAPPING;
 use object_store::path::Path;
 use tracing::debug;
 
 use super::adapter::FieldIds;
+use super::columns::TableColumns;
 use super::deletes::{self, Deletes};
-use super::marker::DeadRows;
+use super::marker::{DeadRows, ScannedTable};
 use super::prune::{FileMetrics, scalar};
+use super::snapshot::{self, LiveFile};
 use crate::error::{LakehouseError, Result};
+use crate::schema::{UTC, without_ids};
 use crate::stores::{ObjectStores, locate};
 use crate::table::LakeTable;
 
@@ -38,61 +42,38 @@ const TEXT_WIDTH: usize = 24;
 pub(super) struct SnapshotScan {
     table: LakeTable,
     schema: SchemaRef,
-    /// In the order of their paths, so that a plan over the same snapshot is the same plan.
-    files: Vec<ManifestEntryRef>,
+    columns: Arc<TableColumns>,
+    files: Vec<LiveFile>,
     deletes: Deletes,
 }
 
 impl SnapshotScan {
-    /// Reads the manifests, not the files.
+    /// Reads the manifests and delete files, not the data files.
     pub(super) async fn open(table: &LakeTable, stores: &ObjectStores) -> Result<Self> {
-        let deletes = deletes::read(table, stores).await?;
-        let mut files = vec![];
-        if let Some(snapshot) = table.metadata().current_snapshot() {
-            let unreadable = || LakehouseError::metadata(table.name(), "read the manifests");
-            let list = table
-                .iceberg()
-                .manifest_list_reader(snapshot)
-                .load()
-                .await
-                .map_err(unreadable())?;
-            for manifest in list
-                .entries()
-                .iter()
-                .filter(|m| m.content == ManifestContentType::Data)
-            {
-                let manifest = manifest
-                    .load_manifest(table.iceberg().file_io())
-                    .await
-                    .map_err(unreadable())?;
-                files.extend(manifest.entries().iter().filter(|e| e.is_alive()).cloned());
-            }
-        }
-        if let Some(other) = files
-            .iter()
-            .find(|e| e.data_file().file_format() != DataFileFormat::Parquet)
-        {
-            let feature = format!("a data file that is not Parquet ({})", other.file_path());
-            return Err(LakehouseError::UnsupportedTable {
-                table: table.name().clone(),
-                feature,
-            });
-        }
-        files.sort_by(|a, b| a.file_path().cmp(b.file_path()));
+        let live = snapshot::read(table).await?;
+        let deletes = deletes::read(table, stores, &live.deletes).await?;
+        let metadata = table.metadata();
+        let mapping = metadata.properties().get(DEFAULT_SCHEMA_NAME_MAPPING);
+        let mapping = mapping.map(|json| serde_json::from_str(json)).transpose();
+        let mapping = mapping.map_err(|e| {
+            let feature = format!("its {DEFAULT_SCHEMA_NAME_MAPPING}, which does not parse ({e}),");
+            snapshot::unsupported(table, feature)
+        })?;
         Ok(Self {
             table: table.clone(),
-            schema: table.arrow_schema(),
-            files,
+            schema: without_ids(&table.arrow_schema()),
+            columns: Arc::new(TableColumns {
+                table: table.name().clone(),
+                schema: Arc::clone(metadata.current_schema()),
+                mapping,
+            }),
+            files: live.files,
             deletes,
         })
     }
 
     /// The files that may hold a row for which the filters are true.
-    fn matching(
-        &self,
-        session: &dyn Session,
-        filters: &[Expr],
-    ) -> DfResult<Vec<&ManifestEntryRef>> {
+    fn matching(&self, session: &dyn Session, filters: &[Expr]) -> DfResult<Vec<&LiveFile>> {
         let Some(filter) = conjunction(filters.iter().cloned()) else {
             return Ok(self.files.iter().collect());
         };
@@ -102,7 +83,7 @@ impl SnapshotScan {
             .with_file_schema(Arc::clone(&self.schema))
             .try_build(filter)?;
         let metrics = FileMetrics {
-            files: self.files.iter().map(|e| e.data_file()).collect(),
+            files: &self.files,
             schema: self.table.metadata().current_schema(),
             arrow: Arc::clone(&self.schema),
         };
@@ -117,21 +98,23 @@ impl SnapshotScan {
         Ok(kept)
     }
 
-    fn statistics(&self, entry: &ManifestEntryRef, exact: bool) -> Statistics {
-        let file = entry.data_file();
+    /// What a file's columns hold. Bounds are never exact: text may be shortened, and rows be deleted.
+    fn statistics(&self, live: &LiveFile, exact: bool) -> Statistics {
+        let file = live.file();
         let schema = self.table.metadata().current_schema();
         let rows = file.record_count() as usize;
         let mut width = 0;
         let columns = self.schema.fields().iter().map(|column| {
             width += column.data_type().primitive_width().unwrap_or(TEXT_WIDTH);
-            let Some(id) = schema.field_by_name(column.name()).map(|f| f.id) else {
+            // What engines count in lists and structs differs.
+            let field = schema.as_struct().field_by_name(column.name());
+            let Some(id) = field.filter(|f| f.field_type.is_primitive()).map(|f| f.id) else {
                 return ColumnStatistics::new_unknown();
             };
             let bound = |bound: Option<&iceberg::spec::Datum>| {
                 let value = bound
                     .filter(|_| !column.data_type().is_floating())
                     .and_then(|b| scalar(b, column.data_type()));
-                // Text bounds may be shortened; they order files, they do not answer queries.
                 value.map_or(Precision::Absent, Precision::Inexact)
             };
             let nulls = file.null_value_counts().get(&id).map(|n| *n as usize);
@@ -154,21 +137,45 @@ impl SnapshotScan {
         }
     }
 
-    fn partitioned(&self, entry: &ManifestEntryRef) -> Result<(ObjectStoreUrl, PartitionedFile)> {
-        let file = entry.data_file();
+    /// Refuses a query that reads a column which cannot be read.
+    fn check_readable(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Result<()> {
+        let reads = |name: &str| {
+            let position = self.schema.index_of(name).ok();
+            let projected = match (projection, position) {
+                (Some(columns), Some(position)) => columns.contains(&position),
+                _ => true,
+            };
+            let mut filters = filters.iter().flat_map(Expr::column_refs);
+            projected || filters.any(|column| column.name == name)
+        };
+        let mut unreadable = self.table.unreadable().columns.iter();
+        match unreadable.find(|(name, _)| reads(name)) {
+            None => Ok(()),
+            Some((name, reason)) => {
+                let feature = format!("column {name} ({reason}); leave it out of the query: it");
+                Err(snapshot::unsupported(&self.table, feature))
+            }
+        }
+    }
+
+    fn partitioned(&self, live: &LiveFile) -> Result<(ObjectStoreUrl, PartitionedFile)> {
+        let file = live.file();
         let (url, path) = locate(file.file_path())?;
-        let sequence = entry.sequence_number().unwrap_or(0);
-        let positions =
-            deletes::dead_rows(&self.deletes, &deletes::place(file.file_path())?, sequence);
-        let statistics = Arc::new(self.statistics(entry, positions.is_empty()));
+        let (place, rows) = (deletes::place(file.file_path())?, file.record_count());
+        let positions = deletes::dead_rows(&self.deletes, &place, live.sequence, rows);
+        let statistics = Arc::new(self.statistics(live, positions.is_empty()));
         let mut partitioned = PartitionedFile::new(String::new(), file.file_size_in_bytes())
-            .with_statistics(statistics);
+            .with_statistics(statistics)
+            .with_extension(ScannedTable(Arc::clone(&self.columns)));
         partitioned.object_meta.location = path.clone();
+        if !live.columns.constants.is_empty() {
+            partitioned = partitioned.with_extension(live.columns.clone());
+        }
         if !positions.is_empty() {
-            let living = deletes::living(file.record_count(), &positions);
+            let living = deletes::living(rows, &positions);
             partitioned = partitioned
                 .with_extension(ParquetRowSelection::new(living))
-                .with_extension(dead_rows(path, file.record_count(), positions));
+                .with_extension(dead_rows(path, rows, positions));
         }
         Ok((url, partitioned))
     }
@@ -200,11 +207,8 @@ impl TableProvider for SnapshotScan {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let rows: u64 = self
-            .files
-            .iter()
-            .map(|e| e.data_file().record_count())
-            .sum();
+        let rows = self.files.iter().map(|live| live.file().record_count());
+        let rows: u64 = rows.sum();
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = if self.deletes.is_empty() {
             Precision::Exact(rows as usize)
@@ -221,10 +225,13 @@ impl TableProvider for SnapshotScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.check_readable(projection, filters)?;
         let mut store = None;
         let mut files = vec![];
-        for entry in self.matching(session, filters)? {
-            let (url, file) = self.partitioned(entry)?;
+        let mut has_constants = false;
+        for live in self.matching(session, filters)? {
+            has_constants |= !live.columns.constants.is_empty();
+            let (url, file) = self.partitioned(live)?;
             if *store.get_or_insert_with(|| url.clone()) != url {
                 let feature = "files in more than one bucket".to_owned();
                 return Err(LakehouseError::UnsupportedTable {
@@ -239,7 +246,12 @@ impl TableProvider for SnapshotScan {
             let schema = datafusion::common::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         };
-        let mut source = ParquetSource::new(Arc::clone(&self.schema));
+        let mut options = TableParquetOptions::default();
+        // Spark's and Hive's old timestamps are instants, and some lie outside of what nanoseconds reach.
+        options.global.coerce_int96 = Some("us".to_owned());
+        options.global.coerce_int96_tz = Some(UTC.to_owned());
+        let mut source =
+            ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
         if let Some(filter) = conjunction(filters.iter().cloned()) {
             let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
             source = source.with_predicate(session.create_physical_expr(filter, &schema)?);
@@ -247,12 +259,13 @@ impl TableProvider for SnapshotScan {
         let groups = balanced(files, session.config().target_partitions());
         // Without the sum over all files the planner knows nothing about the table.
         let (groups, statistics) = summed(groups, &self.schema)?;
+        let adapter = FieldIds::of_table(Arc::clone(&self.columns), has_constants);
         let config = FileScanConfigBuilder::new(store, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_limit(limit)
             .with_projection_indices(projection.cloned())?
-            .with_expr_adapter(Some(Arc::new(FieldIds)))
+            .with_expr_adapter(Some(Arc::new(adapter)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

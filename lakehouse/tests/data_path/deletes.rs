@@ -10,7 +10,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::io::{FileIOBuilder, LocalFsStorageFactory};
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, FormatVersion, ManifestList,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, ManifestList,
     ManifestListWriter, ManifestWriterBuilder, Operation, Snapshot, Struct, Summary,
 };
 
@@ -19,8 +19,6 @@ use crate::lab::{Lab, query};
 /// Commits one delete file that names `data_file` as `spelled`.
 async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], large: bool) {
     let table = lab.load(name).await.unwrap();
-    let metadata = table.metadata();
-    let folder = format!("{}/metadata", table.location());
     let uri = format!("{}/data/deletes-{}.parquet", table.location(), positions[0]);
     let files = vec![spelled; positions.len()];
     let files: ArrayRef = match large {
@@ -43,8 +41,6 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 
-    let io = FileIOBuilder::new(Arc::new(LocalFsStorageFactory)).build();
-    let (id, sequence) = (positions[0] + 77, metadata.next_sequence_number());
     let file = DataFileBuilder::default()
         .content(DataContentType::PositionDeletes)
         .file_path(uri.clone())
@@ -54,13 +50,28 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
         .file_size_in_bytes(std::fs::metadata(path).unwrap().len())
         .build()
         .unwrap();
+    commit(lab, name, file).await;
+}
+
+/// Commits a file of deletes, as another engine does.
+async fn commit(lab: &Lab, name: &str, file: DataFile) {
+    let table = lab.load(name).await.unwrap();
+    let metadata = table.metadata();
+    let folder = format!("{}/metadata", table.location());
+    let third = metadata.format_version() == FormatVersion::V3;
+    let io = FileIOBuilder::new(Arc::new(LocalFsStorageFactory)).build();
+    let sequence = metadata.next_sequence_number();
+    let id = 77 + sequence;
     let output = io
         .new_output(format!("{folder}/deletes-{id}.avro"))
         .unwrap();
     let spec = metadata.default_partition_spec().as_ref().clone();
     let builder =
         ManifestWriterBuilder::new(output, Some(id), metadata.current_schema().clone(), spec);
-    let mut writer = builder.build_v2_deletes();
+    let mut writer = match third {
+        true => builder.build_v3_deletes(),
+        false => builder.build_v2_deletes(),
+    };
     writer.add_file(file, -1).unwrap();
     let added = writer.write_manifest_file().await.unwrap();
 
@@ -69,10 +80,17 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
     let list = ManifestList::parse_with_version(&list, FormatVersion::V2).unwrap();
     let location = format!("{folder}/list-{id}.avro");
     let output = io.new_output(&location).unwrap().writer().await.unwrap();
-    let mut writer = ManifestListWriter::v2(output, id, table.snapshot_id(), sequence);
+    let mut writer = match third {
+        true => {
+            let next = Some(metadata.next_row_id());
+            ManifestListWriter::v3(output, id, table.snapshot_id(), sequence, next)
+        }
+        false => ManifestListWriter::v2(output, id, table.snapshot_id(), sequence),
+    };
     writer
         .add_manifests(list.consume_entries().into_iter().chain([added]))
         .unwrap();
+    let next_row = writer.next_row_id();
     writer.close().await.unwrap();
     let snapshot = Snapshot::builder()
         .with_snapshot_id(id)
@@ -83,8 +101,12 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
         .with_summary(Summary {
             operation: Operation::Delete,
             additional_properties: parent.summary().additional_properties.clone(),
-        })
-        .build();
+        });
+    let first = metadata.next_row_id();
+    let snapshot = match next_row {
+        Some(next) => snapshot.with_row_range(first, next - first).build(),
+        None => snapshot.build(),
+    };
     let builder = metadata
         .clone()
         .into_builder(None)
@@ -173,4 +195,103 @@ async fn a_session_without_the_marker_does_not_bring_deleted_rows_back() {
         .await
         .unwrap();
     assert_eq!(crate::lab::rows(&rows), ["998"]);
+}
+
+/// A Puffin file with one deletion vector, and where in it the vector is.
+fn puffin(positions: &[u64]) -> (Vec<u8>, i64, i64) {
+    let mut content = vec![0xd1, 0xd3, 0x39, 0x64];
+    let bitmap: roaring::RoaringTreemap = positions.iter().copied().collect();
+    bitmap.serialize_into(&mut content).unwrap();
+    let mut crc = flate2::Crc::new();
+    crc.update(&content);
+    let mut file = b"PFA1".to_vec();
+    file.extend((content.len() as u32).to_be_bytes());
+    file.extend(&content);
+    file.extend(crc.sum().to_be_bytes());
+    let size = file.len() as i64 - 4;
+    file.extend(b"PFA1{}");
+    (file, 4, size)
+}
+
+/// Makes the table one of format version 3.
+async fn upgrade(lab: &Lab, name: &str) {
+    let table = lab.load(name).await.unwrap();
+    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    metadata["format-version"] = 3.into();
+    metadata["next-row-id"] = 10_000.into();
+    lab.commit_metadata(name, &metadata).await;
+}
+
+#[tokio::test]
+async fn rows_of_a_deletion_vector_stay_deleted_on_executors() {
+    let (lab, path) = thousand_rows().await;
+    upgrade(&lab, "lake.t").await;
+    let (bytes, offset, size) = puffin(&[0, 1, 2, 500, 999]);
+    let uri = path.replace(".parquet", ".puffin");
+    std::fs::write(uri.strip_prefix("file://").unwrap(), &bytes).unwrap();
+    let vector = |rows: u64| {
+        DataFileBuilder::default()
+            .content(DataContentType::PositionDeletes)
+            .file_path(uri.clone())
+            .file_format(DataFileFormat::Puffin)
+            .partition(Struct::empty())
+            .record_count(rows)
+            .file_size_in_bytes(bytes.len() as u64)
+            .referenced_data_file(Some(path.clone()))
+            .content_offset(Some(offset))
+            .content_size_in_bytes(Some(size))
+            .build()
+            .unwrap()
+    };
+    commit(&lab, "lake.t", vector(5)).await;
+    assert_eq!(lab.query("lake.t", QUERY).await, ["995 3 998 497998"]);
+    assert_eq!(lab.query("lake.t", "SELECT count(*) FROM t").await, ["995"]);
+    assert_eq!(
+        lab.query(
+            "lake.t",
+            "SELECT id FROM t WHERE id < 5 ORDER BY id LIMIT 1"
+        )
+        .await,
+        ["3"]
+    );
+
+    // A manifest that says otherwise than the vector is not believed.
+    commit(&lab, "lake.t", vector(4)).await;
+    let error = lab.refusal("lake.t", "SELECT id FROM t").await;
+    assert!(error.contains(".puffin"), "{error}");
+    assert!(
+        error.contains("5 positions where its manifest says 4"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn equality_deletes_are_refused_unless_they_are_older_than_all_rows() {
+    let (lab, path) = thousand_rows().await;
+    let file = DataFileBuilder::default()
+        .content(DataContentType::EqualityDeletes)
+        .file_path(path.replace(".parquet", "-eq.parquet"))
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::empty())
+        .record_count(1)
+        .file_size_in_bytes(1)
+        .equality_ids(Some(vec![1]))
+        .build()
+        .unwrap();
+    commit(&lab, "lake.t", file).await;
+    let error = lab.refusal("lake.t", "SELECT id FROM t").await;
+    assert!(error.contains("table lake.t"), "{error}");
+    assert!(error.contains("equality deletes (1 files)"), "{error}");
+    assert!(error.contains("rewrite_data_files"), "{error}");
+}
+
+#[tokio::test]
+async fn a_position_behind_a_files_end_deletes_nothing() {
+    let (lab, path) = thousand_rows().await;
+    delete_rows(&lab, "lake.t", &path, &[3, 1_000, 5_000_000], false).await;
+    assert_eq!(
+        lab.query("lake.t", "SELECT count(id), min(id), max(id) FROM t")
+            .await,
+        ["999 0 999"]
+    );
 }

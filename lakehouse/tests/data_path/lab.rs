@@ -32,8 +32,9 @@ use retail_lakehouse::{
 use tempfile::TempDir;
 
 pub struct Lab {
-    pub folder: TempDir,
+    pub folder: PathBuf,
     pub lakehouse: Lakehouse,
+    _temporary: Option<TempDir>,
 }
 
 /// What a write made.
@@ -45,7 +46,16 @@ pub struct Written {
 impl Lab {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().display();
+        let lab = Self::at(folder.path()).await;
+        Self {
+            _temporary: Some(folder),
+            ..lab
+        }
+    }
+
+    /// The lakehouse of a folder, which stays.
+    pub async fn at(folder: &Path) -> Self {
+        let root = folder.display();
         let config = CatalogConfig {
             uri: format!("sqlite://{root}/catalog.db"),
             name: "retail".to_owned(),
@@ -53,7 +63,11 @@ impl Lab {
         };
         let stores = ObjectStores::new(StorageConfig::default());
         let lakehouse = Lakehouse::open(&config, stores).await.unwrap();
-        Self { folder, lakehouse }
+        Self {
+            folder: folder.to_owned(),
+            lakehouse,
+            _temporary: None,
+        }
     }
 
     pub fn session(&self) -> SessionContext {
@@ -168,6 +182,22 @@ impl Lab {
     /// The rows of a query on `t`, as text.
     pub async fn query(&self, name: &str, sql: &str) -> Vec<String> {
         query(&self.reading(name).await, sql).await
+    }
+
+    /// Why a query on `t` is refused, when it is planned or run.
+    pub async fn refusal(&self, name: &str, sql: &str) -> String {
+        let table = self.load(name).await.unwrap();
+        let provider = match table.provider(&self.lakehouse).await {
+            Ok(provider) => provider,
+            Err(error) => return error.to_string(),
+        };
+        let session = self.session();
+        session.register_table("t", provider).unwrap();
+        let plan = session.state().create_logical_plan(sql).await.unwrap();
+        match run(&session, &plan).await {
+            Ok(batches) => panic!("it should have been refused: {:?}", rows(&batches)),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// Makes another engine's metadata the table's, by way of the catalog.

@@ -5,7 +5,7 @@ use retail_lakehouse::{LakehouseError, WriteMode, WriteOptions};
 use crate::lab::{Lab, error_of, named, options, parquet_files};
 
 fn folder(lab: &Lab) -> std::path::PathBuf {
-    lab.folder.path().join("warehouse")
+    lab.folder.join("warehouse")
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod deletes;
+mod evolved;
 mod lab;
 mod layout;
 mod pruning;

@@ -1,6 +1,6 @@
 use retail_lakehouse::WriteMode;
 
-use crate::lab::{Lab, options};
+use crate::lab::{Lab, error_of, named, options, query};
 
 fn field_ids(table: &retail_lakehouse::LakeTable) -> Vec<(String, i32)> {
     let fields = table.metadata().current_schema().as_struct().fields();
@@ -147,4 +147,186 @@ async fn a_list_that_was_widened_takes_the_wider_values() {
     .await;
     let back = lab.query("lake.t", "SELECT l FROM t ORDER BY l[1]").await;
     assert_eq!(back, ["[1]", "[5000000000]"]);
+}
+
+/// The base's metadata of format version 3, with a column that other engines added.
+async fn add_column(lab: &Lab, name: &str, column: serde_json::Value) {
+    let table = lab.load(name).await.unwrap();
+    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    metadata["format-version"] = 3.into();
+    metadata["next-row-id"] = 1_000.into();
+    metadata["last-column-id"] = 100.into();
+    let current = metadata["current-schema-id"].clone();
+    let schemas = metadata["schemas"].as_array_mut().unwrap();
+    let mut of_now = schemas.iter().filter(|s| s["schema-id"] == current);
+    let mut schema = of_now.next().unwrap().clone();
+    let id = schemas.len() as i64;
+    schema["schema-id"] = id.into();
+    schema["fields"].as_array_mut().unwrap().push(column);
+    schemas.push(schema);
+    metadata["current-schema-id"] = id.into();
+    lab.commit_metadata(name, &metadata).await;
+}
+
+#[tokio::test]
+async fn an_added_column_has_its_initial_default_in_older_files() {
+    let lab = Lab::new().await;
+    lab.append("lake.t", "SELECT 1 AS id, named_struct('a', 1) AS s")
+        .await;
+    for column in [
+        serde_json::json!({"id": 50, "name": "status", "required": true, "type": "string", "initial-default": "open", "write-default": "new"}),
+        serde_json::json!({"id": 51, "name": "n", "required": false, "type": "int", "initial-default": 7}),
+        serde_json::json!({"id": 52, "name": "d", "required": false, "type": "date", "initial-default": "2024-02-29"}),
+        serde_json::json!({"id": 53, "name": "m", "required": false, "type": "decimal(9, 2)", "initial-default": "1.50"}),
+        serde_json::json!({"id": 54, "name": "at", "required": false, "type": "timestamptz", "initial-default": "2024-02-29T01:02:03.000004+00:00"}),
+        serde_json::json!({"id": 55, "name": "only_written", "required": false, "type": "int", "write-default": 9}),
+    ] {
+        add_column(&lab, "lake.t", column).await;
+    }
+    let sql = "SELECT id, status, n, d, m, at, only_written FROM t WHERE status = 'open' AND n = 7";
+    assert_eq!(
+        lab.query("lake.t", sql).await,
+        ["1 open 7 2024-02-29 1.50 2024-02-29T01:02:03.000004Z "]
+    );
+    let sql = "SELECT count(*), min(status), max(n), count(only_written) FROM t";
+    assert_eq!(lab.query("lake.t", sql).await, ["1 open 7 0"]);
+
+    // The default stays what older files have when we add rows, also to a column that we widen.
+    lab.append("lake.t", "SELECT 2 AS id, named_struct('a', 2) AS s, 'shut' AS status, CAST(5000000000 AS bigint) AS n, CAST(NULL AS date) AS d, 2.5 AS m, CAST(NULL AS timestamp) AS at").await;
+    let sql = "SELECT id, status, n, d FROM t ORDER BY id";
+    assert_eq!(
+        lab.query("lake.t", sql).await,
+        ["1 open 7 2024-02-29", "2 shut 5000000000 "]
+    );
+}
+
+#[tokio::test]
+async fn a_field_added_to_a_struct_has_its_initial_default_where_the_struct_is() {
+    let lab = Lab::new().await;
+    lab.append(
+        "lake.t",
+        "SELECT 1 AS id, named_struct('a', 1) AS s UNION ALL SELECT 2, NULL",
+    )
+    .await;
+    let table = lab.load("lake.t").await.unwrap();
+    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    metadata["format-version"] = 3.into();
+    metadata["next-row-id"] = 1_000.into();
+    metadata["last-column-id"] = 100.into();
+    let fields = metadata["schemas"][0]["fields"].as_array_mut().unwrap();
+    let inner = fields[1]["type"]["fields"].as_array_mut().unwrap();
+    inner.push(serde_json::json!({"id": 60, "name": "b", "required": true, "type": "string", "initial-default": "x"}));
+    let added = serde_json::json!({"type": "struct", "fields": [
+        {"id": 62, "name": "d", "required": false, "type": "int", "initial-default": 3},
+        {"id": 63, "name": "e", "required": false, "type": "int"}]});
+    inner.push(serde_json::json!({"id": 61, "name": "c", "required": false, "type": added, "initial-default": {}}));
+    lab.commit_metadata("lake.t", &metadata).await;
+    let sql = "SELECT id, s['a'], s['b'], s['c']['d'], s['c']['e'], s IS NULL FROM t ORDER BY id";
+    assert_eq!(
+        lab.query("lake.t", sql).await,
+        ["1 1 x 3  false", "2     true"]
+    );
+}
+
+#[tokio::test]
+async fn a_date_that_became_a_timestamp_is_its_midnight() {
+    let lab = Lab::new().await;
+    lab.append(
+        "lake.t",
+        "SELECT 1 AS id, DATE '2024-02-29' AS at UNION ALL SELECT 2, DATE '1969-12-31'",
+    )
+    .await;
+    let table = lab.load("lake.t").await.unwrap();
+    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    metadata["format-version"] = 3.into();
+    metadata["next-row-id"] = 1_000.into();
+    let mut schema = metadata["schemas"][0].clone();
+    schema["schema-id"] = 1.into();
+    schema["fields"][1]["type"] = "timestamp".into();
+    metadata["schemas"].as_array_mut().unwrap().push(schema);
+    metadata["current-schema-id"] = 1.into();
+    lab.commit_metadata("lake.t", &metadata).await;
+    let sql = "SELECT id, at FROM t ORDER BY id";
+    assert_eq!(
+        lab.query("lake.t", sql).await,
+        ["1 2024-02-29T00:00:00", "2 1969-12-31T00:00:00"]
+    );
+    for (filter, found) in [
+        ("at = TIMESTAMP '2024-02-29 00:00:00'", "1"),
+        ("at < TIMESTAMP '1970-01-01 00:00:00'", "2"),
+        ("at > TIMESTAMP '2024-02-28 23:00:00'", "1"),
+    ] {
+        let sql = format!("SELECT id FROM t WHERE {filter}");
+        assert_eq!(lab.query("lake.t", &sql).await, [found], "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_column_of_an_unknown_type_is_refused_when_it_is_read() {
+    let lab = Lab::new().await;
+    lab.append("lake.t", "SELECT 1 AS id").await;
+    let shape = serde_json::json!({"id": 50, "name": "shape", "required": false, "type": "geometry(srid:4326)"});
+    add_column(&lab, "lake.t", shape).await;
+    assert_eq!(lab.query("lake.t", "SELECT id FROM t").await, ["1"]);
+    assert_eq!(lab.query("lake.t", "SELECT count(*) FROM t").await, ["1"]);
+    for sql in ["SELECT * FROM t", "SELECT id FROM t WHERE shape IS NULL"] {
+        let error = lab.refusal("lake.t", sql).await;
+        assert!(error.contains("column shape"), "{error}");
+        assert!(error.contains("geometry(srid:4326)"), "{error}");
+    }
+    let base = lab.load("lake.t").await;
+    let columns = base.as_ref().unwrap().arrow_schema();
+    let write = lab
+        .lakehouse
+        .begin_write(&named("lake.t"), base.as_ref(), &columns, &options(&[]));
+    let error = error_of(write).to_string();
+    assert!(error.contains("shape"), "{error}");
+}
+
+#[tokio::test]
+async fn a_default_that_is_not_understood_is_refused_when_it_is_read() {
+    let lab = Lab::new().await;
+    lab.append("lake.t", "SELECT 1 AS id").await;
+    let column = serde_json::json!({"id": 50, "name": "at", "required": false, "type": "timestamp_ns", "initial-default": "2024-02-29T01:02:03.000000004"});
+    add_column(&lab, "lake.t", column).await;
+    assert_eq!(lab.query("lake.t", "SELECT id FROM t").await, ["1"]);
+    let error = lab.refusal("lake.t", "SELECT at FROM t").await;
+    assert!(error.contains("column at"), "{error}");
+    assert!(error.contains("initial default"), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_of_an_unknown_format_version_is_refused() {
+    let lab = Lab::new().await;
+    lab.append("lake.t", "SELECT 1 AS id").await;
+    let table = lab.load("lake.t").await.unwrap();
+    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    metadata["format-version"] = 4.into();
+    lab.commit_metadata("lake.t", &metadata).await;
+    let pin = lab.lakehouse.pin().await.unwrap();
+    let error = error_of(lab.lakehouse.load(&pin, &named("lake.t")).await).to_string();
+    assert!(
+        error.contains("lake.t") && error.contains("format version 4"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn tables_with_other_field_ids_go_together_in_one_query() {
+    let lab = Lab::new().await;
+    lab.append("lake.t", "SELECT 1 AS id, 5 AS qty, make_array(1) AS l")
+        .await;
+    lab.append("lake.u", "SELECT 'x' AS note, make_array(2) AS l, 5 AS qty")
+        .await;
+    let session = lab.reading("lake.t").await;
+    let other = lab.load("lake.u").await.unwrap();
+    session
+        .register_table("u", other.provider(&lab.lakehouse).await.unwrap())
+        .unwrap();
+    let sql = "SELECT qty, count(*) FROM (SELECT qty FROM t UNION ALL SELECT -qty FROM u) GROUP BY 1 ORDER BY 1";
+    assert_eq!(query(&session, sql).await, ["-5 1", "5 1"]);
+    let sql = "SELECT CASE WHEN t.qty > 5 THEN t.qty ELSE u.qty END AS q, coalesce(t.qty, u.qty) FROM t, u GROUP BY 1, 2";
+    assert_eq!(query(&session, sql).await, ["5 5"]);
+    let sql = "SELECT l FROM (SELECT l FROM t UNION ALL SELECT l FROM u) ORDER BY l[1]";
+    assert_eq!(query(&session, sql).await, ["[1]", "[2]"]);
 }
