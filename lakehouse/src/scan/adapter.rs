@@ -134,7 +134,7 @@ impl Adapter {
         let step = step.map_err(|e| self.unreadable(e))?;
         Ok(match step {
             Step::Same if !wanted.data_type().is_floating() => column,
-            Step::Cast(_) if keeps_order(wanted.data_type()) => {
+            Step::Cast(_) if keeps_order(wanted.data_type(), have.data_type()) => {
                 let target: FieldRef = Arc::new(wanted.clone());
                 Arc::new(CastExpr::new_with_target_field(column, target, None))
             }
@@ -166,10 +166,14 @@ impl Adapter {
     }
 }
 
-/// Casts through which statistics of the file's column hold for the table's.
-fn keeps_order(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Int32 | DataType::Int64 | DataType::Decimal128(..)
-    )
+/// Casts through which a comparison may be moved to the file's column, for leaving out row groups.
+fn keeps_order(wanted: &DataType, have: &DataType) -> bool {
+    match (wanted, have) {
+        (_, DataType::Dictionary(..)) => false,
+        (DataType::Int32 | DataType::Int64 | DataType::Decimal128(..), _) => true,
+        (DataType::Utf8, DataType::LargeUtf8 | DataType::Utf8View) => true,
+        // Two names of UTC. Of other units a literal would be rounded.
+        (DataType::Timestamp(unit, _), DataType::Timestamp(other, _)) => unit == other,
+        _ => false,
+    }
 }

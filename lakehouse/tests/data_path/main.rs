@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod deletes;
+mod documents;
 mod evolved;
 mod lab;
 mod layout;

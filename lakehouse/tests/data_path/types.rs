@@ -210,6 +210,39 @@ async fn a_zone_is_the_same_moment_in_utc() {
 }
 
 #[tokio::test]
+async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
+    let lab = Lab::new().await;
+    // Half past two in Berlin, and the instant at which clocks there show it.
+    let wall = TimestampMicrosecondArray::from(vec![1_719_801_000_000_000]);
+    let instant = TimestampMicrosecondArray::from(vec![1_719_793_800_000_000]);
+    let instant = instant.with_timezone("Europe/Berlin");
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("wall", Arc::new(wall)), ("instant", Arc::new(instant))];
+    let written = lab.write_batch("lake.t", batch(columns), &[]).await;
+    let schema = written.table.metadata().current_schema();
+    let of = |name: &str| schema.field_by_name(name).unwrap().field_type.to_string();
+    assert_eq!(
+        (of("wall"), of("instant")),
+        ("timestamp".to_owned(), "timestamptz".to_owned())
+    );
+    assert_eq!(
+        lab.query("lake.t", "SELECT wall, instant FROM t").await,
+        ["2024-07-01T02:30:00 2024-07-01T00:30:00Z"]
+    );
+    // A column that changes from one to the other is another column.
+    let later = TimestampMicrosecondArray::from(vec![1_719_801_000_000_000]);
+    let written = lab
+        .write_batch("lake.t", batch(vec![("instant", Arc::new(later))]), &[])
+        .await;
+    let schema = written.table.metadata().current_schema();
+    let field = schema.field_by_name("instant").unwrap();
+    assert_eq!(
+        (field.id, field.field_type.to_string()),
+        (3, "timestamp".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn metrics_describe_the_file() {
     let lab = Lab::new().await;
     let written = lab.write_batch("lake.t", every_type(), &[]).await;

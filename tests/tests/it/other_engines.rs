@@ -60,6 +60,47 @@ async fn rows_that_pyiceberg_appends_are_read_and_replaced() {
     assert_eq!(cluster.lake.summaries().await, before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_pyiceberg_evolved_or_imported_are_read_on_executors() {
+    let Some(python) = needs::python() else {
+        return;
+    };
+    let cluster = Cluster::start(Setup {
+        executors: 2,
+        ..Setup::default()
+    })
+    .await;
+    let options = cluster.lake.options();
+    let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
+    arguments.extend(["--warehouse", &cluster.lake.warehouse]);
+    python.run("evolved.py", &arguments);
+    for (sql, rows) in [
+        (
+            "select id, area, price from ice.hive where area is not null order by id",
+            "0,North West,9.99\n1,North West,9.99\n10,a/b,-0.01\n11,a/b,-0.01\n90,South,1.00\n",
+        ),
+        (
+            "select area, count(*) as n from ice.hive group by area order by n desc, area nulls last",
+            "North West,2\na/b,2\n,2\nSouth,1\n",
+        ),
+        (
+            "select id, place['town'] as town, lines[1]['code'] as code from ice.nested order by id",
+            "1,Ulm,a\n2,,\n3,Bonn,c\n",
+        ),
+        (
+            "select i.total, p.n from ice.imported i join ice.promoted p on p.n = 7 order by 1",
+            "10,7\n10,7\n20,7\n",
+        ),
+    ] {
+        let answer = cluster
+            .submit()
+            .run(["sql", sql, "--format", "csv"])
+            .succeeded();
+        let body = answer.stdout.split_once('\n').map(|(_, body)| body);
+        assert_eq!(body, Some(rows), "{sql}");
+    }
+}
+
 /// Compares what PyIceberg, DuckDB and we see in every table.
 pub async fn others_see_the_same(python: &Python, lake: &LakeAt) {
     let ours = lake.summaries().await;
