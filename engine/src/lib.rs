@@ -13,6 +13,7 @@ mod again;
 mod cluster;
 mod codec;
 mod config;
+mod constant_filters;
 mod functions;
 pub mod gather;
 mod in_process;

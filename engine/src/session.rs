@@ -18,6 +18,7 @@ use retail_lakehouse::ObjectStores;
 
 use crate::codec::{RetailLogicalCodec, RetailPhysicalCodec};
 use crate::config::EngineConfig;
+use crate::constant_filters::optimizer_rules;
 use crate::functions::Functions;
 use crate::origin::{Origin, follow_spawned_work};
 use crate::planner::{Execution, RetailPlanner, physical_rules};
@@ -89,6 +90,7 @@ pub fn session_state(
     with_functions(SessionStateBuilder::new().with_default_features())
         .with_config(session)
         .with_runtime_env(runtime)
+        .with_optimizer_rules(optimizer_rules())
         .with_analyzer_rule(Arc::new(FilterAsCase))
         .with_physical_optimizer_rules(physical_rules(execution))
         .with_query_planner(Arc::new(RetailPlanner::new(keep_first, execution)))

@@ -12,6 +12,7 @@ mod crate_edges;
 mod days_in_any_order;
 mod declared_tests;
 mod executor_loss;
+mod fuzz_sql;
 mod graceful_stop;
 mod interop_scripts;
 mod metrics;

@@ -1,0 +1,29 @@
+//! Five hundred generated queries give the same rows in one process, on clusters of several shapes, and in DuckDB.
+
+use retail_tests::fuzz::run::{Fleet, Plan, run};
+
+use crate::support::needs;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_queries_give_the_same_rows_everywhere() {
+    let duckdb = needs::python().is_some();
+    let plan = Plan {
+        duckdb,
+        ..Plan::default()
+    };
+    let fleet = Fleet::start(&plan).await.unwrap();
+    let summary = run(&fleet, &plan, |line| eprintln!("{line}"))
+        .await
+        .unwrap();
+    fleet.stop().await;
+    eprintln!("{}\n{}", summary.line(), summary.refusals().join("\n"));
+    assert!(summary.findings.is_empty(), "see above: {}", summary.line());
+    // A generator whose queries are refused, or find nothing, tests nothing.
+    let refused: usize = summary.refused.values().map(Vec::len).sum();
+    assert!(
+        refused * 10 < summary.cases as usize,
+        "{:?}",
+        summary.refusals()
+    );
+    assert!(summary.with_rows * 2 > summary.cases, "{}", summary.line());
+}
