@@ -119,6 +119,16 @@ pub enum EventKind {
         failure: Option<Box<Failure>>,
         elapsed_ms: u64,
     },
+    /// Something of the project is not done as written; the job goes on.
+    Warning {
+        text: String,
+        /// Relative to the project; empty where no file is meant.
+        #[serde(default)]
+        path: String,
+        /// 1-based; 0 = unknown.
+        #[serde(default)]
+        line: u32,
+    },
     ExecutorLost {
         executor_id: String,
         reason: String,

@@ -68,11 +68,14 @@ pub enum LakehouseError {
 
     /// Another process holds the catalog's write lock for longer than we wait.
     #[error(
-        "the catalog {uri} is locked: {attempts} attempts in {waited_ms} ms; nothing was published; \
-         another process holds a write transaction open on it: end that process or its transaction, then run again"
+        "the catalog {uri} is locked{}: {attempts} attempts in {waited_ms} ms; nothing was published; \
+         another process holds a write transaction open on it: end that process or its transaction, then run again",
+        at_row(table)
     )]
     CatalogLocked {
         uri: String,
+        /// The table whose row is locked, where it is known.
+        table: Option<TableName>,
         attempts: u32,
         waited_ms: u64,
     },
@@ -100,6 +103,24 @@ pub enum LakehouseError {
         found: Option<String>,
     },
 
+    /// Whoever settled the publish's outcome has ruled it out. Nothing of it took effect.
+    #[error(
+        "publish {publish_id} was given up before: its job was ended by another scheduler, or its id was used twice; \
+         nothing was published"
+    )]
+    PublishAbandoned { publish_id: String },
+
+    /// The run was cancelled before its commit was sent.
+    #[error("publish {publish_id} was cancelled; nothing was published")]
+    PublishCancelled { publish_id: String },
+
+    /// Another scheduler owns the catalog now.
+    #[error(
+        "another scheduler has taken over this catalog, since this one did not renew its lease in time; \
+         nothing was published"
+    )]
+    OwnershipLost,
+
     /// A name holds a table where a view was to be published, or the other way round.
     #[error(
         "cannot publish {wanted} {table}: a {found} of that name exists; nothing was published; drop it first"
@@ -116,7 +137,9 @@ pub enum LakehouseError {
 
     /// The connection broke in the commit and the catalog shows neither all nor nothing, or cannot be read.
     #[error(
-        "cannot tell whether publish {publish_id} took effect: {reason}; staged files are kept"
+        "outcome unknown: the commit of publish {publish_id} was sent and its answer was lost, and it could not be \
+         settled since: {reason}; either all of its tables are new or none is: when the catalog answers, look with \
+         `retail-submit tables`, or start the scheduler again, which settles it, then run again if need be"
     )]
     PublishUnknown { publish_id: String, reason: String },
 
@@ -197,6 +220,13 @@ impl From<LakehouseError> for datafusion::error::DataFusionError {
 /// A local disk that is full or forbidden stays so.
 pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
+}
+
+fn at_row(table: &Option<TableName>) -> String {
+    match table {
+        Some(table) => format!(" at the row of {table}"),
+        None => String::new(),
+    }
 }
 
 fn describe(location: &Option<String>) -> &str {

@@ -19,6 +19,7 @@ mod commit;
 mod config;
 mod error;
 mod fault;
+mod lineage;
 mod metadata;
 mod name;
 mod observe;
@@ -38,20 +39,22 @@ mod write;
 
 pub mod plan_codec;
 
+pub use catalog::owner::{Claim, Lease, Owner};
 pub use catalog::{Lakehouse, Pin};
 pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
 pub use error::{LakehouseError, Result};
 pub use fault::fault_point;
+pub use lineage::SourceFiles;
 pub use name::TableName;
 pub use observe::{
     CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
 };
-pub use publish::PublishedTable;
+pub use publish::{Publish, PublishedTable};
 pub use scan::scan_rule;
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
 pub use store_spans::stores_within;
 pub use stores::ObjectStores;
-pub use table::{LakeTable, Relation, SnapshotInfo};
+pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo};
 pub use view::LakeView;
 pub use write::{
     WritePlanner, WriteTarget, data_files, is_table_write, write_plan, write_result_schema,

@@ -2,20 +2,26 @@
 //!
 //! ```text
 //!   BEGIN
+//!     INSERT INTO retail_publishes …                                                by which the outcome can be settled
 //!     for every table, in order of name:
 //!       UPDATE … SET metadata_location = new WHERE … AND metadata_location = base     exactly one row, or
 //!       INSERT …                                                                      a table that is new
+//!     UPDATE retail_owner … WHERE epoch = ours                                      exactly one row
 //!   COMMIT
 //! ```
 //!
 //! A row that is not as expected ends the transaction: somebody else was there first.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use sqlx::{AnyConnection, Connection};
 use tracing::field::Empty;
 use tracing::{Instrument, info, warn};
+use uuid::Uuid;
 
-use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, statements};
+use crate::catalog::ledger::{self, Outcome};
+use crate::catalog::owner::{self, Lease};
+use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, no_answer, statements};
 use crate::error::{LakehouseError, Result};
 use crate::fault::fault_point;
 use crate::name::TableName;
@@ -33,33 +39,71 @@ pub struct PublishedTable {
     pub rows_before: Option<u64>,
 }
 
+/// A publish, and what goes with it.
+pub struct Publish<'a> {
+    /// Names it in the ledger, once and for all: what became of an id is settled with it.
+    pub id: &'a str,
+    /// What the publisher must still hold at the commit; none for one that asks nobody.
+    pub lease: Option<Lease>,
+    /// Asked until the commit is sent.
+    pub is_cancelled: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Told what the publish waits for.
+    pub waiting: &'a (dyn Fn(String) + Send + Sync),
+}
+
+impl<'a> Publish<'a> {
+    /// A publish that nobody cancels and whose waits nobody watches.
+    pub fn of(id: &'a str) -> Self {
+        Self {
+            id,
+            lease: None,
+            is_cancelled: &|| false,
+            waiting: &|_| {},
+        }
+    }
+}
+
 /// How one attempt ended without success.
 enum Attempt {
     /// Nothing happened, and trying again would not help.
     Refused(LakehouseError),
-    /// Nothing happened because of this.
-    Failed(sqlx::Error),
+    /// Nothing happened because of this, at the row of this table.
+    Failed(sqlx::Error, Option<TableName>),
     /// The commit was sent and its answer was lost.
     Unanswered(sqlx::Error),
 }
 
 impl From<sqlx::Error> for Attempt {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(error, None)
     }
 }
 
 impl Lakehouse {
+    /// As [`Lakehouse::publish_as`], by an id that begins with `publish_id` and is used once.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn publish(
+        &self,
+        publish_id: &str,
+        staged: &[Staged],
+    ) -> Result<Vec<PublishedTable>> {
+        let id = format!("{publish_id}/{}", Uuid::now_v7().simple());
+        self.publish_as(&Publish::of(&id), staged).await
+    }
+
     /// Makes all of `staged` visible at once. Returns the tables among them, in the order given.
     ///
     /// # Errors
     /// [`LakehouseError::PublishConflict`] when a table is no longer what it was staged from,
     /// [`LakehouseError::CatalogLocked`] when another writer does not let go, [`LakehouseError::CatalogGone`] when
-    /// the catalog's file vanished; in all of them nothing was published. [`LakehouseError::PublishUnknown`] when
-    /// the answer to the commit was lost and the catalog does not tell.
-    pub async fn publish(
+    /// the catalog's file vanished, [`LakehouseError::OwnershipLost`] and [`LakehouseError::PublishAbandoned`] when
+    /// the publisher was replaced, [`LakehouseError::PublishCancelled`]; in all of them nothing was published.
+    /// [`LakehouseError::PublishUnknown`] when the answer to the commit was lost and the catalog does not answer.
+    pub async fn publish_as(
         &self,
-        publish_id: &str,
+        publish: &Publish<'_>,
         staged: &[Staged],
     ) -> Result<Vec<PublishedTable>> {
         let ordered = in_order(staged)?;
@@ -69,134 +113,225 @@ impl Lakehouse {
         fault_point("publish.begin");
         let span = tracing::info_span!(
             "publish",
-            job = publish_id,
+            job = publish.id,
             relations = staged.len(),
             otel.status_code = Empty,
             otel.status_description = Empty,
         );
         let began = Instant::now();
-        let publish = self.publish_with_retries(publish_id, &ordered);
-        let answer = publish.instrument(span.clone()).await;
+        let attempts = self.publish_with_retries(publish, &ordered);
+        let answer = attempts.instrument(span.clone()).await;
         let observer = self.stores().observer();
         failed(
             &span,
             observe::catalog(observer, CatalogOperation::Publish, began, answer),
         )?;
         fault_point("publish.after_commit");
-        info!(publish = publish_id, relations = staged.len(), "published");
+        info!(publish = publish.id, relations = staged.len(), "published");
         Ok(staged.iter().filter_map(published).collect())
     }
 
-    async fn publish_with_retries(&self, publish_id: &str, ordered: &[&Staged]) -> Result<()> {
+    async fn publish_with_retries(&self, publish: &Publish<'_>, ordered: &[&Staged]) -> Result<()> {
         let db = self.db();
         let started = Instant::now();
         let mut attempts = 0;
         loop {
+            if (publish.is_cancelled)() {
+                return Err(LakehouseError::PublishCancelled {
+                    publish_id: publish.id.to_owned(),
+                });
+            }
             attempts += 1;
-            match self.try_publish(ordered).await {
+            let waited_ms = || started.elapsed().as_millis() as u64;
+            match self.try_publish(publish, ordered).await {
                 Ok(()) => return Ok(()),
                 Err(Attempt::Refused(error)) => return Err(error),
                 Err(Attempt::Unanswered(error)) => {
-                    return self.settle(publish_id, ordered, &error).await;
+                    let unanswered = db.failed("publish", &error);
+                    warn!(publish = publish.id, error = %unanswered, "the commit's answer was lost, settling it");
+                    return match self.settle(publish.id, publish.waiting).await? {
+                        Outcome::Published => Ok(()),
+                        Outcome::Abandoned => Err(unanswered),
+                    };
                 }
-                Err(Attempt::Failed(error)) if kind(&error) != Failure::Contention => {
+                Err(Attempt::Failed(error, _)) if kind(&error) != Failure::Contention => {
                     return Err(db.failed("publish", &error));
                 }
-                Err(Attempt::Failed(_)) if attempts >= db.patience.attempts => {
+                Err(Attempt::Failed(_, table)) if attempts >= db.patience.attempts => {
                     return Err(LakehouseError::CatalogLocked {
                         uri: db.uri.clone(),
+                        table,
                         attempts,
-                        waited_ms: started.elapsed().as_millis() as u64,
+                        waited_ms: waited_ms(),
                     });
                 }
-                Err(Attempt::Failed(error)) => {
-                    warn!(publish = publish_id, attempts, %error, "catalog busy, publishing again");
+                Err(Attempt::Failed(error, table)) => {
+                    warn!(publish = publish.id, attempts, %error, "catalog busy, publishing again");
+                    let row = match table {
+                        Some(table) => format!("the catalog's row of {table}"),
+                        None => "the catalog's write lock".to_owned(),
+                    };
+                    (publish.waiting)(format!(
+                        "another session holds {row} in an open transaction; trying again to publish \
+                         ({attempts} of {}, {:.0} s)",
+                        db.patience.attempts,
+                        started.elapsed().as_secs_f64()
+                    ));
                     tokio::time::sleep(backoff(attempts)).await;
                 }
             }
         }
     }
 
-    async fn try_publish(&self, ordered: &[&Staged]) -> std::result::Result<(), Attempt> {
+    async fn try_publish(
+        &self,
+        publish: &Publish<'_>,
+        ordered: &[&Staged],
+    ) -> std::result::Result<(), Attempt> {
         let db = self.db();
-        let catalog = &self.config().name;
         db.check_present().map_err(Attempt::Refused)?;
-        let mut transaction = db.begin().await?;
+        let mut connection = db.answered(db.scratch()).await?;
+        self.transaction(&mut connection, publish, ordered).await?;
+        connection.done();
+        // Deleted since: the commit went to a file that nobody will ever open again.
+        db.check_present().map_err(Attempt::Refused)
+    }
+
+    async fn transaction(
+        &self,
+        connection: &mut AnyConnection,
+        publish: &Publish<'_>,
+        ordered: &[&Staged],
+    ) -> std::result::Result<(), Attempt> {
+        let db = self.db();
+        let statements = async {
+            let mut transaction = match db.begin_statement() {
+                Some(statement) => connection.begin_with(statement).await?,
+                None => connection.begin().await?,
+            };
+            self.statements(&mut transaction, publish, ordered).await?;
+            Ok::<_, Attempt>(transaction)
+        };
+        // No commit was sent: whatever hangs here, nothing happened.
+        let done = tokio::time::timeout(STATEMENTS, statements).await;
+        let transaction = done.map_err(|_| no_answer(STATEMENTS))??;
+        // Dropping the transaction rolls it back.
+        db.check_present().map_err(Attempt::Refused)?;
+        fault_point("publish.before_commit");
+        let commit = tokio::time::timeout(COMMIT, transaction.commit()).await;
+        match commit.unwrap_or_else(|_| Err(no_answer(COMMIT))) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(match kind(&error) {
+                Failure::Contention | Failure::Moved => error.into(),
+                Failure::Connection | Failure::Other => Attempt::Unanswered(error),
+            }),
+        }
+    }
+
+    /// Everything between BEGIN and COMMIT.
+    async fn statements(
+        &self,
+        transaction: &mut AnyConnection,
+        publish: &Publish<'_>,
+        ordered: &[&Staged],
+    ) -> std::result::Result<(), Attempt> {
+        let catalog = &self.config().name;
+        let epoch = publish.lease.map_or(0, |lease| lease.epoch);
+        if !ledger::publish(transaction, publish.id, epoch).await? {
+            return Err(Attempt::Refused(LakehouseError::PublishAbandoned {
+                publish_id: publish.id.to_owned(),
+            }));
+        }
         for (index, staged) in ordered.iter().enumerate() {
             if index > 0 {
                 fault_point("publish.between_tables");
             }
             let (name, base) = (staged.name(), staged.base_location());
             let new = staged.entry();
-            if !statements::swap(&mut transaction, catalog, name, base, &new).await? {
-                let found = statements::entry(&mut transaction, catalog, name).await?;
-                transaction.rollback().await?;
+            let at = |error| Attempt::Failed(error, Some(name.clone()));
+            if !statements::swap(transaction, catalog, name, base, &new)
+                .await
+                .map_err(at)?
+            {
+                let found = statements::entry(transaction, catalog, name).await?;
                 return Err(Attempt::Refused(conflict(staged, found)));
             }
         }
-        // Dropping the transaction rolls it back.
-        db.check_present().map_err(Attempt::Refused)?;
-        fault_point("publish.before_commit");
-        if let Err(error) = transaction.commit().await {
-            return Err(match kind(&error) {
-                Failure::Contention | Failure::Moved => Attempt::Failed(error),
-                Failure::Connection | Failure::Other => Attempt::Unanswered(error),
-            });
+        // Last, so that nobody waits for this row while we wait for others.
+        if let Some(lease) = publish.lease
+            && !owner::holds(transaction, lease).await?
+        {
+            return Err(Attempt::Refused(LakehouseError::OwnershipLost));
         }
-        // Deleted since: the commit went to a file that nobody will ever open again.
-        db.check_present().map_err(Attempt::Refused)
+        Ok(())
     }
 
-    /// Finds out by reading whether a commit without an answer took effect.
+    /// Finds out whether a publish took place, and rules it out if it did not. True when it did.
+    ///
+    /// # Errors
+    /// [`LakehouseError::PublishUnknown`] when the catalog does not answer for a minute and a half.
+    pub async fn settle_publish(
+        &self,
+        publish_id: &str,
+        waiting: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<bool> {
+        Ok(self.settle(publish_id, waiting).await? == Outcome::Published)
+    }
+
     async fn settle(
         &self,
         publish_id: &str,
-        ordered: &[&Staged],
-        lost: &sqlx::Error,
-    ) -> Result<()> {
+        waiting: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Outcome> {
         let db = self.db();
-        let unanswered = db.failed("publish", lost);
-        warn!(publish = publish_id, error = %unanswered, "the commit's answer was lost, reading the catalog");
-        let unknown = |reason: String| LakehouseError::PublishUnknown {
-            publish_id: publish_id.to_owned(),
-            reason,
-        };
-        let mut read = self.locations(ordered).await;
-        for attempt in 1..SETTLE_ATTEMPTS {
-            if read.is_ok() {
-                break;
+        let started = Instant::now();
+        let (mut attempt, mut noticed) = (0, None::<Instant>);
+        loop {
+            attempt += 1;
+            let ask = async {
+                let mut connection = db.scratch().await?;
+                let begin = db.begin_statement();
+                let outcome = ledger::settle(&mut connection, begin, publish_id).await?;
+                connection.done();
+                Ok(outcome)
+            };
+            let error = match db.answered(ask).await {
+                Ok(outcome) => {
+                    info!(
+                        publish = publish_id,
+                        ?outcome,
+                        attempt,
+                        "settled what became of a publish"
+                    );
+                    return Ok(outcome);
+                }
+                Err(error) => db.failed("settle a publish", &error),
+            };
+            if started.elapsed() >= db.patience.settle {
+                return Err(LakehouseError::PublishUnknown {
+                    publish_id: publish_id.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
+            warn!(publish = publish_id, attempt, %error, "what became of a publish is not settled yet");
+            if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
+                noticed = Some(Instant::now());
+                waiting(format!(
+                    "the answer to the publish was lost; finding out what became of it ({:.0} s): {error}",
+                    started.elapsed().as_secs_f64()
+                ));
             }
             tokio::time::sleep(backoff(attempt)).await;
-            read = self.locations(ordered).await;
         }
-        let found = read.map_err(|e| unknown(db.failed("publish", &e).to_string()))?;
-        let states = ordered.iter().zip(&found);
-        match judge(states.map(|(staged, found)| state(staged, found.as_ref()))) {
-            Verdict::TookEffect => Ok(()),
-            Verdict::DidNot => Err(unanswered),
-            Verdict::Unclear => {
-                let now = ordered.iter().zip(found).map(|(staged, found)| {
-                    let location = found.map_or_else(|| "none".to_owned(), |e| e.metadata_location);
-                    format!("{} is at {location}", staged.name())
-                });
-                Err(unknown(now.collect::<Vec<_>>().join(", ")))
-            }
-        }
-    }
-
-    async fn locations(&self, ordered: &[&Staged]) -> sqlx::Result<Vec<Option<Entry>>> {
-        let mut transaction = self.pool().begin().await?;
-        let mut found = Vec::with_capacity(ordered.len());
-        for staged in ordered {
-            let catalog = &self.config().name;
-            found.push(statements::entry(&mut transaction, catalog, staged.name()).await?);
-        }
-        transaction.rollback().await?;
-        Ok(found)
     }
 }
 
-const SETTLE_ATTEMPTS: u32 = 5;
+/// How long a publish's statements may take together before the commit is sent.
+const STATEMENTS: Duration = Duration::from_secs(60);
+/// How long the answer to a commit is waited for on its own connection.
+const COMMIT: Duration = Duration::from_secs(20);
+/// Between two notices that the outcome is still not known.
+const NOTICE: Duration = Duration::from_secs(10);
 
 /// Always in order of name, so that two publishers never wait for each other in a circle.
 fn in_order(staged: &[Staged]) -> Result<Vec<&Staged>> {
@@ -240,49 +375,6 @@ fn published(staged: &Staged) -> Option<PublishedTable> {
         rows: table.row_count(),
         rows_before: staged.rows_before(),
     })
-}
-
-/// Where a table stands after a commit without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// At what we staged.
-    Ours,
-    /// At what we staged from.
-    Base,
-    /// Somewhere else: another publisher came before us, or already after us.
-    Elsewhere,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    TookEffect,
-    DidNot,
-    Unclear,
-}
-
-fn state(staged: &Staged, found: Option<&Entry>) -> State {
-    let found = found.map(|entry| entry.metadata_location.as_str());
-    if found == Some(staged.entry().metadata_location.as_str()) {
-        State::Ours
-    } else if found == staged.base_location() {
-        State::Base
-    } else {
-        State::Elsewhere
-    }
-}
-
-/// A transaction is whole: one table at our location proves the commit, one at its base disproves it.
-fn judge(states: impl Iterator<Item = State>) -> Verdict {
-    let (mut ours, mut base) = (false, false);
-    for state in states {
-        ours |= state == State::Ours;
-        base |= state == State::Base;
-    }
-    match (ours, base) {
-        (true, false) => Verdict::TookEffect,
-        (false, true) => Verdict::DidNot,
-        _ => Verdict::Unclear,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Staging: new metadata files at their final places, which nobody reads until a publish points at them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -9,7 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug};
 use uuid::Uuid;
 
-use crate::catalog::{Entry, Kind, Lakehouse};
+use crate::catalog::{Entry, Kind, Lakehouse, Pin};
 use crate::config::WriteOptions;
 use crate::error::{LakehouseError, Result};
 use crate::name::TableName;
@@ -36,6 +37,17 @@ pub enum WriteMode {
 pub struct StagedTable {
     table: LakeTable,
     base: Option<LakeTable>,
+    /// What it was staged from, so that it can be staged once more on another base.
+    written: Arc<Written>,
+}
+
+/// What a run wrote for one table.
+#[derive(Debug)]
+struct Written {
+    target: WriteTarget,
+    mode: WriteMode,
+    files: Vec<DataFile>,
+    summary: HashMap<String, String>,
 }
 
 /// A new version of a view, written and not yet visible.
@@ -58,6 +70,11 @@ impl StagedTable {
         &self.table
     }
 
+    /// The table it was staged from; none for a new one.
+    pub fn base(&self) -> Option<&LakeTable> {
+        self.base.as_ref()
+    }
+
     /// Rows before; none for a new table.
     pub(crate) fn rows_before(&self) -> Option<u64> {
         self.base.as_ref().map(LakeTable::row_count)
@@ -77,6 +94,11 @@ impl Staged {
             Self::Table(staged) => staged.table.name(),
             Self::View(staged) => staged.view.name(),
         }
+    }
+
+    /// Whether `pin` still has what this was staged from.
+    pub fn is_based_on(&self, pin: &Pin) -> bool {
+        pin.metadata_location(self.name()) == self.base_location()
     }
 
     /// Whether the catalog did not have it before.
@@ -180,6 +202,12 @@ impl Lakehouse {
         span.record("files", files.len() as u64);
         let began = Instant::now();
         let sizes: Vec<_> = files.iter().map(DataFile::file_size_in_bytes).collect();
+        let written = Written {
+            target: target.clone(),
+            mode,
+            files: files.clone(),
+            summary: summary.clone(),
+        };
         let stage = commit::stage(self, target, mode, files, summary);
         let staged = stage.instrument(span.clone()).await;
         let table = failed(&span, staged)?;
@@ -195,7 +223,25 @@ impl Lakehouse {
         Ok(StagedTable {
             table,
             base: target.base().cloned(),
+            written: Arc::new(written),
         })
+    }
+
+    /// Stages the same data files once more, on a base that other engines have changed meanwhile. None when they do
+    /// not fit it any more: it has other columns, partitions or another folder.
+    pub async fn restage(
+        &self,
+        staged: &StagedTable,
+        base: &LakeTable,
+    ) -> Result<Option<StagedTable>> {
+        let written = &staged.written;
+        let Some(new) = written.target.rebased(base) else {
+            return Ok(None);
+        };
+        let (files, summary) = (written.files.clone(), written.summary.clone());
+        self.stage(&new, written.mode, files, summary)
+            .await
+            .map(Some)
     }
 
     /// Writes the metadata of a view: its query and the columns it has.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use iceberg::io::FileIO;
-use iceberg::spec::{TableMetadata, TableMetadataRef};
+use iceberg::spec::{Operation, Snapshot, TableMetadata, TableMetadataRef};
 use iceberg::table::Table;
 use iceberg::{NamespaceIdent, Runtime, TableIdent};
 
@@ -45,6 +45,23 @@ pub struct SnapshotInfo {
     /// `append`, `overwrite`, `replace` or `delete`.
     pub operation: String,
     pub summary: HashMap<String, String>,
+}
+
+/// The key of a snapshot's summary that names the run that published it. Other engines write none.
+pub const PUBLISH_ID: &str = "retail.publish-id";
+
+/// A snapshot of one of our tables that another engine wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignChange {
+    pub snapshot_id: i64,
+    /// `append`, `overwrite` or `delete`.
+    pub operation: String,
+    /// As the engine calls itself: `spark 3.5.1`; empty where it does not say.
+    pub engine: String,
+    pub added_rows: u64,
+    pub deleted_rows: u64,
+    /// Milliseconds since the epoch.
+    pub committed_at_ms: i64,
 }
 
 impl LakeTable {
@@ -196,6 +213,42 @@ impl LakeTable {
         snapshots
     }
 
+    /// The current snapshot and those before it in its line, newest first.
+    pub(crate) fn line(&self) -> impl Iterator<Item = &Snapshot> {
+        let metadata = self.metadata();
+        let first = metadata.current_snapshot().map(AsRef::as_ref);
+        std::iter::successors(first, |snapshot| {
+            let parent = snapshot.parent_snapshot_id()?;
+            metadata.snapshot_by_id(parent).map(AsRef::as_ref)
+        })
+    }
+
+    /// What other engines did to the rows since a run of ours last published the table, newest first. A rewrite of
+    /// files that leaves the rows as they are is no change.
+    pub fn foreign_changes(&self) -> Vec<ForeignChange> {
+        let since = self.line().take_while(|snapshot| !is_ours(snapshot));
+        since.filter_map(foreign_change).collect()
+    }
+
+    /// As [`LakeTable::foreign_changes`], since `base`; none when anything but other engines' snapshots is between.
+    pub fn foreign_changes_since(&self, base: &Self) -> Option<Vec<ForeignChange>> {
+        if base.metadata().uuid() != self.metadata().uuid() {
+            return None;
+        }
+        let base = base.snapshot_id();
+        let mut changes = vec![];
+        for snapshot in self.line() {
+            if Some(snapshot.snapshot_id()) == base {
+                return Some(changes);
+            }
+            if is_ours(snapshot) {
+                return None;
+            }
+            changes.extend(foreign_change(snapshot));
+        }
+        base.is_none().then_some(changes)
+    }
+
     /// The current snapshot as DataFusion reads it.
     pub async fn provider(&self, lakehouse: &Lakehouse) -> Result<Arc<dyn TableProvider>> {
         crate::scan::provider(self, lakehouse.stores()).await
@@ -210,6 +263,29 @@ impl fmt::Debug for LakeTable {
             .field("snapshot_id", &self.snapshot_id())
             .finish()
     }
+}
+
+fn is_ours(snapshot: &Snapshot) -> bool {
+    let summary = &snapshot.summary().additional_properties;
+    summary.contains_key(PUBLISH_ID)
+}
+
+fn foreign_change(snapshot: &Snapshot) -> Option<ForeignChange> {
+    let summary = snapshot.summary();
+    if summary.operation == Operation::Replace {
+        return None;
+    }
+    let of = |key: &str| summary.additional_properties.get(key);
+    let rows = |key: &str| of(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let words = ["engine-name", "engine-version"].map(|key| of(key).map(String::as_str));
+    Some(ForeignChange {
+        snapshot_id: snapshot.snapshot_id(),
+        operation: summary.operation.as_str().to_owned(),
+        engine: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        added_rows: rows("added-records"),
+        deleted_rows: rows("deleted-records"),
+        committed_at_ms: snapshot.timestamp_ms(),
+    })
 }
 
 /// Manifests of one table kept parsed; a retail table's are a few hundred kilobytes.

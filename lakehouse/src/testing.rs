@@ -54,6 +54,7 @@ impl Lab {
         let patience = Patience {
             busy_timeout_ms: 1,
             attempts: 2,
+            settle: std::time::Duration::from_millis(200),
         };
         open(self.lakehouse.config(), patience).await.unwrap()
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use retail_lakehouse::{CatalogConfig, Lakehouse, LakehouseError, ObjectStores};
 use retail_telemetry::Readiness;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Between two questions to a catalog that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -48,10 +49,14 @@ pub(crate) async fn open(
     }
 }
 
-/// Keeps `readiness` in step with the catalog, until it is aborted.
-pub(crate) fn watch(lake: Lakehouse, readiness: Readiness) -> JoinHandle<()> {
+/// Keeps `readiness` in step with the catalog, until it is aborted or the ownership is lost for good.
+pub(crate) fn watch(
+    lake: Lakehouse,
+    readiness: Readiness,
+    lost: CancellationToken,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
-        loop {
+        while !lost.is_cancelled() {
             let answers = lake.ping().await;
             match (answers, readiness.reason()) {
                 (Ok(()), None) => {}
@@ -66,7 +71,11 @@ pub(crate) fn watch(lake: Lakehouse, readiness: Readiness) -> JoinHandle<()> {
                     readiness.not_ready(error.to_string());
                 }
             }
-            tokio::time::sleep(WATCH_PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(WATCH_PAUSE) => {}
+                () = lost.cancelled() => {}
+            }
         }
+        readiness.not_ready("another scheduler has taken over the catalog");
     })
 }

@@ -244,6 +244,7 @@ pub fn event(event: JobEvent) -> v1::JobEvent {
         EventKind::QueryRestarted { model, run, reason } => {
             Event::QueryRestarted(v1::QueryRestarted { model, run, reason })
         }
+        EventKind::Warning { text, path, line } => Event::Warning(v1::Warning { text, path, line }),
         EventKind::ExecutorLost {
             executor_id,
             reason,

@@ -78,6 +78,8 @@ pub struct JobsConfig {
     pub shutdown_grace_s: u64,
     /// Ended jobs that are remembered.
     pub keep: u32,
+    /// How long this scheduler may be silent before another one takes its catalog over.
+    pub lease_s: u64,
 }
 
 impl Default for ServerConfig {
@@ -110,6 +112,7 @@ impl Default for JobsConfig {
             executor_timeout_s: 0,
             shutdown_grace_s: 30,
             keep: 1000,
+            lease_s: 15,
         }
     }
 }
@@ -198,6 +201,7 @@ impl Config {
                 self.cluster.executor_timeout_s,
             ),
             ("cluster.expiry_check_s", self.cluster.expiry_check_s),
+            ("jobs.lease_s", self.jobs.lease_s),
             (
                 "cluster.task_max_failures",
                 self.cluster.task_max_failures as u64,

@@ -13,6 +13,7 @@ mod catalog;
 pub mod codec;
 pub mod config;
 mod observe;
+mod owner;
 pub mod program;
 pub mod queue;
 pub mod service;
@@ -21,4 +22,5 @@ mod tables;
 
 pub use catalog::WithoutCatalog;
 pub use config::Config;
+pub use owner::Ownership;
 pub use start::{Scheduler, start};

@@ -1,6 +1,7 @@
 //! The program: settings, telemetry, serve until told to stop, drain.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::WithoutCatalog;
 use crate::config::{Config, Flags};
@@ -45,7 +46,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let signal = stop.await;
+    let signal = tokio::select! {
+        signal = stop => signal,
+        () = scheduler.lost_ownership() => {
+            scheduler.shutdown(Duration::ZERO).await;
+            tracing.flush().await;
+            anyhow::bail!("another scheduler has taken over the catalog, since this one did not renew its lease in time");
+        }
+    };
     tracing::info!(signal, ?grace, "stopping");
     scheduler.shutdown(grace).await;
     tracing.flush().await;

@@ -19,6 +19,8 @@ mod recover;
 mod spans;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod truth_tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,24 +29,26 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use retail_engine::{Cluster, ExecutorLoss};
+use retail_engine::ExecutorLoss;
 use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
 use retail_jobs::events::{EventKind, JobEvent, JobState};
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::project::{ModelName, Project};
 use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
-use retail_lakehouse::Lakehouse;
 use retail_telemetry::trace::trace_id;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use crate::config::JobsConfig;
+use crate::owner::Ownership;
 use admission::{Action, Admission};
 use feed::Feed;
 
 /// How long a cancelled job may take to let go of its queries.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
+/// Between two attempts to store what a job's store refused.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// Ended jobs between two rounds of forgetting old ones.
 const PRUNE_EVERY: u32 = 50;
 
@@ -61,6 +65,9 @@ pub struct Submission {
     pub tests_only: bool,
     /// The client's span, as W3C writes it.
     pub traceparent: Option<String>,
+    /// See [`JobSpec`].
+    pub allow_removed_files: bool,
+    pub replace_foreign_rows: bool,
 }
 
 /// Why a job was not accepted.
@@ -70,13 +77,15 @@ pub enum SubmitError {
     Stopping,
     #[error("the job store does not take the job")]
     Store(#[from] StoreError),
+    #[error("cannot run jobs here: {0}")]
+    NotOwner(String),
 }
 
 impl SubmitError {
     /// Whether the same call may succeed later, here or at another scheduler.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Stopping => true,
+            Self::Stopping | Self::NotOwner(_) => true,
             Self::Store(error) => error.retryable(),
         }
     }
@@ -93,6 +102,9 @@ pub struct JobManager {
     live: watch::Sender<usize>,
     /// Cancelled when the scheduler begins to stop.
     stopping: CancellationToken,
+    ownership: Ownership,
+    /// Cancelled when another scheduler has taken over.
+    lost: CancellationToken,
     ended: AtomicU32,
 }
 
@@ -133,12 +145,19 @@ impl JobManager {
     /// The job store or the catalog cannot be read or written.
     pub async fn start(
         store: JobStore,
-        lake: Lakehouse,
-        cluster: Arc<dyn Cluster>,
+        context: JobContext,
+        ownership: Ownership,
+        lost: CancellationToken,
         config: &JobsConfig,
     ) -> anyhow::Result<Arc<Self>> {
-        recover::recover(&store, &lake).await?;
-        let forgotten = store.prune(config.keep).await?;
+        let forgotten = match &ownership {
+            Ownership::Ours(_) => {
+                recover::recover(&store, &context.lake).await?;
+                store.prune(config.keep).await?
+            }
+            // Their jobs run.
+            Ownership::Others(_) => 0,
+        };
         tracing::info!(
             max_concurrent = config.max_concurrent,
             forgotten,
@@ -150,16 +169,34 @@ impl JobManager {
             starts: HashMap::new(),
         };
         let timeout_s = config.executor_timeout_s;
-        Ok(Arc::new(Self {
+        let jobs = Arc::new(Self {
             store,
-            context: JobContext { lake, cluster },
+            context,
             executor_timeout: (timeout_s > 0).then(|| Duration::from_secs(timeout_s)),
             keep: config.keep,
             state: Mutex::new(state),
             live: watch::Sender::new(0),
             stopping: CancellationToken::new(),
+            ownership,
+            lost: lost.clone(),
             ended: AtomicU32::new(0),
-        }))
+        });
+        let interrupt = Arc::downgrade(&jobs);
+        tokio::spawn(async move {
+            lost.cancelled().await;
+            if let Some(jobs) = interrupt.upgrade() {
+                jobs.interrupt_all();
+            }
+        });
+        Ok(jobs)
+    }
+
+    /// Stops every job: the next owner has said what became of them.
+    fn interrupt_all(&self) {
+        let live: Vec<_> = self.state.lock().live.values().cloned().collect();
+        for job in live {
+            job.stop(StoppedBy::Shutdown);
+        }
     }
 
     /// Stores a job and lets it run when its turn comes. Returns its id at once.
@@ -170,6 +207,13 @@ impl JobManager {
         if self.stopping.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
+        if let Ownership::Others(owner) = &self.ownership {
+            return Err(SubmitError::NotOwner(owner.clone()));
+        }
+        if self.lost.is_cancelled() {
+            let owner = "another scheduler has taken over the catalog".to_owned();
+            return Err(SubmitError::NotOwner(owner));
+        }
         let Submission {
             project,
             selected,
@@ -177,6 +221,8 @@ impl JobManager {
             executor_timeout,
             tests_only,
             traceparent,
+            allow_removed_files,
+            replace_foreign_rows,
         } = submission;
         let new = NewJob {
             project: project.name.clone(),
@@ -191,6 +237,8 @@ impl JobManager {
             selected,
             executor_timeout: executor_timeout.or(self.executor_timeout),
             tests_only,
+            allow_removed_files,
+            replace_foreign_rows,
         };
         let job = Arc::new(LiveJob {
             feed: Feed::new(stored.id.clone(), self.store.clone()),
@@ -388,6 +436,25 @@ impl JobManager {
             .await;
         job.over.cancel();
         self.leave(&id).await;
+        self.forget(&id, &job).await;
+    }
+
+    /// Lets go of an ended job when all of it is stored: a store that refused gets its events as soon as it takes them
+    /// again.
+    async fn forget(&self, id: &str, job: &LiveJob) {
+        while !job.feed.store_rest().await {
+            tokio::select! {
+                () = tokio::time::sleep(STORE_AGAIN) => {}
+                // The next owner has its own word on it.
+                () = self.lost.cancelled() => break,
+            }
+        }
+        let live = {
+            let mut state = self.state.lock();
+            state.live.remove(id);
+            state.live.len()
+        };
+        self.live.send_replace(live);
     }
 
     /// Runs the driver and passes its events on.
@@ -418,7 +485,6 @@ impl JobManager {
     async fn leave(&self, id: &str) {
         let (actions, max_running) = {
             let mut state = self.state.lock();
-            state.live.remove(id);
             state.starts.remove(id);
             let actions = state.admission.leave(id);
             counters::admission(&state.admission);
@@ -433,7 +499,6 @@ impl JobManager {
                 "old jobs could not be forgotten"
             );
         }
-        self.live.send_replace(self.state.lock().live.len());
     }
 
     /// Wakes jobs whose turn has come, and tells the others where they stand.

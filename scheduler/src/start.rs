@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
+use retail_jobs::driver::JobContext;
 use retail_jobs::store::JobStore;
-use retail_lakehouse::ObjectStores;
+use retail_lakehouse::{Lakehouse, Lease, ObjectStores};
 use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::calls;
 use crate::catalog::{self, WithoutCatalog};
 use crate::config::Config;
 use crate::observe::observer;
+use crate::owner::{self, Ownership};
 use crate::queue::JobManager;
 use crate::service;
 
@@ -35,11 +37,20 @@ struct Running {
     grpc_addr: SocketAddr,
     jobs: Arc<JobManager>,
     catalog: JoinHandle<()>,
+    lake: Lakehouse,
+    owned: Option<Owned>,
+    lost: CancellationToken,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
 
-/// Opens the catalog, binds the ports and serves. The admin port is open first, and tells what is waited for.
+/// The lease on the catalog, and who renews it.
+struct Owned {
+    lease: Lease,
+    keeper: JoinHandle<()>,
+}
+
+/// Opens the catalog, takes its ownership, binds the ports and serves. The admin port is open first, and tells what is waited for.
 ///
 /// # Errors
 /// The catalog or store cannot be opened, or a port cannot be bound; nothing is left running then.
@@ -78,6 +89,54 @@ async fn serve(
 ) -> anyhow::Result<Running> {
     let stores = ObjectStores::observed(config.storage.clone(), observer());
     let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
+    let lasts = Duration::from_secs(config.jobs.lease_s);
+    let at = format!("{}:{}", config.server.advertise_host, config.server.port);
+    let described = owner::described(&at);
+    let ownership = owner::acquire(&lake, &described, lasts, without_catalog, readiness).await?;
+    let lost = CancellationToken::new();
+    let owned = ownership.lease().map(|lease| Owned {
+        lease,
+        keeper: owner::keep(lake.clone(), lease, lasts, lost.clone()),
+    });
+    let served = serve_as(
+        config,
+        stores,
+        lake.clone(),
+        ownership,
+        &lost,
+        readiness,
+        told,
+    )
+    .await;
+    match served {
+        Ok(running) => Ok(Running { owned, ..running }),
+        Err(error) => {
+            let_go(&lake, owned).await;
+            Err(error)
+        }
+    }
+}
+
+/// Lets the next scheduler take over at once.
+async fn let_go(lake: &Lakehouse, owned: Option<Owned>) {
+    let Some(Owned { lease, keeper }) = owned else {
+        return;
+    };
+    keeper.abort();
+    if let Err(error) = lake.release(lease).await {
+        tracing::warn!(%error, "the ownership of the catalog could not be given up; it expires");
+    }
+}
+
+async fn serve_as(
+    config: Config,
+    stores: ObjectStores,
+    lake: Lakehouse,
+    ownership: Ownership,
+    lost: &CancellationToken,
+    readiness: &Readiness,
+    told: &OnceLock<Served>,
+) -> anyhow::Result<Running> {
     let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
         .parse()
         .with_context(|| format!("server.host {:?} is no IP address", config.server.host))?;
@@ -100,7 +159,12 @@ async fn serve(
         slots => Arc::new(InProcess::new(config.engine.clone(), slots, &stores)?),
     };
     let store = JobStore::open(lake.pool()).await?;
-    let jobs = JobManager::start(store, lake.clone(), Arc::clone(&cluster), &config.jobs).await?;
+    let context = JobContext {
+        lake: lake.clone(),
+        cluster: Arc::clone(&cluster),
+        lease: ownership.lease(),
+    };
+    let jobs = JobManager::start(store, context, ownership, lost.clone(), &config.jobs).await?;
 
     let mut routes = RoutesBuilder::default();
     ballista::mount(&mut routes, &ballista);
@@ -128,7 +192,10 @@ async fn serve(
     Ok(Running {
         grpc_addr,
         jobs,
-        catalog: catalog::watch(lake, readiness.clone()),
+        catalog: catalog::watch(lake.clone(), readiness.clone(), lost.clone()),
+        lake,
+        owned: None,
+        lost: lost.clone(),
         stop,
         server,
     })
@@ -156,11 +223,17 @@ impl Scheduler {
         format!("http://{host}:{}", self.grpc_addr().port())
     }
 
+    /// Waits until another scheduler has taken the catalog over. Jobs of this one publish nothing any more.
+    pub async fn lost_ownership(&self) {
+        self.served.lost.cancelled().await;
+    }
+
     /// Refuses new jobs, lets running ones finish for at most `grace`, then stops serving.
     pub async fn shutdown(self, grace: Duration) {
         self.served.catalog.abort();
         self.readiness.not_ready("stopping");
         self.served.jobs.shutdown(grace).await;
+        let_go(&self.served.lake, self.served.owned).await;
         self.served.stop.cancel();
         if let Err(error) = self.served.server.await {
             tracing::warn!(%error, "the server did not stop cleanly");

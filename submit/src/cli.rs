@@ -246,6 +246,12 @@ pub struct RunArgs {
     /// Models to leave out
     #[arg(long, num_args = 1.., value_name = "SELECTOR")]
     pub exclude: Vec<String>,
+    /// Publish although source files are gone that the published tables were made of: their rows go
+    #[arg(long)]
+    pub allow_removed_files: bool,
+    /// Rebuild tables that other engines changed since they were published: what those wrote goes
+    #[arg(long)]
+    pub replace_foreign_rows: bool,
     #[command(flatten)]
     pub local: LocalArgs,
     /// Fail when no executor comes within this time (60s, 5m); without it the job waits

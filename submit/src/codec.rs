@@ -155,6 +155,11 @@ pub fn event(wire: v1::JobEvent) -> Option<JobEvent> {
             run: e.run,
             reason: e.reason,
         },
+        Event::Warning(e) => EventKind::Warning {
+            text: e.text,
+            path: e.path,
+            line: e.line,
+        },
         Event::ExecutorLost(e) => EventKind::ExecutorLost {
             executor_id: e.executor_id,
             reason: e.reason,

@@ -6,19 +6,23 @@ use std::time::Instant;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use retail_lakehouse::{LakehouseError, Staged};
+use retail_lakehouse::{LakehouseError, Publish, Staged};
 use tokio_util::sync::CancellationToken;
 
-use super::check::{Sources, in_order};
+use super::check::in_order;
+use super::inputs::{self, Inputs, Lineage};
 use super::model::{self, ModelResult};
 use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, JobSummary, audit, failures, send};
+use super::{EventSink, JobContext, JobSpec, JobSummary, audit, failures, foreign, send};
 use crate::events::{EventKind, PublishedTable};
 use crate::failure::Failure;
 use crate::project::{Model, ModelName};
 
 /// Models that run side by side, at most; more would only share the same slots and memory.
 const MAX_PARALLEL_MODELS: usize = 4;
+/// How often staged tables are put onto what other engines wrote meanwhile. Each time takes as long as writing one
+/// table's metadata, so that only a writer faster than that can win them all.
+const MAX_REBASES: u32 = 50;
 
 /// Why an attempt did not publish.
 pub(super) enum AttemptError {
@@ -39,28 +43,36 @@ impl From<Failure> for AttemptError {
 pub(super) async fn run(
     spec: &JobSpec,
     context: &JobContext,
-    sources: &Sources,
+    inputs: &Inputs,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<JobSummary, AttemptError> {
-    let pin = context
-        .lake
-        .pin()
-        .await
-        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
-    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
-    for (name, table) in sources {
-        relations.put(name.clone(), Arc::clone(table));
-    }
-    let results = run_models(spec, context, &relations, attempt, events, cancel).await?;
+    let relations = Relations::of(context, inputs);
+    let lineage = Lineage::new(spec, context, inputs).await?;
+    refuse_losses(spec, context, inputs, &lineage, events).await?;
+    let run = run_models(spec, context, &relations, &lineage, attempt, events, cancel);
+    let results = run.await?;
     let tests = audit::staged(spec, context, &relations, events, cancel).await?;
     if cancel.is_cancelled() {
         return Err(failures::cancelled().into());
     }
-    let mut summary = publish(spec, context, results, events).await?;
+    let mut summary = publish(spec, context, results, events, cancel).await?;
     summary.tests = tests;
     Ok(summary)
+}
+
+/// Nothing is computed that must not replace what is published.
+async fn refuse_losses(
+    spec: &JobSpec,
+    context: &JobContext,
+    inputs: &Inputs,
+    lineage: &Lineage,
+    events: &EventSink,
+) -> Result<(), Failure> {
+    let published = inputs::published(spec, context, inputs).await?;
+    foreign::at_pin(spec, &published, events)?;
+    inputs::refuse_lost_files(spec, context, inputs, lineage, &published).await
 }
 
 /// Runs each model as soon as the ones it reads are staged. The first failure stops the others.
@@ -68,6 +80,7 @@ async fn run_models(
     spec: &JobSpec,
     context: &JobContext,
     relations: &Arc<Relations>,
+    lineage: &Lineage,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
@@ -88,11 +101,12 @@ async fn run_models(
                 .all(|d| !ours.contains(d) || done.contains_key(d));
             if ready && running.len() < MAX_PARALLEL_MODELS {
                 let stop = stop.clone();
+                let sources = lineage.of(model);
                 let run = async move {
-                    (
-                        model,
-                        model::run(spec, context, relations, model, attempt, events, &stop).await,
-                    )
+                    let run = model::run(
+                        spec, context, relations, model, sources, attempt, events, &stop,
+                    );
+                    (model, run.await)
                 };
                 running.push(run.boxed());
             } else {
@@ -175,6 +189,7 @@ async fn publish(
     context: &JobContext,
     results: Vec<(String, ModelResult)>,
     events: &EventSink,
+    cancel: &CancellationToken,
 ) -> Result<JobSummary, AttemptError> {
     let started = Instant::now();
     let mut summary = JobSummary::default();
@@ -191,13 +206,7 @@ async fn publish(
             staged.push(relation);
         }
     }
-    let published = match context.lake.publish(&spec.id, &staged).await {
-        Ok(published) => published,
-        Err(error @ LakehouseError::PublishConflict { .. }) => {
-            return Err(AttemptError::Conflict { error });
-        }
-        Err(error) => return Err(failures::lakehouse("cannot publish", &error).into()),
-    };
+    let published = make_visible(spec, context, &mut staged, events, cancel).await?;
     let tables = published.into_iter().map(|table| {
         let (materialized, elapsed_ms) =
             seconds.remove(&table.table.to_string()).unwrap_or_default();
@@ -234,4 +243,43 @@ async fn publish(
         },
     );
     Ok(summary)
+}
+
+/// Publishes what was staged; stages it again on tables that other engines changed meanwhile, and publishes that.
+async fn make_visible(
+    spec: &JobSpec,
+    context: &JobContext,
+    staged: &mut [Staged],
+    events: &EventSink,
+    cancel: &CancellationToken,
+) -> Result<Vec<retail_lakehouse::PublishedTable>, AttemptError> {
+    let mut rebased = 0;
+    let is_cancelled = || cancel.is_cancelled();
+    let waiting = |reason| send(events, EventKind::Waiting { reason });
+    let publish = Publish {
+        id: &spec.id,
+        lease: context.lease,
+        is_cancelled: &is_cancelled,
+        waiting: &waiting,
+    };
+    loop {
+        match context.lake.publish_as(&publish, staged).await {
+            Ok(published) => return Ok(published),
+            Err(error @ LakehouseError::PublishConflict { .. }) => {
+                if cancel.is_cancelled() {
+                    return Err(failures::cancelled().into());
+                }
+                let may = rebased < MAX_REBASES;
+                if !may || !foreign::rebase(spec, context, staged, events).await? {
+                    return Err(AttemptError::Conflict { error });
+                }
+                rebased += 1;
+                tracing::info!(job = %spec.id, rebased, "staged again on tables that another engine changed");
+            }
+            Err(LakehouseError::PublishCancelled { .. }) => {
+                return Err(failures::cancelled().into());
+            }
+            Err(error) => return Err(failures::lakehouse("cannot publish", &error).into()),
+        }
+    }
 }

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::check::{in_order, open_sources};
+use super::check::in_order;
+use super::inputs;
 use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, JobSummary, failures, send};
+use super::{EventSink, JobContext, JobSpec, JobSummary, send};
 use crate::events::{EventKind, TestCounts, TestResult, TestState};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, ModelName, Source};
@@ -78,15 +79,8 @@ pub(super) async fn published(
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<JobSummary, Failure> {
-    let pin = context
-        .lake
-        .pin()
-        .await
-        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
-    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
-    for (name, table) in open_sources(spec, context, &relations).await? {
-        relations.put(name, table);
-    }
+    let inputs = inputs::open(spec, context).await?;
+    let relations = Relations::of(context, &inputs);
     let mut there = HashSet::new();
     for model in in_order(spec) {
         if model.materialized == Materialized::Ephemeral {

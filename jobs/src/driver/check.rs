@@ -1,37 +1,25 @@
 //! Plans every selected model before any runs, so that a bad last model fails the job at its start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
-use retail_lakehouse::TableName;
 
+use super::inputs::{self, Inputs};
 use super::relations::Relations;
 use super::{JobContext, JobSpec, audit, failures};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, Model, ModelName, Source};
 use crate::quality::contract;
-use crate::{sources, sql_errors};
-
-/// The tables of the project's sources that the selected models read, opened once for the whole job.
-pub(super) type Sources = HashMap<TableName, Arc<dyn TableProvider>>;
+use crate::sql_errors;
 
 /// Opens the sources and plans the models in order, each against the schemas of the ones before it.
 ///
 /// # Errors
 /// The first source that cannot be read or model that does not plan.
-pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Sources, Failure> {
-    let pin = context
-        .lake
-        .pin()
-        .await
-        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
-    let relations = Relations::new(context.lake.clone(), pin, Arc::clone(&context.cluster));
-    let sources = open_sources(spec, context, &relations).await?;
-    for (name, table) in &sources {
-        relations.put(name.clone(), Arc::clone(table));
-    }
+pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Inputs, Failure> {
+    let inputs = inputs::open(spec, context).await?;
+    let relations = Relations::of(context, &inputs);
     let selected: HashSet<&ModelName> = spec.selected.iter().collect();
     for model in in_order(spec) {
         require_dependencies(spec, &selected, &relations, model)?;
@@ -56,7 +44,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Source
         relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
     }
     audit::check(spec, context, &relations).await?;
-    Ok(sources)
+    Ok(inputs)
 }
 
 /// The selected models and the ephemeral ones they read, in the order of the graph.
@@ -82,28 +70,6 @@ pub(super) fn in_order(spec: &JobSpec) -> Vec<&Model> {
         .into_iter()
         .filter(|m| needed.contains(&m.name))
         .collect()
-}
-
-pub(super) async fn open_sources(
-    spec: &JobSpec,
-    context: &JobContext,
-    relations: &Arc<Relations>,
-) -> Result<Sources, Failure> {
-    let session = relations.session().map_err(|e| {
-        Failure::new(FailureKind::Internal, "cannot open a session")
-            .cause(e.to_string())
-            .caused_by(&e)
-    })?;
-    let mut open = Sources::new();
-    let models = in_order(spec);
-    let read = models.iter().flat_map(|model| sources_of(spec, model));
-    for source in read.chain(audit::sources(spec)) {
-        if source.is_files() && !open.contains_key(&source.table) {
-            let table = sources::provider(source, &session, context.lake.stores()).await?;
-            open.insert(source.table.clone(), table);
-        }
-    }
-    Ok(open)
 }
 
 /// The sources that a model names.

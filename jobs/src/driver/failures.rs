@@ -82,9 +82,10 @@ fn storage_way_out(message: &str) -> &'static str {
 /// The catalog or a store refused something.
 pub(super) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
     let kind = match error {
-        LakehouseError::PublishConflict { .. } | LakehouseError::PublishUnknown { .. } => {
-            FailureKind::Publish
-        }
+        LakehouseError::PublishConflict { .. }
+        | LakehouseError::PublishUnknown { .. }
+        | LakehouseError::PublishAbandoned { .. }
+        | LakehouseError::OwnershipLost => FailureKind::Publish,
         LakehouseError::InvalidPartition { .. }
         | LakehouseError::UnsupportedType { .. }
         | LakehouseError::InvalidName { .. } => FailureKind::Project,

@@ -3,9 +3,10 @@
 //! ```text
 //!  check   plan every model against the schemas of the ones before it: a bad last model fails the job here
 //!    │
-//!  attempt ── pin ── run models, independent ones side by side ── hold tests ── publish ──┬── published
-//!    ▲                write files on executors, stage metadata                            │
-//!    └──────────────── another run published one of the tables first ─────────────────────┘
+//!  attempt ── pin, list ── run models, independent ones side by side ── hold tests ── publish ──┬── published
+//!    ▲         sources    write files on executors, stage metadata                      ▲       │
+//!    │                                                                                  └───────┤ another engine
+//!    └───────── another run published one of the tables first ──────────────────────────────────┘ changed a table
 //! ```
 //!
 //! Nothing is visible to readers before publish, and everything is after it. A run that fails leaves data
@@ -15,6 +16,8 @@ mod attempt;
 mod audit;
 mod check;
 mod failures;
+mod foreign;
+mod inputs;
 mod model;
 pub mod relations;
 mod spans;
@@ -25,7 +28,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use retail_engine::Cluster;
-use retail_lakehouse::{Lakehouse, LakehouseError};
+use retail_lakehouse::{Lakehouse, LakehouseError, Lease};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +41,8 @@ pub type EventSink = mpsc::UnboundedSender<EventKind>;
 
 /// Attempts before a job gives up on tables that others keep changing.
 const MAX_ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice that before the third.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -51,6 +56,10 @@ pub struct JobSpec {
     pub executor_timeout: Option<Duration>,
     /// Only hold the tests of the selected models against what is published; nothing is written.
     pub tests_only: bool,
+    /// Publish although source files are gone that the published tables were made of.
+    pub allow_removed_files: bool,
+    /// Rebuild tables that other engines changed: what they wrote goes.
+    pub replace_foreign_rows: bool,
 }
 
 /// What to run it with.
@@ -58,6 +67,8 @@ pub struct JobSpec {
 pub struct JobContext {
     pub lake: Lakehouse,
     pub cluster: Arc<dyn Cluster>,
+    /// What its publishes must still hold at their commit; none where nobody else runs jobs on the catalog.
+    pub lease: Option<Lease>,
 }
 
 /// What a job did.
@@ -123,8 +134,10 @@ async fn run(
         wait_for_executor(spec, context, events, cancel).await?;
         return audit::published(spec, context, events, cancel).await;
     }
-    let sources = check::check(spec, context).await?;
-    wait_for_executor(spec, context, events, cancel).await?;
+    let checked = check::check(spec, context).await?;
+    let waited = wait_for_executor(spec, context, events, cancel).await?;
+    // What was listed before a wait may be of yesterday.
+    let mut inputs = (!waited).then_some(checked);
     let mut attempt = 1;
     loop {
         send(
@@ -134,13 +147,18 @@ async fn run(
                 reason: String::new(),
             },
         );
-        match attempt::run(spec, context, &sources, attempt, events, cancel).await {
+        let now = match inputs.take() {
+            Some(inputs) => inputs,
+            None => inputs::open(spec, context).await?,
+        };
+        match attempt::run(spec, context, &now, attempt, events, cancel).await {
             Err(attempt::AttemptError::Conflict { error })
                 if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() =>
             {
                 let reason = format!("{error}; running again on the tables as they are now");
                 tracing::warn!(job = %spec.id, attempt, reason, "publish conflict");
                 send(events, EventKind::Waiting { reason });
+                tokio::time::sleep(CONFLICT_PAUSE * attempt).await;
                 attempt += 1;
             }
             Err(attempt::AttemptError::Conflict { error }) => return Err(gave_up(&error, attempt)),
@@ -176,21 +194,22 @@ fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
         .collect()
 }
 
+/// Whether it had to wait.
 async fn wait_for_executor(
     spec: &JobSpec,
     context: &JobContext,
     events: &EventSink,
     cancel: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     if context.cluster.status().await.slots() > 0 {
-        return Ok(());
+        return Ok(false);
     }
     let reason = "no executor has a free slot (0 of 0); start one with retail-executor".to_string();
     send(events, EventKind::Waiting { reason });
     tokio::select! {
         () = cancel.cancelled() => Err(failures::cancelled()),
         came = context.cluster.wait_for_executor(spec.executor_timeout) => {
-            if came { Ok(()) } else { Err(failures::no_executor(spec.executor_timeout)) }
+            if came { Ok(true) } else { Err(failures::no_executor(spec.executor_timeout)) }
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Runs one model: its SQL on the cluster, its rows into data files, its files into staged metadata.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use retail_engine::{Query, QueryError, QueryProgress, until_whole};
-use retail_lakehouse::{Relation, Staged, WriteMode, data_files, write_plan};
+use retail_lakehouse::{
+    PUBLISH_ID, Relation, SourceFiles, Staged, WriteMode, data_files, write_plan,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -31,7 +34,7 @@ pub(super) struct ModelResult {
     pub elapsed_ms: u64,
 }
 
-/// Runs a model and puts its result where the models after it read it.
+/// Runs a model and puts its result where the models after it read it. `sources` are the files it is made of.
 ///
 /// # Errors
 /// What failed, with the model's file and, for SQL, its line and column.
@@ -40,12 +43,15 @@ pub(super) async fn run(
     context: &JobContext,
     relations: &Arc<Relations>,
     model: &Model,
+    sources: Option<&SourceFiles>,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
     let span = spans::model(spec, model, attempt);
-    let run = run_model(spec, context, relations, model, attempt, events, cancel);
+    let run = run_model(
+        spec, context, relations, model, sources, attempt, events, cancel,
+    );
     let outcome = run.instrument(span.clone()).await;
     spans::ended(&span, &outcome);
     outcome
@@ -56,6 +62,7 @@ async fn run_model(
     context: &JobContext,
     relations: &Arc<Relations>,
     model: &Model,
+    sources: Option<&SourceFiles>,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
@@ -71,7 +78,9 @@ async fn run_model(
     let mut result = match model.materialized {
         Materialized::Ephemeral => ephemeral(relations, model).await?,
         Materialized::View => view(context, relations, model).await?,
-        Materialized::Table => table(spec, context, relations, model, events, cancel).await?,
+        Materialized::Table => {
+            table(spec, context, relations, model, sources, events, cancel).await?
+        }
     };
     result.elapsed_ms = started.elapsed().as_millis() as u64;
     send(
@@ -137,6 +146,7 @@ async fn table(
     context: &JobContext,
     relations: &Arc<Relations>,
     model: &Model,
+    sources: Option<&SourceFiles>,
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
@@ -195,14 +205,22 @@ async fn table(
     let rows = files.iter().map(|f| f.record_count()).sum();
     let bytes = files.iter().map(|f| f.file_size_in_bytes()).sum();
     let count = files.len() as u32;
-    let summary = [
-        ("retail.publish-id".to_string(), spec.id.clone()),
+    let mut summary = match sources {
+        Some(sources) => context
+            .lake
+            .remember_sources(&target, sources)
+            .await
+            .map_err(|e| failures::lakehouse(&cannot("stage"), &e))?,
+        None => HashMap::new(),
+    };
+    summary.extend([
+        (PUBLISH_ID.to_string(), spec.id.clone()),
         ("retail.model".to_string(), model.table.to_string()),
         ("retail.project".to_string(), spec.project.name.clone()),
-    ];
+    ]);
     let staged = context
         .lake
-        .stage(&target, WriteMode::Overwrite, files, summary.into())
+        .stage(&target, WriteMode::Overwrite, files, summary)
         .await
         .map_err(|e| failures::lakehouse(&cannot("stage"), &e))?;
     let provider = staged.table().provider(&context.lake).await;

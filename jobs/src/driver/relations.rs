@@ -12,6 +12,8 @@ use parking_lot::RwLock;
 use retail_engine::Cluster;
 use retail_lakehouse::{Lakehouse, Pin, Relation, TableName};
 
+use super::JobContext;
+use super::inputs::Inputs;
 use crate::failure::Failure;
 
 /// The catalog name under which a run's relations are registered; the session's default.
@@ -39,6 +41,16 @@ impl Relations {
             own: RwLock::default(),
             me: me.clone(),
         })
+    }
+
+    /// Relations over what an attempt reads: its pin, its sources.
+    pub(super) fn of(context: &JobContext, inputs: &Inputs) -> Arc<Self> {
+        let cluster = Arc::clone(&context.cluster);
+        let relations = Self::new(context.lake.clone(), inputs.pin.clone(), cluster);
+        for (name, source) in &inputs.sources {
+            relations.put(name.clone(), Arc::clone(&source.table));
+        }
+        relations
     }
 
     /// The lakehouse at the run's point in time.

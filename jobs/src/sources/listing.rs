@@ -72,6 +72,21 @@ pub async fn list(
     Ok(listing)
 }
 
+/// Whether `pattern` would list a file at `path` if it were there; `path` as [`Listing::shown`] writes it.
+pub fn would_list(pattern: &str, path: &str) -> bool {
+    let (root, inside) = root_and_path(pattern);
+    let Some(path) = path.strip_prefix(&shown_root(&root)) else {
+        return false;
+    };
+    let segments = inside.split('/').filter(|s| !s.is_empty() && *s != ".");
+    let mut glob = segments.collect::<Vec<_>>().join("/");
+    if glob.ends_with("**") {
+        glob.push_str("/*");
+    }
+    let built = GlobBuilder::new(&glob).literal_separator(true).build();
+    glob == path || built.is_ok_and(|glob| glob.compile_matcher().is_match(path))
+}
+
 fn failure(source: &Source, pattern: &str) -> Failure {
     Failure::new(
         FailureKind::Source,

@@ -13,6 +13,8 @@ mod table;
 mod tests;
 pub(crate) mod types;
 
+use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -34,6 +36,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::project::{Compression, FileFormat, FileOptions, Source, SourceLocation};
 
 pub use diagnose::{diagnose, diagnose_csv, diagnose_json};
+pub use listing::would_list;
 
 use head::HeadError;
 use listing::Listing;
@@ -77,6 +80,14 @@ pub async fn provider(
     let table = table(source, &listing, *format, options, shape, &state).await?;
     tracing::debug!(source = %source.source_ref(), files = listing.files.len(), layouts = table.groups.len(), "source opened");
     Ok(Arc::new(table))
+}
+
+/// The files of a table that [`provider`] made, as a person writes their paths.
+pub fn files_of(table: &dyn TableProvider) -> BTreeSet<String> {
+    match (table as &dyn Any).downcast_ref::<FilesTable>() {
+        Some(table) => table.files(),
+        None => BTreeSet::new(),
+    }
 }
 
 /// What each file holds, read 16 at a time.

@@ -7,6 +7,7 @@
 //!       DataSourceExec               CSV, JSON or Parquet; files in as many groups as there are partitions
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -109,6 +110,18 @@ impl TableProvider for FilesTable {
 }
 
 impl FilesTable {
+    /// Every file, as a person writes its path.
+    pub fn files(&self) -> BTreeSet<String> {
+        let root = match self.url.as_str() {
+            url if url.starts_with("file:") => "/",
+            url => url,
+        };
+        let files = self.groups.iter().flat_map(|layout| &layout.files);
+        files
+            .map(|file| format!("{root}{}", file.object_meta.location))
+            .collect()
+    }
+
     async fn scan_layout(
         &self,
         layout: &Layout,

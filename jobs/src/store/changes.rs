@@ -114,6 +114,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
         | EventKind::Waiting { .. }
         | EventKind::StageProgress(_)
         | EventKind::QueryRestarted { .. }
+        | EventKind::Warning { .. }
         | EventKind::ExecutorLost { .. } => vec![],
     }
 }

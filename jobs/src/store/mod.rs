@@ -37,6 +37,7 @@ const VERSION: i64 = 1;
 /// How often a write is begun when other writers are in the way, and the first pause between.
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
 /// Characters of a job's id, and how many collisions make it longer.
 const ID_LENGTH: usize = 4;
 const COLLISIONS: usize = 4;
@@ -127,7 +128,8 @@ impl JobStore {
                 .text(rows::state_text(job.state))
                 .text(&job.submitted_by)
                 .int(now_us)
-                .int(i64::from(job.models_total));
+                .int(i64::from(job.models_total))
+                .text(&job.id);
             if self.write("store a job", vec![insert]).await? > 0 {
                 return Ok(job);
             }
@@ -319,7 +321,11 @@ impl JobStore {
     pub async fn prune(&self, keep: u32) -> Result<u64> {
         let mut all = vec![statement(statements::PRUNE_JOBS).int(i64::from(keep))];
         all.extend(statements::PRUNE_REST.into_iter().map(statement));
-        self.write("forget old jobs", all).await
+        let forgotten = self.write("forget old jobs", all).await?;
+        let before_us = chrono::Utc::now().timestamp_micros() - DAY_US;
+        let publishes = statement(statements::PRUNE_PUBLISHES).int(before_us);
+        self.write("forget old publishes", vec![publishes]).await?;
+        Ok(forgotten)
     }
 
     async fn rows(

@@ -105,9 +105,11 @@ pub(super) const CREATE: [&str; 7] = [
 ];
 pub(super) const VERSION: &str = "SELECT version FROM retail_store_version";
 
+/// Not under an id that a publish was settled with: it would never publish again.
 pub(super) const INSERT_JOB: &str = "INSERT INTO retail_jobs (id, project, state, submitted_by, submitted_at_us, \
      models_total, started_at_us, finished_at_us, attempts, models_done, row_count, byte_count, failure) \
-     VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, '') ON CONFLICT DO NOTHING";
+     SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), 0, 0, 0, 0, 0, 0, '' \
+     WHERE NOT EXISTS (SELECT 1 FROM retail_publishes WHERE publish_id = $7) ON CONFLICT DO NOTHING";
 pub(super) const INSERT_EVENT: &str = "INSERT INTO retail_job_events (job_id, seq, time_us, event) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 pub(super) const INSERT_MODEL: &str = "INSERT INTO retail_job_models (job_id, model, position, state, row_count, \
      byte_count, file_count, stage_count, started_at_us, finished_at_us, snapshot_id) \
@@ -141,8 +143,9 @@ pub(super) const COUNT_MODELS: &str = "UPDATE retail_jobs SET \
      row_count = (SELECT COALESCE(SUM(m.row_count), 0) FROM retail_job_models m WHERE m.job_id = $1), \
      byte_count = (SELECT COALESCE(SUM(m.byte_count), 0) FROM retail_job_models m WHERE m.job_id = $1) \
      WHERE id = $1";
-pub(super) const FINISH_JOB: &str =
-    "UPDATE retail_jobs SET state = $2, finished_at_us = $3, failure = $4 WHERE id = $1";
+/// The first end counts: an owner that was replaced may tell another one later.
+pub(super) const FINISH_JOB: &str = "UPDATE retail_jobs SET state = $2, finished_at_us = $3, failure = $4 \
+     WHERE id = $1 AND state IN ('queued', 'running')";
 /// Files that no table refers to are not rows that a job wrote.
 pub(super) const NOTHING_WRITTEN: &str =
     "UPDATE retail_jobs SET row_count = 0, byte_count = 0 WHERE id = $1";
@@ -185,3 +188,6 @@ pub(super) const PRUNE_REST: [&str; 4] = [
     "DELETE FROM retail_job_attempts WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_events WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
 ];
+/// What became of publishes of jobs that nobody remembers. Not of the last day: they may be settled still.
+pub(super) const PRUNE_PUBLISHES: &str = "DELETE FROM retail_publishes \
+     WHERE decided_at_us < $1 AND publish_id NOT IN (SELECT id FROM retail_jobs)";

@@ -1,13 +1,15 @@
 //! The catalog's database: SQLite or PostgreSQL behind one pool, its errors in our words.
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction, TransactionManager};
 use uuid::Uuid;
 
 use super::uri::{Database, passwords, redact_uri};
@@ -16,20 +18,29 @@ use crate::error::{LakehouseError, Result};
 /// How long writers wait for each other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// What SQLite waits inside one statement for another process's write transaction.
+    /// What one statement waits for a lock: SQLite's one write lock, a row's of PostgreSQL.
     pub(crate) busy_timeout_ms: u64,
     /// How often a publish is begun before it gives up.
     pub(crate) attempts: u32,
+    /// How long it is tried to find out what became of a publish without an answer.
+    pub(crate) settle: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Self {
             busy_timeout_ms: 3_000,
-            attempts: 3,
+            attempts: 10,
+            settle: Duration::from_secs(90),
         }
     }
 }
+
+/// How long PostgreSQL lets a transaction stand idle whose client may be gone, in seconds. Until then it holds its
+/// locks, and what became of it cannot be settled.
+const IDLE_IN_TRANSACTION_S: u64 = 30;
+/// How long one short piece of work on the catalog may take, without an answer from its database.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a database may take to answer a question about nothing.
 const PING_PATIENCE: Duration = Duration::from_secs(5);
@@ -93,13 +104,13 @@ impl Db {
         let pool = options
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if is_sqlite {
-                        let wait = format!("PRAGMA busy_timeout = {}", patience.busy_timeout_ms);
-                        sqlx::query(&wait).execute(connection).await?;
+                    for setting in settings(is_sqlite, patience) {
+                        sqlx::query(&setting).execute(&mut *connection).await?;
                     }
                     Ok(())
                 })
             })
+            .after_release(|connection, _| Box::pin(is_clean(connection)))
             .connect(&url)
             .await;
         Ok(Self {
@@ -147,10 +158,34 @@ impl Db {
     pub(crate) async fn begin(
         &self,
     ) -> std::result::Result<Transaction<'static, Any>, sqlx::Error> {
-        match self.file {
-            Some(_) => self.pool.begin_with("BEGIN IMMEDIATE").await,
+        match self.begin_statement() {
+            Some(statement) => self.pool.begin_with(statement).await,
             None => self.pool.begin().await,
         }
+    }
+
+    /// A connection for one short piece of work.
+    pub(crate) async fn scratch(&self) -> sqlx::Result<Scratch> {
+        Ok(Scratch {
+            connection: self.pool.acquire().await?,
+            is_done: false,
+        })
+    }
+
+    /// Waits for an answer, but not without end.
+    pub(crate) async fn answered<T>(
+        &self,
+        work: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        match tokio::time::timeout(ANSWER_PATIENCE, work).await {
+            Ok(done) => done,
+            Err(_) => Err(no_answer(ANSWER_PATIENCE)),
+        }
+    }
+
+    /// How a transaction begins that will write; none for the database's own way.
+    pub(crate) fn begin_statement(&self) -> Option<&'static str> {
+        self.file.as_ref().map(|_| "BEGIN IMMEDIATE")
     }
 
     /// A statement's error in our words.
@@ -174,6 +209,68 @@ impl Db {
             },
         }
     }
+}
+
+/// A connection that is thrown away unless its work is done: it may be in the middle of something.
+pub(crate) struct Scratch {
+    connection: PoolConnection<Any>,
+    is_done: bool,
+}
+
+impl Scratch {
+    /// Gives the connection back.
+    pub(crate) fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Deref for Scratch {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// What every connection is told first: to wait for nobody without end.
+fn settings(is_sqlite: bool, patience: Patience) -> Vec<String> {
+    let wait_ms = patience.busy_timeout_ms;
+    match is_sqlite {
+        true => vec![format!("PRAGMA busy_timeout = {wait_ms}")],
+        false => vec![
+            format!("SET lock_timeout = '{wait_ms}ms'"),
+            format!("SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'"),
+        ],
+    }
+}
+
+/// Whether a connection that comes back is in no transaction. SQLite ends one by itself where the disk is full, and
+/// the driver, whose rollback then fails, counts on as if it were open: every later use would be refused.
+async fn is_clean(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    // A rollback may be under way still; this comes after it.
+    connection.ping().await?;
+    let depth = <Any as sqlx::Database>::TransactionManager::get_transaction_depth(connection);
+    Ok(depth == 0)
+}
+
+/// The error of a database that keeps silent.
+pub(crate) fn no_answer(within: Duration) -> sqlx::Error {
+    let reason = format!("no answer within {} s", within.as_secs());
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason))
 }
 
 /// What a database error means to a caller.

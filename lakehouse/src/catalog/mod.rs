@@ -5,12 +5,15 @@
 //! ```text
 //! iceberg_tables                 catalog_name, table_namespace, table_name  -> metadata_location, …, iceberg_type
 //! iceberg_namespace_properties   catalog_name, namespace, property_key      -> property_value
+//! retail_publishes, retail_owner   ours alone: what became of a publish, and who may publish
 //! ```
 //!
 //! The catalog's name is part of every key. `iceberg_type` is `TABLE`, `VIEW`, or NULL for a table that an older
 //! engine wrote. A namespace exists when a table or a property names it.
 
 mod database;
+pub(crate) mod ledger;
+pub(crate) mod owner;
 pub(crate) mod statements;
 mod uri;
 
@@ -25,7 +28,7 @@ use iceberg::spec::TableMetadata;
 use parking_lot::Mutex;
 use tracing::{debug, info};
 
-pub(crate) use database::{Db, Failure, Patience, backoff, kind};
+pub(crate) use database::{Db, Failure, Patience, backoff, kind, no_answer};
 pub(crate) use statements::{Entry, Kind};
 pub(crate) use uri::redact_uri;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{AnyConnection, Row};
 
 use super::database::{Db, Failure, kind};
+use super::{ledger, owner};
 use crate::error::Result;
 use crate::name::TableName;
 
@@ -38,7 +39,7 @@ impl Kind {
     }
 }
 
-const CREATE: [&str; 2] = [
+const CREATE: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS iceberg_tables (
         catalog_name VARCHAR(255) NOT NULL,
         table_namespace VARCHAR(255) NOT NULL,
@@ -53,10 +54,14 @@ const CREATE: [&str; 2] = [
         property_key VARCHAR(255) NOT NULL,
         property_value VARCHAR(1000),
         PRIMARY KEY (catalog_name, namespace, property_key))",
+    ledger::CREATE,
+    owner::CREATE,
 ];
-const PROBE: [&str; 2] = [
+const PROBE: [&str; 4] = [
     "SELECT iceberg_type FROM iceberg_tables WHERE 1 = 0",
     "SELECT property_key FROM iceberg_namespace_properties WHERE 1 = 0",
+    ledger::PROBE,
+    owner::PROBE,
 ];
 const ADD_TYPE: &str = "ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)";
 
@@ -77,29 +82,46 @@ const NAMESPACE: &str = "INSERT INTO iceberg_namespace_properties \
      (catalog_name, namespace, property_key, property_value) \
      VALUES ($1, $2, 'exists', 'true') ON CONFLICT DO NOTHING";
 
-/// Creates the two tables if absent, and brings those of an older engine to schema version 1.
+/// Creates the tables that are absent, and brings those of an older engine to schema version 1.
 ///
 /// Changes nothing when they are as they should be: the role may have no right to create tables.
 pub(super) async fn create_tables(db: &Db) -> Result<()> {
-    if probe(db).await? {
-        return Ok(());
-    }
     let mut outcome = Ok(());
     // Another process may be doing the same: whoever comes second fails, and finds everything in place.
-    for statement in CREATE.into_iter().chain([ADD_TYPE]) {
-        if let Err(e) = sqlx::query(statement).execute(&db.pool).await {
-            outcome = Err(db.failed(CREATING, &e));
-        }
+    for _ in 0..2 {
         if probe(db).await? {
             return Ok(());
         }
+        outcome = create(db).await.map_err(|e| db.failed(CREATING, &e));
     }
-    outcome
+    match probe(db).await? {
+        true => Ok(()),
+        false => outcome,
+    }
+}
+
+/// All in one transaction: nobody finds some of them.
+async fn create(db: &Db) -> sqlx::Result<()> {
+    // An older engine's table lacks a column; asked outside, since a refusal ends PostgreSQL's transactions.
+    let has_tables = answers(db, "SELECT table_name FROM iceberg_tables WHERE 1 = 0").await;
+    let has_types = answers(db, PROBE[0]).await;
+    let mut transaction = db.begin().await?;
+    for statement in CREATE {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    if has_tables && !has_types {
+        sqlx::query(ADD_TYPE).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
+async fn answers(db: &Db, statement: &str) -> bool {
+    sqlx::query(statement).fetch_all(&db.pool).await.is_ok()
 }
 
 const CREATING: &str = "create the catalog's tables";
 
-/// Whether both tables are there with their columns.
+/// Whether all tables are there with their columns.
 async fn probe(db: &Db) -> Result<bool> {
     for statement in PROBE {
         match sqlx::query(statement).fetch_all(&db.pool).await {

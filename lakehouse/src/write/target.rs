@@ -78,6 +78,20 @@ impl WriteTarget {
         })
     }
 
+    /// The same write on another version of its table; none when that is laid out differently.
+    pub(crate) fn rebased(&self, base: &LakeTable) -> Option<Self> {
+        let (old, new) = (self.base.as_ref()?.metadata(), base.metadata());
+        let same = old.uuid() == new.uuid()
+            && old.location() == new.location()
+            && old.last_column_id() == new.last_column_id()
+            && old.current_schema().as_struct() == new.current_schema().as_struct()
+            && old.default_partition_spec() == new.default_partition_spec();
+        same.then(|| Self {
+            base: Some(base.clone()),
+            ..self.clone()
+        })
+    }
+
     /// Where to find files that this write made and no table refers to, as a pattern.
     pub fn orphans(&self) -> String {
         format!(

@@ -287,6 +287,18 @@ fn every_event_arrives_with_all_it_says() {
             }),
         ),
         (
+            EventKind::Warning {
+                text: text("t"),
+                path: text("p"),
+                line: 3,
+            },
+            Event::Warning(v1::Warning {
+                text: text("t"),
+                path: text("p"),
+                line: 3,
+            }),
+        ),
+        (
             EventKind::ExecutorLost {
                 executor_id: text("e"),
                 reason: text("r"),

@@ -1,5 +1,8 @@
 //! One job's events: numbered, stored, and told to whoever watches.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use retail_jobs::events::{EventKind, JobEvent};
@@ -15,14 +18,27 @@ const WATCHER_LAG_MAX: usize = 1024;
 /// Events that lie ready for a client that reads slowly.
 const WATCHER_BUFFER: usize = 64;
 
+/// How long a store that refused is left alone: a job must not wait for it at each of its events.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+
 /// Where a live job's events go. Durable ones get the next number; progress repeats the last one, so that a
 /// watcher that comes back "after N" misses nothing.
 pub(super) struct Feed {
     job_id: String,
     store: JobStore,
-    /// Number of the last durable event. Held while one is stored: events are told in their order.
-    last_seq: Mutex<u64>,
+    /// Held while an event is stored: events are told in their order.
+    log: Mutex<Log>,
     watchers: broadcast::Sender<JobEvent>,
+}
+
+/// What was told of a job, as far as it matters for what comes next.
+#[derive(Default)]
+struct Log {
+    /// Number of the last durable event.
+    last_seq: u64,
+    /// Events that the store has refused so far, in order: it gets them when it takes them.
+    unstored: VecDeque<JobEvent>,
+    refused_at: Option<Instant>,
 }
 
 impl Feed {
@@ -30,16 +46,17 @@ impl Feed {
         Self {
             job_id,
             store,
-            last_seq: Mutex::new(0),
+            log: Mutex::default(),
             watchers: broadcast::Sender::new(WATCHER_LAG_MAX),
         }
     }
 
-    /// Stores an event if it is durable, then tells it. A store that refuses does not stop the job.
+    /// Stores an event if it is durable, then tells it. A store that refuses does not stop the job: what it did not
+    /// take is kept for it.
     pub(super) async fn record(&self, kind: EventKind) {
-        let mut last_seq = self.last_seq.lock().await;
+        let mut log = self.log.lock().await;
         let is_durable = kind.is_durable();
-        let seq = *last_seq + u64::from(is_durable);
+        let seq = log.last_seq + u64::from(is_durable);
         let event = JobEvent {
             job_id: self.job_id.clone(),
             seq,
@@ -47,14 +64,41 @@ impl Feed {
             kind,
         };
         if is_durable {
-            *last_seq = seq;
-            if let Err(error) = self.store.append(&event).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(job = %self.job_id, seq, error, "event could not be stored");
+            log.last_seq = seq;
+            log.unstored.push_back(event.clone());
+            if log
+                .refused_at
+                .is_none_or(|at| at.elapsed() >= REFUSED_PAUSE)
+            {
+                self.store_all(&mut log).await;
             }
         }
         // Nobody watching is no error.
         let _ = self.watchers.send(event);
+    }
+
+    /// Stores what the store has refused so far. Whether all of it is stored now.
+    pub(super) async fn store_rest(&self) -> bool {
+        let mut log = self.log.lock().await;
+        self.store_all(&mut log).await;
+        log.unstored.is_empty()
+    }
+
+    async fn store_all(&self, log: &mut Log) {
+        while let Some(event) = log.unstored.front() {
+            match self.store.append(event).await {
+                Ok(()) => {
+                    log.unstored.pop_front();
+                    log.refused_at = None;
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(job = %self.job_id, seq = event.seq, error, "event could not be stored yet");
+                    log.refused_at = Some(Instant::now());
+                    return;
+                }
+            }
+        }
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<JobEvent> {

@@ -2,12 +2,9 @@
 
 use retail_jobs::events::JobState;
 use retail_jobs::store::{Job, JobStore};
-use retail_lakehouse::{Lakehouse, LakehouseError, Relation, TableName};
+use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation, TableName};
 
 use super::{counters, now_us};
-
-/// The key of a snapshot's summary that names the job that made it.
-const PUBLISH_ID: &str = "retail.publish-id";
 
 /// Ends the jobs of an earlier life: interrupted, or succeeded where the catalog shows their tables.
 ///
@@ -15,7 +12,7 @@ const PUBLISH_ID: &str = "retail.publish-id";
 /// The store or the catalog cannot be read or written.
 pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Result<()> {
     for job in store.unfinished().await? {
-        let published = job.is_published() || published_in_catalog(lake, &job).await?;
+        let published = job.is_published() || was_published(lake, &job).await?;
         store.interrupt(&job, published, now_us()).await?;
         let state = match published {
             true => JobState::Succeeded,
@@ -25,6 +22,14 @@ pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Resul
         tracing::warn!(job = %job.id, project = %job.project, published, "job of an earlier life ended");
     }
     Ok(())
+}
+
+/// Whether the job's publish took place. Settled, not guessed: a commit may be under way whose answer nobody awaits.
+async fn was_published(lake: &Lakehouse, job: &Job) -> Result<bool, LakehouseError> {
+    let waits = |reason: String| tracing::warn!(job = %job.id, reason, "job cannot be settled yet");
+    let published = lake.settle_publish(&job.id, &waits).await?;
+    // A version before the ledger left its mark in the snapshots alone.
+    Ok(published || published_in_catalog(lake, job).await?)
 }
 
 /// Whether a table of the job has a snapshot of it: then all have, since they were published at once.

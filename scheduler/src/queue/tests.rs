@@ -3,16 +3,20 @@ use std::path::Path;
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use retail_engine::{ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
+use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
 use retail_jobs::project::{self, ProjectFile};
-use retail_lakehouse::{CatalogConfig, ObjectStores};
+use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease, ObjectStores};
 
 use super::*;
 
 /// A cluster in this process whose queries wait until they are let go.
 pub(crate) struct Held {
     inner: InProcess,
-    open: watch::Sender<bool>,
+    pub(crate) open: watch::Sender<bool>,
+    /// Whether there is an executor.
+    pub(crate) there: watch::Sender<bool>,
+    /// How many queries wait or have waited.
+    pub(crate) begun: watch::Sender<usize>,
     /// Whether a query was stopped while it waited.
     pub(crate) stopped: CancellationToken,
 }
@@ -24,6 +28,8 @@ impl Held {
         Arc::new(Self {
             inner,
             open,
+            there: watch::Sender::new(true),
+            begun: watch::Sender::new(0),
             stopped: CancellationToken::new(),
         })
     }
@@ -37,6 +43,7 @@ impl Cluster for Held {
 
     async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
         let mut open = self.open.subscribe();
+        self.begun.send_modify(|begun| *begun += 1);
         let opened = async {
             let _ = open.wait_for(|open| *open).await;
         };
@@ -51,10 +58,16 @@ impl Cluster for Held {
     }
 
     async fn status(&self) -> ClusterStatus {
-        self.inner.status().await
+        let there = *self.there.borrow();
+        match there {
+            true => self.inner.status().await,
+            false => ClusterStatus::default(),
+        }
     }
 
     async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool {
+        let mut there = self.there.subscribe();
+        let _ = there.wait_for(|there| *there).await;
         self.inner.wait_for_executor(timeout).await
     }
 }
@@ -63,6 +76,17 @@ struct World {
     lake: Lakehouse,
     cluster: Arc<Held>,
     jobs: Arc<JobManager>,
+}
+
+/// Takes the ownership, whoever had it.
+pub(crate) async fn lease(lake: &Lakehouse) -> Lease {
+    let mut owner = None;
+    loop {
+        match lake.claim("test", 1_000, owner.as_ref()).await.unwrap() {
+            Claim::Granted(lease) => return lease,
+            Claim::Held(held) => owner = Some(held),
+        }
+    }
 }
 
 /// A scheduler's jobs on the files in `dir`, one at a time.
@@ -80,7 +104,14 @@ async fn world(dir: &Path) -> World {
         max_concurrent: 1,
         ..JobsConfig::default()
     };
-    let jobs = JobManager::start(store, lake.clone(), cluster.clone(), &limits)
+    let lease = lease(&lake).await;
+    let context = JobContext {
+        lake: lake.clone(),
+        cluster: cluster.clone(),
+        lease: Some(lease),
+    };
+    let (ours, lost) = (Ownership::Ours(lease), CancellationToken::new());
+    let jobs = JobManager::start(store, context, ours, lost, &limits)
         .await
         .unwrap();
     World {
@@ -120,6 +151,8 @@ fn shop() -> Submission {
         executor_timeout: None,
         tests_only: false,
         traceparent: None,
+        allow_removed_files: false,
+        replace_foreign_rows: false,
     }
 }
 
@@ -324,10 +357,13 @@ async fn a_job_whose_tables_are_in_the_catalog_is_not_called_interrupted() {
         selected: submission.selected,
         executor_timeout: None,
         tests_only: false,
+        allow_removed_files: false,
+        replace_foreign_rows: false,
     };
     let context = JobContext {
         lake: lake.clone(),
         cluster,
+        lease: None,
     };
     run_job(&spec, &context, &events, &CancellationToken::new())
         .await

@@ -16,7 +16,7 @@ use retail_jobs::project::{self, ModelName, Project};
 use retail_jobs::select;
 use retail_lakehouse::Lakehouse;
 use retail_proto::v1;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{explain, traceparent, unavailable};
 use crate::codec;
@@ -70,9 +70,19 @@ impl v1::jobs_server::Jobs for JobsService {
                 .then(|| Duration::from_millis(request.executor_timeout_ms)),
             tests_only: request.tests_only,
             traceparent,
+            allow_removed_files: request.allow_removed_files,
+            replace_foreign_rows: request.replace_foreign_rows,
         };
         match self.jobs.submit(submission).await {
             Ok(job_id) => Ok(Response::new(v1::SubmitResponse { job_id })),
+            Err(SubmitError::NotOwner(owner)) => Err(codec::status(
+                Code::FailedPrecondition,
+                Failure::new(FailureKind::Storage, "cannot run jobs on this catalog")
+                    .cause(owner)
+                    .note("nothing was run; the tables can be read meanwhile")
+                    .note("hand the job to that scheduler with --scheduler URL, or wait until it has stopped")
+                    .retryable(true),
+            )),
             Err(SubmitError::Stopping) => Err(Status::unavailable("scheduler is stopping")),
             Err(error) => Err(unavailable("store the job", &error)),
         }

@@ -6,17 +6,20 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use prost::Message;
 use retail_engine::{EngineConfig, InProcess};
+use retail_jobs::driver::JobContext;
 use retail_jobs::store::JobStore;
 use retail_lakehouse::{CatalogConfig, ObjectStores};
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::jobs_client::JobsClient;
 use retail_proto::v1::query_client::QueryClient;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::*;
 use crate::config::JobsConfig;
+use crate::owner::Ownership;
 use crate::queue::tests::Held;
 
 struct Served {
@@ -39,7 +42,14 @@ async fn served_on(dir: &Path, stores: &ObjectStores, cluster: Arc<dyn Cluster>)
     };
     let lake = Lakehouse::open(&config, stores.clone()).await.unwrap();
     let store = JobStore::open(lake.pool()).await.unwrap();
-    let jobs = JobManager::start(store, lake.clone(), cluster.clone(), &JobsConfig::default())
+    let lease = crate::queue::tests::lease(&lake).await;
+    let context = JobContext {
+        lake: lake.clone(),
+        cluster: cluster.clone(),
+        lease: Some(lease),
+    };
+    let (ours, lost) = (Ownership::Ours(lease), CancellationToken::new());
+    let jobs = JobManager::start(store, context, ours, lost, &JobsConfig::default())
         .await
         .unwrap();
     let mut routes = RoutesBuilder::default();

@@ -267,6 +267,13 @@ impl View {
                     ),
                 )]
             }
+            EventKind::Warning {
+                text,
+                path,
+                line: at,
+            } => {
+                vec![line(Level::Fact, self.warning(text, path, *at))]
+            }
             EventKind::ExecutorLost {
                 executor_id,
                 reason,
@@ -329,6 +336,16 @@ impl View {
             human::plural(u64::from(slots), "slot"),
         );
         vec![line(Level::Fact, self.paint.bold(&text))]
+    }
+
+    /// `  warning: models/schema.yml:17: test dbt_utils.at_least_one is not known and was left out`
+    fn warning(&self, text: &str, path: &str, at: u32) -> String {
+        let mark = self.paint.yellow("warning:");
+        match (path, at) {
+            ("", _) => format!("  {mark} {text}"),
+            (path, 0) => format!("  {mark} {path}: {text}"),
+            (path, at) => format!("  {mark} {path}:{at}: {text}"),
+        }
     }
 
     /// The model's name, padded to the column.

@@ -111,11 +111,14 @@ async fn in_this_process(lake: &LakeAt, project: &Path, input: &Path) {
         project: Arc::new(project),
         executor_timeout: None,
         tests_only: false,
+        allow_removed_files: false,
+        replace_foreign_rows: false,
     };
     let cluster = InProcess::new(EngineConfig::default(), 2, lake.stores()).unwrap();
     let context = JobContext {
         lake,
         cluster: Arc::new(cluster),
+        lease: None,
     };
     let (events, _all) = mpsc::unbounded_channel();
     run_job(&spec, &context, &events, &CancellationToken::new())

@@ -19,5 +19,6 @@ mod metrics;
 mod other_engines;
 mod postgres_and_s3;
 mod publish_faults;
+mod publish_truth;
 mod sql_shapes;
 mod traces;

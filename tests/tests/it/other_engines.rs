@@ -28,7 +28,7 @@ async fn pyiceberg_and_duckdb_read_every_table_of_the_retail_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_pyiceberg_appends_are_read_and_replaced() {
+async fn rows_that_pyiceberg_appends_are_read_and_replaced_only_when_told() {
     let Some(python) = needs::python() else {
         return;
     };
@@ -56,7 +56,22 @@ async fn rows_that_pyiceberg_appends_are_read_and_replaced() {
     assert_eq!(answer.stdout, "n\n107\n");
     others_see_the_same(&python, &cluster.lake).await;
 
-    cluster.submit().project(&project, &[]).succeeded();
+    let refused = cluster.submit().project(&project, &[]);
+    let said = [
+        "staging.stg_orders",
+        "appended 7 rows",
+        "--replace-foreign-rows",
+    ];
+    refused.failed(1, &said);
+    assert_eq!(cluster.lake.summaries().await, after);
+    let told = cluster
+        .submit()
+        .project(&project, &["--replace-foreign-rows"]);
+    assert!(
+        told.succeeded()
+            .stderr
+            .contains("staging.stg_orders is rebuilt")
+    );
     assert_eq!(cluster.lake.summaries().await, before);
 }
 

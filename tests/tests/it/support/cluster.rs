@@ -33,6 +33,8 @@ pub struct Setup {
     pub max_partitions_per_task: usize,
     /// Seconds without a heartbeat after which an executor is lost.
     pub executor_timeout_s: u64,
+    /// Seconds that the scheduler may be silent before another one takes its catalog over.
+    pub lease_s: u64,
     /// Name of the fault point at which the scheduler aborts.
     pub fault: Option<&'static str>,
     /// Sections that the configuration of every process has besides.
@@ -48,6 +50,7 @@ impl Default for Setup {
             target_partitions: 0,
             max_partitions_per_task: 0,
             executor_timeout_s: 30,
+            lease_s: 15,
             fault: None,
             more: String::new(),
         }
@@ -261,6 +264,9 @@ warehouse = \"{}\"
 executor_timeout_s = {}
 expiry_check_s = 1
 
+[jobs]
+lease_s = {}
+
 [engine]
 target_partitions = {}
 max_partitions_per_task = {}
@@ -268,6 +274,7 @@ max_partitions_per_task = {}
         lake.catalog,
         lake.warehouse,
         setup.executor_timeout_s,
+        setup.lease_s,
         setup.target_partitions,
         setup.max_partitions_per_task,
     );

@@ -115,3 +115,52 @@ pub fn skipped(why: &str) {
         writeln!(list, "{test}: {why}").unwrap();
     }
 }
+
+/// A disk of its own that can be full: a file system in memory.
+pub struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+/// A disk of so many mebibytes. Only root may mount one.
+pub fn small_disk(mebibytes: u32) -> Option<SmallDisk> {
+    let folder = tempfile::tempdir().unwrap();
+    let size = format!("size={mebibytes}m");
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+        .arg(folder.path())
+        .output();
+    if mount.is_ok_and(|done| done.status.success()) {
+        return Some(SmallDisk { folder });
+    }
+    skipped("a disk that is full: no right to mount one");
+    None
+}
+
+impl SmallDisk {
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Writes until nothing more fits.
+    pub fn fill(&self) {
+        let mut file = std::fs::File::create(self.path().join("ballast")).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            while file.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+
+    /// Makes room again.
+    pub fn free(&self) {
+        std::fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a program that is being killed may still have files open on it.
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.path())
+            .status();
+    }
+}

@@ -1,0 +1,170 @@
+//! Rows that other engines wrote into tables which a run rebuilds: named, and kept unless the run may replace them.
+
+use retail_lakehouse::{ForeignChange, LakeTable, Relation, Staged, StagedTable};
+
+use super::{EventSink, JobContext, JobSpec, failures, send};
+use crate::events::EventKind;
+use crate::failure::{Failure, FailureKind};
+use crate::project::Model;
+
+/// Says what other engines wrote into the tables that are to be rebuilt.
+///
+/// # Errors
+/// The first table whose rows would go, unless the run may replace them.
+pub(super) fn at_pin(
+    spec: &JobSpec,
+    published: &[(&Model, LakeTable)],
+    events: &EventSink,
+) -> Result<(), Failure> {
+    for (model, table) in published {
+        replace(spec, model, &table.foreign_changes(), events)?;
+    }
+    Ok(())
+}
+
+/// Warns of rows that go where they may, and refuses where they may not.
+fn replace(
+    spec: &JobSpec,
+    model: &Model,
+    changes: &[ForeignChange],
+    events: &EventSink,
+) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let what = described(changes);
+    if !spec.replace_foreign_rows {
+        return Err(Failure::new(
+            FailureKind::Publish,
+            format!("cannot rebuild {}: another engine changed it", model.table),
+        )
+        .model(model.table.to_string())
+        .at(model.path.clone(), 0, 0)
+        .cause(format!("{what} since it was last published; a rebuild replaces all rows"))
+        .note("nothing was published; the table is as it was")
+        .note("to keep those rows, let the other engine write a table of its own and read it in the model")
+        .note("to let them go, run again with --replace-foreign-rows"));
+    }
+    let text = format!("{} is rebuilt: {what}; those changes go", model.table);
+    tracing::warn!(job = %spec.id, table = %model.table, snapshots = changes.len(), "changes of another engine are replaced");
+    send(
+        events,
+        EventKind::Warning {
+            text,
+            path: model.path.clone(),
+            line: 0,
+        },
+    );
+    Ok(())
+}
+
+/// `spark 3.5.1 appended 7 rows (snapshot 812)`, the newest first, and how many more.
+fn described(changes: &[ForeignChange]) -> String {
+    let one = |change: &ForeignChange| {
+        let engine = match change.engine.as_str() {
+            "" => "another engine",
+            engine => engine,
+        };
+        let rows = |n: u64| {
+            if n == 1 {
+                "1 row".to_owned()
+            } else {
+                format!("{n} rows")
+            }
+        };
+        let done = match (
+            change.operation.as_str(),
+            change.added_rows,
+            change.deleted_rows,
+        ) {
+            ("append", added, _) => format!("appended {}", rows(added)),
+            ("delete", _, deleted) => format!("deleted {}", rows(deleted)),
+            (_, added, deleted) => format!("wrote {} and deleted {}", rows(added), rows(deleted)),
+        };
+        format!("{engine} {done} (snapshot {})", change.snapshot_id)
+    };
+    const SHOWN: usize = 2;
+    let shown = changes
+        .iter()
+        .take(SHOWN)
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match changes.len() {
+        n if n > SHOWN => {
+            let added: u64 = changes.iter().map(|change| change.added_rows).sum();
+            format!(
+                "{shown} and {} more snapshots, {added} rows added in all",
+                n - SHOWN
+            )
+        }
+        _ => shown,
+    }
+}
+
+/// Puts what was staged onto the tables as they are now, where only other engines changed them meanwhile. Computes
+/// nothing again: a writer that appends all the time would win every race against a whole run.
+///
+/// False when another run published, or a table is laid out differently now: the attempt is to be begun again.
+///
+/// # Errors
+/// A store or the catalog fails; rows would go that the run may not replace.
+pub(super) async fn rebase(
+    spec: &JobSpec,
+    context: &JobContext,
+    staged: &mut [Staged],
+    events: &EventSink,
+) -> Result<bool, Failure> {
+    let cannot = |e: &_| failures::lakehouse("cannot stage again", e);
+    let pin = context.lake.pin().await.map_err(|e| cannot(&e))?;
+    for one in staged.iter_mut() {
+        if one.is_based_on(&pin) {
+            continue;
+        }
+        let (Staged::Table(old), Some(model)) = (&*one, model_of(spec, one)) else {
+            return Ok(false);
+        };
+        let now = context.lake.load(&pin, one.name()).await;
+        let (Some(Relation::Table(now)), Some(base)) = (now.map_err(|e| cannot(&e))?, old.base())
+        else {
+            return Ok(false);
+        };
+        let Some(changes) = now.foreign_changes_since(base) else {
+            return Ok(false);
+        };
+        if reads_itself(model) {
+            return Ok(false);
+        }
+        replace(spec, model, &changes, events)?;
+        let again: Option<StagedTable> = context
+            .lake
+            .restage(old, &now)
+            .await
+            .map_err(|e| cannot(&e))?;
+        match again {
+            Some(again) => *one = again.into(),
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+fn model_of<'a>(spec: &'a JobSpec, staged: &Staged) -> Option<&'a Model> {
+    let models = spec
+        .selected
+        .iter()
+        .filter_map(|name| spec.project.model(name));
+    models
+        .into_iter()
+        .find(|model| model.table == *staged.name())
+}
+
+/// Whether a model's rows depend on those that its table has: `{{ this }}`.
+fn reads_itself(model: &Model) -> bool {
+    let table = &model.table;
+    let spelled = [
+        format!("\"{}\".\"{}\"", table.namespace, table.name),
+        format!("{}.{}", table.namespace, table.name),
+    ];
+    spelled.iter().any(|name| model.sql.contains(name.as_str()))
+}

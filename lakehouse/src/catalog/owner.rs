@@ -1,0 +1,400 @@
+//! Who may run jobs on this database: one owner with a lease, counted by epochs.
+//!
+//! ```text
+//! retail_owner   name 'scheduler' -> who, since when, epoch, beat
+//!
+//!   claim     a free row, one whose process is proven dead, or one whose beat stood still for its whole lease:
+//!             epoch + 1
+//!   renew     beat + 1 where the epoch is still ours
+//!   publish   the same statement, last in its transaction: an owner that was replaced publishes nothing
+//! ```
+//!
+//! No clocks are compared. Whoever waits measures with its own how long the beat stands still.
+
+use serde::{Deserialize, Serialize};
+use sqlx::{AnyConnection, Row};
+
+use super::Lakehouse;
+use crate::error::Result;
+
+pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS retail_owner (
+        name VARCHAR(64) NOT NULL PRIMARY KEY,
+        described VARCHAR(1000) NOT NULL,
+        process VARCHAR(1000) NOT NULL,
+        epoch BIGINT NOT NULL,
+        beat BIGINT NOT NULL,
+        lease_ms BIGINT NOT NULL,
+        since_us BIGINT NOT NULL,
+        released BIGINT NOT NULL)";
+pub(super) const PROBE: &str = "SELECT epoch FROM retail_owner WHERE 1 = 0";
+const READ: &str = "SELECT described, process, epoch, beat, lease_ms, since_us, released \
+     FROM retail_owner WHERE name = 'scheduler'";
+const FIRST: &str = "INSERT INTO retail_owner (name, described, process, epoch, beat, lease_ms, since_us, released) \
+     VALUES ('scheduler', '', '', 0, 0, 0, 0, 1) ON CONFLICT DO NOTHING";
+const TAKE: &str = "UPDATE retail_owner SET described = $1, process = $2, lease_ms = $3, since_us = $4, \
+     released = 0, beat = 0, epoch = epoch + 1 WHERE name = 'scheduler' AND epoch = $5 AND beat = $6";
+const RENEW: &str = "UPDATE retail_owner SET beat = beat + 1 WHERE name = 'scheduler' AND epoch = $1 AND released = 0";
+const RELEASE: &str =
+    "UPDATE retail_owner SET released = 1 WHERE name = 'scheduler' AND epoch = $1";
+
+/// The right to run jobs and to publish, until somebody else has a higher epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    pub epoch: i64,
+}
+
+/// Who owns the database now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// For people: `retail-scheduler at 10.0.0.7:50050, process 1 on shop-scheduler-0`.
+    pub described: String,
+    /// Microseconds since the epoch, by its own clock.
+    pub since_us: i64,
+    /// How long its beat may stand still before it counts as gone.
+    pub lease_ms: u64,
+    pub epoch: i64,
+    pub beat: i64,
+    /// Whether its process is one of this machine that still runs.
+    pub is_alive_here: bool,
+}
+
+/// What a claim came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    Granted(Lease),
+    Held(Owner),
+}
+
+impl Lakehouse {
+    /// Takes the ownership where it is free, where the owner's process is proven gone, or from `expired`: an owner
+    /// whose beat the caller has watched standing still for its lease.
+    ///
+    /// # Errors
+    /// The catalog cannot be read or written.
+    pub async fn claim(
+        &self,
+        described: &str,
+        lease_ms: u64,
+        expired: Option<&Owner>,
+    ) -> Result<Claim> {
+        let db = self.db();
+        db.check_present()?;
+        let claim = async {
+            let mut connection = db.scratch().await?;
+            let me = Process::this();
+            let claim = take(&mut connection, described, &me, lease_ms, expired).await?;
+            connection.done();
+            Ok(claim)
+        };
+        let claim = db.answered(claim).await;
+        claim.map_err(|e| db.failed("claim the ownership", &e))
+    }
+
+    /// Says that the owner still lives. False when somebody else is the owner now.
+    ///
+    /// # Errors
+    /// The catalog does not answer: the ownership is what it was.
+    pub async fn renew(&self, lease: Lease) -> Result<bool> {
+        let db = self.db();
+        db.check_present()?;
+        let renew = async {
+            let mut connection = db.scratch().await?;
+            let renewed = holds(&mut connection, lease).await?;
+            connection.done();
+            Ok(renewed)
+        };
+        let renewed = db.answered(renew).await;
+        renewed.map_err(|e| db.failed("renew the ownership", &e))
+    }
+
+    /// Gives the ownership up, so that the next one need not wait.
+    ///
+    /// # Errors
+    /// The catalog does not answer; the lease expires by itself.
+    pub async fn release(&self, lease: Lease) -> Result<()> {
+        let db = self.db();
+        let release = async {
+            let mut connection = db.scratch().await?;
+            let release = sqlx::query(RELEASE).bind(lease.epoch);
+            release.execute(&mut *connection).await?;
+            connection.done();
+            Ok(())
+        };
+        let released = db.answered(release).await;
+        released.map_err(|e| db.failed("release the ownership", &e))
+    }
+
+    /// Who owns the database now; none when nobody ever did or the last one let go.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn owner(&self) -> Result<Option<Owner>> {
+        let db = self.db();
+        let read = async {
+            let mut connection = db.scratch().await?;
+            let row = read(&mut connection).await?;
+            connection.done();
+            Ok(row)
+        };
+        let row = db.answered(read).await;
+        let row = row.map_err(|e| db.failed("read the owner", &e))?;
+        Ok(row.filter(|row| !row.released).map(|row| row.owner()))
+    }
+}
+
+/// Renews a lease, inside a publish's transaction or out of one. False when it is lost.
+pub(crate) async fn holds(connection: &mut AnyConnection, lease: Lease) -> sqlx::Result<bool> {
+    let renew = sqlx::query(RENEW).bind(lease.epoch);
+    Ok(renew.execute(connection).await?.rows_affected() == 1)
+}
+
+struct OwnerRow {
+    described: String,
+    process: Option<Process>,
+    epoch: i64,
+    beat: i64,
+    lease_ms: i64,
+    since_us: i64,
+    released: bool,
+}
+
+impl OwnerRow {
+    fn owner(&self) -> Owner {
+        Owner {
+            described: self.described.clone(),
+            since_us: self.since_us,
+            lease_ms: self.lease_ms.max(0) as u64,
+            epoch: self.epoch,
+            beat: self.beat,
+            is_alive_here: self.process.as_ref().and_then(Process::lives) == Some(true),
+        }
+    }
+
+    fn is_free(&self, expired: Option<&Owner>) -> bool {
+        self.released
+            || self.process.as_ref().and_then(Process::lives) == Some(false)
+            || expired.is_some_and(|owner| (owner.epoch, owner.beat) == (self.epoch, self.beat))
+    }
+}
+
+async fn take(
+    connection: &mut AnyConnection,
+    described: &str,
+    me: &Process,
+    lease_ms: u64,
+    expired: Option<&Owner>,
+) -> sqlx::Result<Claim> {
+    let process = serde_json::to_string(me).unwrap_or_default();
+    loop {
+        let Some(row) = read(connection).await? else {
+            sqlx::query(FIRST).execute(&mut *connection).await?;
+            continue;
+        };
+        if !row.is_free(expired) {
+            return Ok(Claim::Held(row.owner()));
+        }
+        let take = sqlx::query(TAKE)
+            .bind(described)
+            .bind(&process)
+            .bind(lease_ms as i64)
+            .bind(chrono::Utc::now().timestamp_micros())
+            .bind(row.epoch)
+            .bind(row.beat);
+        if take.execute(&mut *connection).await?.rows_affected() == 1 {
+            let epoch = row.epoch + 1;
+            return Ok(Claim::Granted(Lease { epoch }));
+        }
+        // Somebody else was faster: see who.
+    }
+}
+
+async fn read(connection: &mut AnyConnection) -> sqlx::Result<Option<OwnerRow>> {
+    let row = sqlx::query(READ).fetch_optional(connection).await?;
+    row.map(|row| {
+        Ok(OwnerRow {
+            described: row.try_get(0)?,
+            process: serde_json::from_str(&row.try_get::<String, _>(1)?).ok(),
+            epoch: row.try_get(2)?,
+            beat: row.try_get(3)?,
+            lease_ms: row.try_get(4)?,
+            since_us: row.try_get(5)?,
+            released: row.try_get::<i64, _>(6)? != 0,
+        })
+    })
+    .transpose()
+}
+
+/// A process, so that another one can tell whether it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Process {
+    /// Of the machine since it was started.
+    boot: String,
+    /// In which `pid` counts: each container has its own.
+    namespace: String,
+    pid: u32,
+    /// Clock ticks after the machine's start: a pid may have been given again.
+    started: u64,
+}
+
+impl Process {
+    /// This one. Empty texts where the system does not say, which proves nothing about it later.
+    fn this() -> Self {
+        Self {
+            boot: boot(),
+            namespace: namespace(),
+            pid: std::process::id(),
+            started: stat(std::process::id()).map_or(0, |(_, started)| started),
+        }
+    }
+
+    /// Whether it lives; none when that cannot be seen from here.
+    ///
+    /// A namespace is known by a number that is taken while it exists. So a process of a namespace with our number is
+    /// one of ours, or its namespace is gone and it with it.
+    fn lives(&self) -> Option<bool> {
+        let visible = !self.boot.is_empty()
+            && !self.namespace.is_empty()
+            && self.started > 0
+            && self.boot == boot()
+            && self.namespace == namespace();
+        visible.then(|| match stat(self.pid) {
+            Some((state, started)) => started == self.started && !['Z', 'X'].contains(&state),
+            None => false,
+        })
+    }
+}
+
+fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+}
+
+fn namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid");
+    link.map_or_else(|_| String::new(), |link| link.display().to_string())
+}
+
+/// State and start of a process; none when there is none.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name comes first, in parentheses, and may hold anything.
+    let mut rest = text.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?.chars().next()?;
+    Some((state, rest.nth(18)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Lab, stage_all};
+    use crate::{LakehouseError, Publish};
+
+    fn granted(claim: Claim) -> Lease {
+        match claim {
+            Claim::Granted(lease) => lease,
+            Claim::Held(owner) => panic!("held by {owner:?}"),
+        }
+    }
+
+    /// Makes the row one of a process that cannot be seen from here.
+    async fn owned_from_elsewhere(lab: &Lab) {
+        lab.execute("UPDATE retail_owner SET process = '' WHERE name = 'scheduler'")
+            .await;
+    }
+
+    #[tokio::test]
+    async fn one_owns_and_the_other_is_told_who_until_it_lets_go() {
+        let lab = Lab::in_a_file().await;
+        let (one, other) = (&lab.lakehouse, lab.another().await);
+        let lease = granted(one.claim("one", 5_000, None).await.unwrap());
+        let Claim::Held(owner) = other.claim("other", 5_000, None).await.unwrap() else {
+            panic!("two owners");
+        };
+        assert_eq!((owner.described.as_str(), owner.lease_ms), ("one", 5_000));
+        assert!(owner.is_alive_here && owner.since_us > 0);
+        assert!(one.renew(lease).await.unwrap());
+        one.release(lease).await.unwrap();
+        assert_eq!(one.owner().await.unwrap(), None);
+        let next = granted(other.claim("other", 5_000, None).await.unwrap());
+        assert_eq!(next.epoch, lease.epoch + 1);
+        assert!(!one.renew(lease).await.unwrap());
+        assert!(other.renew(next).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_renewed_meanwhile_is_not_expired() {
+        let lab = Lab::in_a_file().await;
+        let other = lab.another().await;
+        let lease = granted(lab.lakehouse.claim("one", 1, None).await.unwrap());
+        owned_from_elsewhere(&lab).await;
+        let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
+            panic!("two owners");
+        };
+        assert!(!seen.is_alive_here);
+        lab.lakehouse.renew(lease).await.unwrap();
+        let again = other.claim("other", 1, Some(&seen)).await.unwrap();
+        let Claim::Held(seen) = again else {
+            panic!("it has just renewed");
+        };
+        granted(other.claim("other", 1, Some(&seen)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_owner_that_was_replaced_publishes_nothing() {
+        let lab = Lab::in_a_file().await;
+        let lease = granted(lab.lakehouse.claim("one", 1, None).await.unwrap());
+        let first = stage_all(&lab.lakehouse, &["marts.a", "marts.b"], 1).await;
+        let publish = Publish {
+            lease: Some(lease),
+            ..Publish::of("job1")
+        };
+        lab.lakehouse.publish_as(&publish, &first).await.unwrap();
+
+        owned_from_elsewhere(&lab).await;
+        let other = lab.another().await;
+        let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
+            panic!("two owners");
+        };
+        let next = granted(other.claim("other", 1, Some(&seen)).await.unwrap());
+        let before = lab.rows().await;
+        let late = stage_all(&lab.lakehouse, &["marts.a", "marts.b"], 2).await;
+        let publish = Publish {
+            lease: Some(lease),
+            ..Publish::of("job2")
+        };
+        let error = lab.lakehouse.publish_as(&publish, &late).await.unwrap_err();
+        assert!(matches!(error, LakehouseError::OwnershipLost), "{error}");
+        assert_eq!(lab.rows().await, before);
+        let publish = Publish {
+            lease: Some(next),
+            ..Publish::of("job3")
+        };
+        lab.lakehouse.publish_as(&publish, &late).await.unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_known_to_be_gone() {
+        let me = Process::this();
+        assert_eq!(me.lives(), Some(true));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let started = stat(pid).map_or(1, |(_, started)| started);
+        child.wait().unwrap();
+        let gone = Process {
+            pid,
+            started,
+            ..me.clone()
+        };
+        assert_eq!(gone.lives(), Some(false));
+        let given_again = Process {
+            started: me.started + 1,
+            ..me.clone()
+        };
+        assert_eq!(given_again.lives(), Some(false));
+        let elsewhere = Process {
+            boot: "another machine".to_owned(),
+            ..me
+        };
+        assert_eq!(elsewhere.lives(), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Owns the catalog while this scheduler runs jobs: takes the lease at the start, renews it, gives it back.
+//!
+//! ```text
+//!  start ── claim ──┬── granted: recover the jobs of the previous owner, serve, renew
+//!             ▲     └── held by another that lives: a program waits and is not ready, a command reads only
+//!             └────────────────┘
+//! ```
+//!
+//! Two schedulers on one catalog would each take the other's running jobs for those of a process that is gone.
+
+use std::time::{Duration, Instant};
+
+use retail_lakehouse::{Claim, Lakehouse, LakehouseError, Lease, Owner};
+use retail_telemetry::Readiness;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::WithoutCatalog;
+
+/// Between two looks at somebody else's lease.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often the log says that we still wait.
+const NOTICE: Duration = Duration::from_secs(10);
+/// Renewals within one lease: it survives that all but one of them fail.
+const RENEWALS: u32 = 5;
+
+/// Whose the catalog is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// Ours, as long as the lease is renewed.
+    Ours(Lease),
+    /// Another scheduler's, as [`held_by`] says: tables are read, jobs are refused.
+    Others(String),
+}
+
+impl Ownership {
+    /// The lease that a publish must hold.
+    pub fn lease(&self) -> Option<Lease> {
+        match self {
+            Self::Ours(lease) => Some(*lease),
+            Self::Others(_) => None,
+        }
+    }
+}
+
+/// Waits until the catalog is ours; with [`WithoutCatalog::Fail`] only as long as it takes to see that its owner lives.
+///
+/// # Errors
+/// The catalog cannot be read or written.
+pub(crate) async fn acquire(
+    lake: &Lakehouse,
+    described: &str,
+    lease: Duration,
+    without: WithoutCatalog,
+    readiness: &Readiness,
+) -> Result<Ownership, LakehouseError> {
+    let mut seen: Option<(Owner, Instant)> = None;
+    let mut noticed: Option<Instant> = None;
+    loop {
+        let stands_still = seen
+            .as_ref()
+            .filter(|(owner, since)| since.elapsed() >= Duration::from_millis(owner.lease_ms));
+        let expired = stands_still.map(|(owner, _)| owner);
+        let reason = match lake
+            .claim(described, lease.as_millis() as u64, expired)
+            .await
+        {
+            Ok(Claim::Granted(lease)) => {
+                tracing::info!(epoch = lease.epoch, "this scheduler owns the catalog");
+                return Ok(Ownership::Ours(lease));
+            }
+            Ok(Claim::Held(owner)) => {
+                let reason = held_by(&owner);
+                let same = seen
+                    .as_ref()
+                    .is_some_and(|(old, _)| (old.epoch, old.beat) == (owner.epoch, owner.beat));
+                let lives = owner.is_alive_here || (seen.is_some() && !same);
+                if without == WithoutCatalog::Fail && lives {
+                    tracing::warn!(reason, "jobs are refused here");
+                    return Ok(Ownership::Others(reason));
+                }
+                if !same {
+                    seen = Some((owner, Instant::now()));
+                }
+                reason
+            }
+            Err(error) if error.retryable() && without == WithoutCatalog::Wait => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        readiness.not_ready(reason.clone());
+        if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
+            noticed = Some(Instant::now());
+            tracing::warn!(reason, "waiting for the ownership of the catalog");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `retail-scheduler at 10.0.0.7:50050 (process 1 on shop-0) owns the catalog since 2026-11-26T14:00:00Z`.
+fn held_by(owner: &Owner) -> String {
+    let since = chrono::DateTime::from_timestamp_micros(owner.since_us).unwrap_or_default();
+    format!(
+        "{} owns this catalog since {}; another one takes over when it stops, or {} s after it is gone",
+        owner.described,
+        since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        owner.lease_ms.div_ceil(1000)
+    )
+}
+
+/// How this process is called where others are told who owns the catalog.
+pub(crate) fn described(addr: &str) -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => "a machine without a name",
+        name => name,
+    };
+    let process = std::process::id();
+    format!("the scheduler at {addr} (process {process} on {machine})")
+}
+
+/// Renews the lease until it is aborted. `lost` is cancelled when somebody else has taken over.
+pub(crate) fn keep(
+    lake: Lakehouse,
+    lease: Lease,
+    lasts: Duration,
+    lost: CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(lasts / RENEWALS).await;
+            match lake.renew(lease).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!(
+                        epoch = lease.epoch,
+                        "another scheduler has taken over the catalog"
+                    );
+                    lost.cancel();
+                    return;
+                }
+                // Nobody can take over what nobody can reach.
+                Err(error) => {
+                    tracing::warn!(%error, "the lease on the catalog could not be renewed")
+                }
+            }
+        }
+    })
+}
