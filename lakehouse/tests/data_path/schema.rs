@@ -327,6 +327,14 @@ async fn tables_with_other_field_ids_go_together_in_one_query() {
     assert_eq!(query(&session, sql).await, ["-5 1", "5 1"]);
     let sql = "SELECT CASE WHEN t.qty > 5 THEN t.qty ELSE u.qty END AS q, coalesce(t.qty, u.qty) FROM t, u GROUP BY 1, 2";
     assert_eq!(query(&session, sql).await, ["5 5"]);
+    // As a view, whose columns keep what is known of them.
+    let view = "CREATE VIEW v AS SELECT id, CAST(qty AS bigint) AS qty, 'sale' AS what FROM t \
+                UNION ALL SELECT 7, CAST(-qty AS bigint), note FROM u";
+    session.sql(view).await.unwrap();
+    let sql = "SELECT qty, count(*) FROM v GROUP BY 1 ORDER BY 1";
+    assert_eq!(query(&session, sql).await, ["-5 1", "5 1"]);
+    let sql = "SELECT id, (SELECT count(*) FROM v WHERE v.qty = t.qty) FROM t";
+    assert_eq!(query(&session, sql).await, ["1 1"]);
     let sql = "SELECT l FROM (SELECT l FROM t UNION ALL SELECT l FROM u) ORDER BY l[1]";
     assert_eq!(query(&session, sql).await, ["[1]", "[2]"]);
 }
