@@ -36,15 +36,19 @@ impl Functions {
 }
 
 fn our_scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    vec![]
+    crate::sql::functions::scalar()
 }
 
 fn our_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vec![]
+    crate::sql::functions::aggregate()
 }
 
 fn our_window_functions() -> Vec<Arc<WindowUDF>> {
-    crate::windows::flagged_windows()
+    [
+        crate::windows::flagged_windows(),
+        crate::sql::functions::window(),
+    ]
+    .concat()
 }
 
 /// What an executor finds functions in: the same ones, under their names and aliases as a session has them.

@@ -26,6 +26,7 @@ mod planned_join;
 mod planner;
 mod round_trip;
 mod session;
+pub mod sql;
 mod task_plan;
 mod windows;
 

@@ -20,6 +20,7 @@ use crate::keep_first::keep_first_rule;
 use crate::one_task::as_one_task;
 use crate::panics::or_refuse_async;
 use crate::planned_join::{JoinModes, seal_joins};
+use crate::sql::guard_plan;
 use crate::windows::seal_windows;
 
 /// Where a plan is to run, which decides what its plan must hold.
@@ -31,7 +32,7 @@ pub enum Execution {
     InStages,
 }
 
-/// Turns logical plans into physical ones, in four steps:
+/// Turns logical plans into physical ones: what can fail is put behind what guards it ([`guard_plan`]), then, in four steps:
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
 /// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
@@ -79,7 +80,8 @@ impl RetailPlanner {
             .with_physical_optimizer_rules(vec![])
             .build();
         let options = state.config_options();
-        let mut physical = planner.create_physical_plan(plan, &bare).await?;
+        let plan = guard_plan(plan.clone())?;
+        let mut physical = planner.create_physical_plan(&plan, &bare).await?;
         physical = gather_unions(physical)?;
         if self.keep_first {
             physical = keep_first_rule().optimize(physical, options)?;

@@ -22,6 +22,7 @@ use crate::constant_filters::optimizer_rules;
 use crate::functions::Functions;
 use crate::origin::{Origin, follow_spawned_work};
 use crate::planner::{Execution, RetailPlanner, physical_rules};
+use crate::sql;
 use crate::windows::FilterAsCase;
 
 /// What a row of a join's smaller side is taken to have, in bytes, where only its rows are known.
@@ -52,6 +53,7 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
     let options = session.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
+    options.sql_parser.parse_float_as_decimal = true;
     options.execution.collect_statistics = true;
     // A sort-merge join without its exchanges does not pass for a plan, and ours has none at first (see `RetailPlanner`).
     options.optimizer.prefer_hash_join = true;
@@ -87,14 +89,14 @@ pub fn session_state(
     keep_first: bool,
     execution: Execution,
 ) -> SessionState {
-    with_functions(SessionStateBuilder::new().with_default_features())
+    let builder = with_functions(SessionStateBuilder::new().with_default_features())
         .with_config(session)
         .with_runtime_env(runtime)
         .with_optimizer_rules(optimizer_rules())
         .with_analyzer_rule(Arc::new(FilterAsCase))
         .with_physical_optimizer_rules(physical_rules(execution))
-        .with_query_planner(Arc::new(RetailPlanner::new(keep_first, execution)))
-        .build()
+        .with_query_planner(Arc::new(RetailPlanner::new(keep_first, execution)));
+    sql::install(builder).build()
 }
 
 /// Gives a session the functions that executors have too.

@@ -406,7 +406,7 @@ fn rebase(
         };
         let replacement: Arc<dyn PhysicalExpr> = match columns.get(column.index()) {
             Some(Some(index)) => Arc::new(Column::new(column.name(), *index)),
-            Some(None) if limit == 1 => Arc::new(Literal::new(ScalarValue::UInt64(Some(1)))),
+            Some(None) if limit == 1 => Arc::new(Literal::new(ScalarValue::Int64(Some(1)))),
             _ => {
                 is_known = false;
                 return Ok(Transformed::no(e));

@@ -26,7 +26,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Inputs
         let session = relations
             .session()
             .map_err(|e| sql_errors::plan_failure(model, &e))?;
-        let plan = session.state().create_logical_plan(&model.sql).await;
+        let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
         contract::hold(model, plan.schema().as_arrow())?;
         let schema = Arc::new(plan.schema().as_arrow().clone());

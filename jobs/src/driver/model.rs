@@ -159,7 +159,7 @@ async fn table(
     let session = relations
         .session()
         .map_err(|e| sql_errors::plan_failure(model, &e))?;
-    let plan = session.state().create_logical_plan(&model.sql).await;
+    let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
     let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
     let plan = contract::in_order(model, plan).map_err(|e| sql_errors::plan_failure(model, &e))?;
     let schema = Arc::new(plan.schema().as_arrow().clone());

@@ -82,7 +82,7 @@ impl Relations {
     /// The SQL does not plan.
     pub async fn view(self: &Arc<Self>, sql: &str) -> Result<Arc<dyn TableProvider>> {
         let session = self.session()?;
-        let plan = session.state().create_logical_plan(sql).await?;
+        let plan = retail_engine::sql::plan(&session.state(), sql).await?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_string()))))
     }
 

@@ -35,10 +35,10 @@ async fn run(input: &Path, format: Format, slots: usize) -> (Project, SessionCon
         let Some(model) = project.models.iter().find(|m| m.name == name) else {
             continue;
         };
-        let frame = session
-            .sql(&model.sql)
+        let plan = retail_engine::sql::plan(&session.state(), &model.sql)
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", model.table));
+        let frame = session.execute_logical_plan(plan).await.unwrap();
         let table: Arc<dyn TableProvider> = match model.materialized {
             Materialized::Table => {
                 let schema = Arc::new(frame.schema().as_arrow().clone());

@@ -46,7 +46,7 @@ pub(super) async fn models(
             relations.put(source.table.clone(), table);
         }
         let session = relations.session().map_err(|e| no_session(&e))?;
-        let plan = session.state().create_logical_plan(&model.sql).await;
+        let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
         if selected.contains(&model.name) {
             explained.push(explain(project, model, &plan, &session, &relations, lake).await);

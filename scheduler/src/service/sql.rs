@@ -13,7 +13,6 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::config::Dialect;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
@@ -23,7 +22,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
+use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, sql, until_whole};
 use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::sql_errors::sql_failure;
@@ -152,9 +151,7 @@ pub(super) async fn plan(
     text: &str,
 ) -> Result<(LogicalPlan, Place), Box<Failure>> {
     let state = session.state();
-    let parsed = state
-        .sql_to_statement(text, &Dialect::PostgreSQL)
-        .map_err(|e| plan_failure(text, &e))?;
+    let parsed = sql::parse(&state, text).map_err(|e| plan_failure(text, &e))?;
     let asks_about = match &parsed {
         Parsed::Explain(_) => true,
         Parsed::Statement(statement) => match statement.as_ref() {
@@ -173,8 +170,7 @@ pub(super) async fn plan(
         },
         other => return Err(Box::new(refused(&other.to_string()))),
     };
-    let plan = state
-        .statement_to_plan(parsed)
+    let plan = sql::plan_statement(&state, parsed)
         .await
         .map_err(|e| plan_failure(text, &e))?;
     // What the statement's first word hides: WITH … INSERT, EXPLAIN of a DELETE, SELECT … INTO.

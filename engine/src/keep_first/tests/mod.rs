@@ -53,8 +53,8 @@ impl Setup {
         let config = SessionConfig::new()
             .with_target_partitions(self.partitions)
             .with_batch_size(self.batch_size);
-        let state = SessionStateBuilder::new()
-            .with_default_features()
+        let builder = SessionStateBuilder::new().with_default_features();
+        let state = crate::session::with_functions(builder)
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_physical_optimizer_rules(rules)
