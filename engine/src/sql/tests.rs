@@ -378,12 +378,6 @@ async fn a_plan_comes_through_the_codec() {
     let received = sent
         .try_into_physical_plan(&session.task_ctx(), &codec)
         .unwrap();
-    let show = |p| {
-        datafusion::physical_plan::displayable(p)
-            .indent(true)
-            .to_string()
-    };
-    assert_eq!(show(received.as_ref()), show(physical.as_ref()));
     let (a, b) = (
         collect(physical, session.task_ctx()).await.unwrap(),
         collect(received, session.task_ctx()).await.unwrap(),
