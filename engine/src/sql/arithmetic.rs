@@ -93,11 +93,6 @@ impl ScalarUDFImpl for Arithmetic {
         &self.signature
     }
 
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        let [l, r] = take_function_args(self.name, args)?;
-        Ok(format!("{l} {} {r}", self.op))
-    }
-
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let [l, r] = take_function_args(self.name, args)?;
         Ok(format!(
@@ -401,11 +396,6 @@ impl ScalarUDFImpl for Negate {
 
     fn signature(&self) -> &Signature {
         &self.signature
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        let [expr] = take_function_args(self.name(), args)?;
-        Ok(format!("(- {expr})"))
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {

@@ -93,19 +93,17 @@ impl ScalarUDFImpl for CheckedCast {
         &self.signature
     }
 
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
+    /// Not the name of what is cast, which a column beside it may have.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let [value, to] = take_function_args(self.name, args)?;
-        let word = if self.tries { "TRY_CAST" } else { "CAST" };
+        let (word, value) = (
+            if self.tries { "TRY_CAST" } else { "CAST" },
+            value.schema_name(),
+        );
         Ok(match to {
             Expr::Literal(to, _) => format!("{word}({value} AS {})", to.data_type()),
             to => format!("{}({value}, {to})", self.name),
         })
-    }
-
-    /// A cast column keeps its name.
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let [value, _] = take_function_args(self.name, args)?;
-        Ok(value.schema_name().to_string())
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {

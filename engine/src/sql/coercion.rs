@@ -20,6 +20,7 @@ use datafusion::optimizer::analyzer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::decimal::MAX_DIGITS;
 use super::guard::{filtered, filtered_window};
 use super::{arithmetic, casts};
 
@@ -27,8 +28,15 @@ use super::{arithmetic, casts};
 pub(super) const NAME: &str = "type_coercion";
 
 /// Functions whose arguments get one common type.
-const COMMON_TYPE: [&str; 7] = [
-    "coalesce", "nullif", "greatest", "least", "nvl", "ifnull", "nvl2",
+const COMMON_TYPE: [&str; 8] = [
+    "coalesce",
+    "nullif",
+    "greatest",
+    "least",
+    "nvl",
+    "ifnull",
+    "nvl2",
+    "make_array",
 ];
 
 /// Functions whose second argument is a number of digits, which decides the type of a decimal result.
@@ -173,7 +181,7 @@ fn constant(expr: Expr) -> Result<Expr> {
 fn floats_win(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
-            let [left, right] = alike([*left, *right], schema)?;
+            let [left, right] = comparable([*left, *right], schema)?;
             Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
         }
         Expr::Between(Between {
@@ -182,7 +190,7 @@ fn floats_win(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             low,
             high,
         }) => {
-            let [expr, low, high] = alike([*expr, *low, *high], schema)?;
+            let [expr, low, high] = comparable([*expr, *low, *high], schema)?;
             Expr::Between(Between::new(
                 Box::new(expr),
                 negated,
@@ -197,7 +205,7 @@ fn floats_win(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         }) => {
             let mut all = list;
             all.insert(0, *expr);
-            let mut all = alike_all(all, schema)?;
+            let mut all = comparable_all(alike_all(all, schema)?, schema)?;
             let expr = Box::new(all.remove(0));
             Expr::InList(InList::new(expr, all, negated))
         }
@@ -277,7 +285,7 @@ fn join_keys(mut join: Join, schema: &DFSchema) -> Result<Join> {
         .on
         .into_iter()
         .map(|(l, r)| {
-            let [l, r] = alike([l, r], schema)?;
+            let [l, r] = comparable([l, r], schema)?;
             Ok((l, r))
         })
         .collect::<Result<_>>()?;
@@ -339,16 +347,45 @@ fn columns_as_double(plan: LogicalPlan, columns: &[usize]) -> Result<LogicalPlan
         .build()
 }
 
-fn alike<const N: usize>(exprs: [Expr; N], schema: &DFSchema) -> Result<[Expr; N]> {
+fn comparable<const N: usize>(exprs: [Expr; N], schema: &DFSchema) -> Result<[Expr; N]> {
+    let alike = comparable_all(alike_all(exprs.to_vec(), schema)?, schema)?;
+    Ok(<[Expr; N]>::try_from(alike).unwrap_or(exprs))
+}
+
+/// Decimals whose common type would need more than 38 digits are compared with 76, so that no value has to be cut.
+fn comparable_all(exprs: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     let types = types_of(&exprs, schema)?;
-    if !mixed(types.iter()) {
+    let Some(wide) = wide(&types) else {
         return Ok(exprs);
+    };
+    let pairs = exprs.into_iter().zip(&types);
+    Ok(pairs
+        .map(|(expr, t)| match t {
+            DataType::Null => expr,
+            _ => Expr::Cast(Cast::new(Box::new(expr), wide.clone())),
+        })
+        .collect())
+}
+
+fn wide(types: &[DataType]) -> Option<DataType> {
+    let (mut before, mut after, mut decimal) = (0, 0, false);
+    for t in types {
+        let (precision, scale) = match t {
+            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+                decimal = true;
+                (i16::from(*p), i16::from(*s))
+            }
+            // The least bigint has 19 digits.
+            t if t.is_integer() => (19, 0),
+            DataType::Null => continue,
+            _ => return None,
+        };
+        before = before.max(precision - scale);
+        after = after.max(scale);
     }
-    let mut types = types.iter();
-    Ok(exprs.map(|expr| match types.next() {
-        Some(t) => as_double(expr, t),
-        None => expr,
-    }))
+    let digits = u8::try_from(before + after).ok()?;
+    let scale = i8::try_from(after).ok()?;
+    (decimal && digits > MAX_DIGITS).then_some(DataType::Decimal256(digits, scale))
 }
 
 fn alike_all(exprs: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {

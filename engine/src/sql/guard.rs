@@ -18,7 +18,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use super::decimal::MAX_DIGITS;
 
 /// Functions that refuse some of their arguments.
-const REFUSING: [&str; 14] = [
+const REFUSING: [&str; 15] = [
+    "abs",
     "checked_cast",
     "sqrt",
     "ln",

@@ -1,11 +1,11 @@
-//! Logarithms and `power` that refuse what has no real result, where the engine gives NaN or infinity.
+//! Logarithms and `power` that refuse what has no real result, where the engine gives NaN or infinity; `abs` that says why.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
-use datafusion::functions::math::{ln, log, log2, log10, power};
+use datafusion::functions::math::{abs, ln, log, log2, log10, power};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
@@ -13,9 +13,11 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 
+use super::arithmetic::sql_name;
+
 /// The functions of this module, under the names of those whose place they take.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    [ln(), log(), log2(), log10(), power()]
+    [abs(), ln(), log(), log2(), log10(), power()]
         .into_iter()
         .map(|engine| Arc::new(ScalarUDF::from(Real { engine })))
         .collect()
@@ -69,8 +71,22 @@ impl ScalarUDFImpl for Real {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let out = args.return_field.data_type().clone();
         let given = args.args.clone();
-        let result = self.engine.invoke_with_args(args)?;
+        let result = self.engine.invoke_with_args(args);
+        if out != DataType::Float64 && out != DataType::Float32 {
+            // Only `abs` has other results; of integers it fails for the least, whose opposite does not fit.
+            return result.or_else(|error| {
+                if !out.is_integer() {
+                    return Err(error);
+                }
+                let name = sql_name(&out);
+                exec_err!(
+                    "number out of range: abs of the least {name} does not fit into {name}; cast the argument to a                      wider type"
+                )
+            });
+        }
+        let result = result?;
         let results = doubles(&result)?;
         let odd = |row: &usize| results.is_valid(*row) && !results.value(*row).is_finite();
         let odd: Vec<_> = (0..results.len()).filter(odd).collect();

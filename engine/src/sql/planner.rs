@@ -28,8 +28,7 @@ impl ExprPlanner for NumericPlanner {
         let (Ok(l), Ok(r)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
-        let is_ours =
-            (is_exact(&l) && (is_exact(&r) || is_text(&r))) || (is_text(&l) && is_exact(&r));
+        let is_ours = is_exact(&l) && is_exact(&r);
         if !is_ours {
             return Ok(PlannerResult::Original(expr));
         }
@@ -53,10 +52,6 @@ fn operator(op: &ast::BinaryOperator) -> Option<Operator> {
 /// Whether values of a type are exact numbers.
 pub(super) fn is_exact(t: &DataType) -> bool {
     t.is_integer() || t.is_decimal()
-}
-
-fn is_text(t: &DataType) -> bool {
-    matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// `2` beside a decimal is a decimal of one digit, not of the twenty that any bigint may have: results stay narrow.

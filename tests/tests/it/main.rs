@@ -11,6 +11,7 @@ mod cluster_matches_single_process;
 mod crate_edges;
 mod days_in_any_order;
 mod declared_tests;
+mod exact_numbers;
 mod executor_loss;
 mod fuzz_sql;
 mod graceful_stop;

@@ -1,5 +1,6 @@
-//! `sum` and `avg` that widen, round, and never wrap.
+//! `sum` and `avg` that widen, round, and never wrap; `median` and `percentile_cont` in [`quantiles`].
 
+mod quantiles;
 mod totals;
 
 use std::sync::Arc;
@@ -36,10 +37,10 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
             signature: Signature::user_defined(Volatility::Immutable),
         }))
     };
-    vec![
-        of(Function::Sum, Box::new(Sum::new())),
-        of(Function::Avg, Box::new(Avg::new())),
-    ]
+    let mut all = quantiles::functions();
+    all.push(of(Function::Sum, Box::new(Sum::new())));
+    all.push(of(Function::Avg, Box::new(Avg::new())));
+    all
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
