@@ -72,7 +72,7 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
     let session = tested.session()?;
     for test in run.into_iter().filter(|t| is_written_by_hand(t)) {
         let sql = counting(test, &failing(test, &schema_of)?);
-        let planned = session.state().create_logical_plan(&sql).await;
+        let planned = retail_engine::sql::plan(&session.state(), &sql).await;
         // Types are compared when the plan is optimized.
         let planned = planned.and_then(|plan| session.state().optimize(&plan));
         if let Err(error) = planned {
@@ -347,7 +347,7 @@ impl Tested<'_> {
     /// Runs a query for these tests.
     async fn query(&self, tests: &[&DataTest], sql: &str) -> Result<Vec<RecordBatch>, Failure> {
         let session = self.session()?;
-        let plan = session.state().create_logical_plan(sql).await;
+        let plan = retail_engine::sql::plan(&session.state(), sql).await;
         let plan = plan.map_err(|error| unplanned(tests[0], sql, &error))?;
         let query = Query {
             label: format!("{} test {}", self.spec.id, tests[0].name),
