@@ -351,10 +351,12 @@ fn settled<T>(value: Option<Casted<'_, T>>, to: &DataType, tries: bool) -> Resul
         None => Ok(None),
         Some(Ok(value)) => Ok(Some(value)),
         Some(Err(_)) if tries => Ok(None),
-        Some(Err(Misfit::NotOne(text))) => exec_err!(
-            "cannot cast '{text}' to {}: it is none; try_cast gives NULL instead",
-            sql_name(to)
-        ),
+        Some(Err(Misfit::NotOne(text))) => {
+            let to = sql_name(to);
+            exec_err!(
+                "cannot cast '{text}' to {to}: it is not a valid {to}; try_cast gives NULL instead"
+            )
+        }
         Some(Err(Misfit::OutOfRange(text))) => Err(exec_datafusion_err!(
             "cannot cast '{text}' to {}: out of range; cast to a wider type, or try_cast for NULL instead",
             sql_name(to)

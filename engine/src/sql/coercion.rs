@@ -7,7 +7,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{
-    Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction,
+    Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction, SetComparison,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Union};
@@ -216,7 +216,23 @@ fn floats_win(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             let args = alike_all(args, schema)?;
             Expr::ScalarFunction(ScalarFunction::new_udf(func, args))
         }
-        Expr::InSubquery(in_subquery) => Expr::InSubquery(subquery_alike(in_subquery, schema)?),
+        Expr::InSubquery(InSubquery {
+            expr,
+            subquery,
+            negated,
+        }) => {
+            let (expr, subquery) = subquery_alike(expr, subquery, schema)?;
+            Expr::InSubquery(InSubquery::new(expr, subquery, negated))
+        }
+        Expr::SetComparison(SetComparison {
+            expr,
+            subquery,
+            op,
+            quantifier,
+        }) => {
+            let (expr, subquery) = subquery_alike(expr, subquery, schema)?;
+            Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))
+        }
         expr => expr,
     })
 }
@@ -251,33 +267,31 @@ fn case_alike(case: Case, schema: &DFSchema) -> Result<Case> {
     ))
 }
 
-fn subquery_alike(in_subquery: InSubquery, schema: &DFSchema) -> Result<InSubquery> {
-    let InSubquery {
-        expr,
-        subquery,
-        negated,
-    } = in_subquery;
+fn subquery_alike(
+    expr: Box<Expr>,
+    subquery: Subquery,
+    schema: &DFSchema,
+) -> Result<(Box<Expr>, Subquery)> {
     let outer = expr.get_type(schema)?;
     let inner = subquery.subquery.schema().field(0).data_type().clone();
     if !mixed([&outer, &inner].into_iter()) {
-        return Ok(InSubquery::new(expr, subquery, negated));
+        return Ok((expr, subquery));
     }
     let expr = Box::new(as_double(*expr, &outer));
-    let subquery = if inner.is_decimal() {
-        let Subquery {
-            subquery: plan,
-            outer_ref_columns,
-            spans,
-        } = subquery;
-        Subquery {
-            subquery: Arc::new(columns_as_double(plan.as_ref().clone(), &[0])?),
-            outer_ref_columns,
-            spans,
-        }
-    } else {
-        subquery
+    if !inner.is_decimal() {
+        return Ok((expr, subquery));
+    }
+    let Subquery {
+        subquery: plan,
+        outer_ref_columns,
+        spans,
+    } = subquery;
+    let subquery = Subquery {
+        subquery: Arc::new(columns_as_double(plan.as_ref().clone(), &[0])?),
+        outer_ref_columns,
+        spans,
     };
-    Ok(InSubquery::new(expr, subquery, negated))
+    Ok((expr, subquery))
 }
 
 fn join_keys(mut join: Join, schema: &DFSchema) -> Result<Join> {

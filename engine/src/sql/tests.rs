@@ -176,6 +176,8 @@ async fn a_price_is_found_by_its_own_text() {
         ),
         ("select count(*) from cents where price = '129.99'", "1"),
         ("select count(*) from cents where price = 130", "1"),
+        ("select count(*) from cents where price < all (select 2.5e0)", "249"),
+        ("select count(*) from cents where price > '9'", "19100"),
         (
             "select count(*) from cents where price in (select 8.55)",
             "1",
