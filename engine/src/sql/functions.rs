@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-use super::{aggregates, arithmetic, casts, math, ranks};
+use super::{aggregates, arithmetic, casts, math, postgres, ranks};
 
 /// Functions of one row; some take the place of the engine's of the same name.
 pub fn scalar() -> Vec<Arc<ScalarUDF>> {
@@ -12,6 +12,7 @@ pub fn scalar() -> Vec<Arc<ScalarUDF>> {
         arithmetic::functions(),
         casts::functions(),
         math::functions(),
+        postgres::functions(),
     ]
     .concat()
 }

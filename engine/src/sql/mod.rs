@@ -32,12 +32,12 @@ mod guard;
 mod literals;
 mod math;
 mod planner;
+mod postgres;
 mod ranks;
 #[cfg(test)]
 mod tests;
 
 use datafusion::common::Result;
-use datafusion::config::Dialect;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -53,7 +53,8 @@ use std::sync::Arc;
 /// # Errors
 /// The text does not parse, or a number has more digits than a decimal holds.
 pub fn parse(state: &SessionState, sql: &str) -> Result<Statement> {
-    let mut statement = state.sql_to_statement(sql, &Dialect::PostgreSQL)?;
+    let mut statement = postgres::parse(state, sql)?;
+    postgres::rewrite(&mut statement)?;
     literals::exact_numbers(&mut statement)?;
     Ok(statement)
 }
@@ -71,6 +72,7 @@ pub async fn plan(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
 /// # Errors
 /// The statement does not plan, or types do not fit.
 pub async fn plan_statement(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let statement = postgres::merge_keys(state, statement).await?;
     let plan = state.statement_to_plan(statement).await?;
     match plan {
         // EXPLAIN shows what each rule does, and has to run them itself.
@@ -89,12 +91,13 @@ pub fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
             *rule = Arc::new(coercion::NumericCoercion);
         }
     }
+    postgres::install(&mut rules);
     let mut builder = builder
         .with_analyzer_rules(rules)
-        .with_type_planner(Arc::new(planner::NumericTypes));
-    builder
-        .expr_planners()
-        .get_or_insert_default()
-        .insert(0, Arc::new(planner::NumericPlanner));
+        .with_type_planner(Arc::new(planner::NumericTypes))
+        .with_relation_planners(vec![Arc::new(postgres::Relations)]);
+    let planners = builder.expr_planners().get_or_insert_default();
+    planners.insert(0, Arc::new(planner::NumericPlanner));
+    planners.insert(0, Arc::new(postgres::TimePlanner));
     builder
 }

@@ -95,7 +95,7 @@ impl TypePlanner for NumericTypes {
                 }
                 DataType::Decimal128(precision as u8, scale as i8)
             }
-            _ => return Ok(None),
+            other => return super::postgres::type_of(other),
         };
         Ok(Some(Field::new("", planned, true).into()))
     }

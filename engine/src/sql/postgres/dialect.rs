@@ -1,0 +1,105 @@
+//! The grammar: PostgreSQL's, and what warehouses add to it and mean alike.
+
+use std::any::TypeId;
+
+use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
+use datafusion::execution::context::SessionState;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+/// Parses one statement.
+///
+/// # Errors
+/// The text does not parse, or has none or several statements.
+pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement> {
+    let limit = state.config().options().sql_parser.recursion_limit.get();
+    let mut statements = DFParserBuilder::new(sql)
+        .with_dialect(&Grammar)
+        .with_recursion_limit(limit)
+        .build()?
+        .parse_statements()?;
+    if statements.len() > 1 {
+        return not_impl_err!("there are {} statements here; write one", statements.len());
+    }
+    statements
+        .pop_front()
+        .ok_or_else(|| plan_datafusion_err!("there is no statement here"))
+}
+
+/// PostgreSQL's grammar with `SELECT * EXCLUDE (…)`.
+#[derive(Debug)]
+struct Grammar;
+
+const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+macro_rules! as_postgres {
+    ($($name:ident),+ $(,)?) => { $(fn $name(&self) -> bool { POSTGRES.$name() })+ };
+}
+
+impl Dialect for Grammar {
+    // The parser asks for the dialect by its type in places.
+    fn dialect(&self) -> TypeId {
+        POSTGRES.dialect()
+    }
+
+    fn supports_select_wildcard_exclude(&self) -> bool {
+        true
+    }
+
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        POSTGRES.identifier_quote_style(identifier)
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_delimited_identifier_start(ch)
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_part(ch)
+    }
+
+    fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
+        POSTGRES.is_reserved_for_identifier(kw)
+    }
+
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        POSTGRES.is_custom_operator_part(ch)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<std::result::Result<u8, ParserError>> {
+        POSTGRES.get_next_precedence(parser)
+    }
+
+    fn prec_value(&self, prec: Precedence) -> u8 {
+        POSTGRES.prec_value(prec)
+    }
+
+    as_postgres!(
+        supports_unicode_string_literal,
+        supports_filter_during_aggregation,
+        supports_group_by_expr,
+        allow_extract_custom,
+        allow_extract_single_quotes,
+        supports_explain_with_utility_options,
+        supports_factorial_operator,
+        supports_bitwise_shift_operators,
+        supports_named_fn_args_with_colon_operator,
+        supports_named_fn_args_with_expr_name,
+        supports_empty_projections,
+        supports_nested_comments,
+        supports_string_escape_constant,
+        supports_numeric_literal_underscores,
+        supports_array_typedef_with_brackets,
+        supports_geometric_types,
+        supports_notnull_operator,
+        supports_interval_options,
+        supports_select_wildcard_with_alias,
+        supports_comma_separated_trim,
+    );
+}

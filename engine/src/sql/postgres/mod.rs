@@ -1,0 +1,84 @@
+//! PostgreSQL's meaning of SQL, where the engine's own differs.
+//!
+//! ```text
+//! text ── dialect ──> statement ── rewrite, using ──> statement ── Relations, TimePlanner ──> plan ── Subqueries, TimeCasts
+//! ```
+//!
+//! What can be said in other words of SQL is rewritten in the statement; what needs types or columns is planned by planners of
+//! the session or changed by analyzer rules; what is left are functions that executors know by name ([`functions`]).
+
+mod casts;
+mod dialect;
+mod function;
+mod now;
+mod only_row;
+mod patterns;
+mod planner;
+mod relations;
+mod rewrite;
+mod scope;
+mod series;
+mod sets;
+mod subqueries;
+mod tables;
+mod time;
+mod using;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::functions_window::row_number::row_number_udwf;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::optimizer::AnalyzerRule;
+
+use casts::{TimeCasts, TimeKinds};
+use subqueries::Subqueries;
+
+pub(crate) use dialect::parse;
+pub(crate) use planner::{TimePlanner, type_of};
+pub(crate) use relations::Relations;
+pub(crate) use rewrite::rewrite;
+pub(crate) use using::merge_keys;
+
+/// Puts the analyzer rules of this module around the engine's: those that choose forms and types before types are coerced,
+/// casts after.
+pub(crate) fn install(rules: &mut Vec<Arc<dyn AnalyzerRule + Send + Sync>>) {
+    let row_number = super::functions::window()
+        .into_iter()
+        .find(|f| f.name() == "row_number")
+        .unwrap_or_else(row_number_udwf);
+    rules.insert(0, Arc::new(Subqueries { row_number }));
+    rules.insert(1, Arc::new(TimeKinds));
+    rules.push(Arc::new(TimeCasts));
+}
+
+/// The functions that plans of this module name.
+pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
+    let mut functions = time::functions();
+    functions.push(Arc::clone(only_row::only_row()));
+    functions.push(series::series());
+    functions.extend(now::functions());
+    functions
+}
+
+/// A type as SQL names it.
+pub(crate) fn type_name(t: &DataType) -> String {
+    match t {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar".to_owned(),
+        DataType::Int8 => "tinyint".to_owned(),
+        DataType::Int16 => "smallint".to_owned(),
+        DataType::Int32 => "integer".to_owned(),
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Float32 => "real".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Date32 | DataType::Date64 => "date".to_owned(),
+        DataType::Timestamp(_, None) => "timestamp".to_owned(),
+        DataType::Timestamp(_, Some(_)) => "timestamptz".to_owned(),
+        DataType::Interval(_) | DataType::Duration(_) => "interval".to_owned(),
+        DataType::Decimal128(p, s) => format!("decimal({p},{s})"),
+        DataType::List(item) => format!("{}[]", type_name(item.data_type())),
+        DataType::Null => "NULL".to_owned(),
+        other => other.to_string(),
+    }
+}

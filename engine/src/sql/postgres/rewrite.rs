@@ -1,0 +1,395 @@
+//! Rewrites a parsed statement into one that the engine plans with PostgreSQL's meaning.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{Result, plan_datafusion_err};
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause,
+    ObjectName, Query, Select, SelectItem, Subscript, Value, VisitMut, VisitorMut,
+};
+
+use super::{patterns, sets, tables};
+
+/// Rewrites a statement in place.
+///
+/// # Errors
+/// The statement asks for something that has another meaning here than it says, with the way out.
+pub(crate) fn rewrite(statement: &mut Parsed) -> Result<()> {
+    let inner = match statement {
+        Parsed::Statement(statement) => statement.as_mut(),
+        Parsed::Explain(explain) => return rewrite(&mut explain.statement),
+        _ => return Ok(()),
+    };
+    let mut rewriter = Rewriter {
+        uses_value: tables::names_value(inner),
+    };
+    match inner.visit(&mut rewriter) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Rewriter {
+    /// The statement names the column `value`, which generate_series has in the engine.
+    uses_value: bool,
+}
+
+impl Rewriter {
+    fn expression(&self, expr: &mut Expr) -> Result<()> {
+        let changed = match expr {
+            Expr::AtTimeZone {
+                timestamp,
+                time_zone,
+            } => Some(call("timezone", vec![take(time_zone), take(timestamp)])),
+            Expr::Interval(interval) => {
+                plain_interval(interval)?;
+                None
+            }
+            Expr::Cast {
+                kind,
+                expr: of,
+                data_type,
+                array: false,
+                ..
+            } => cast(kind, of, data_type)?,
+            Expr::SimilarTo {
+                negated,
+                expr: of,
+                pattern,
+                escape_char,
+            } => {
+                let regex = patterns::similar_to(pattern, escape_char.as_ref())?;
+                Some(Expr::BinaryOp {
+                    left: Box::new(Expr::Nested(Box::new(take(of)))),
+                    op: if *negated {
+                        BinaryOperator::PGRegexNotMatch
+                    } else {
+                        BinaryOperator::PGRegexMatch
+                    },
+                    right: Box::new(text(regex)),
+                })
+            }
+            Expr::Like {
+                pattern,
+                escape_char,
+                ..
+            }
+            | Expr::ILike {
+                pattern,
+                escape_char,
+                ..
+            } => {
+                if let Some(escape) = escape_char.take() {
+                    patterns::with_backslash(pattern, &escape)?;
+                }
+                None
+            }
+            Expr::Substring {
+                expr: of,
+                substring_from: Some(from),
+                substring_for: None,
+                ..
+            } if literal(from).is_some() => Some(first_match(take(of), take(from))),
+            Expr::Function(function) => self.function(function)?,
+            Expr::Value(value) => {
+                if let Value::UnicodeStringLiteral(of) = &value.value {
+                    value.value = Value::SingleQuotedString(of.clone());
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(changed) = changed {
+            *expr = changed;
+        }
+        Ok(())
+    }
+
+    fn function(&self, function: &mut Function) -> Result<Option<Expr>> {
+        let name = match function.name.0.as_slice() {
+            [part] => match part.as_ident() {
+                Some(name) if name.quote_style.is_none() => name.value.to_lowercase(),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let Some(mut args) = plain_args(function) else {
+            return Ok(None);
+        };
+        let part_of = |part: &str, of: Expr| {
+            Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(call("date_part", vec![text(part.to_owned()), of])),
+                data_type: DataType::BigInt(None),
+                array: false,
+                format: None,
+            }
+        };
+        Ok(match (name.as_str(), args.len()) {
+            ("year" | "month" | "day" | "hour" | "minute" | "second" | "week" | "quarter" | "dayofweek" | "dayofyear"
+            | "weekofyear" | "dayofmonth" | "isodow" | "isoyear", 1) => {
+                let of = args.remove(0);
+                let whole = if name == "second" { call("date_trunc", vec![text("second".to_owned()), of]) } else { of };
+                Some(part_of(&name, whole))
+            }
+            ("monthname", 1) => Some(call("to_char", vec![args.remove(0), text("FMMonth".to_owned())])),
+            ("dayname", 1) => Some(call("to_char", vec![args.remove(0), text("FMDay".to_owned())])),
+            ("epoch", 1) => Some(call("date_part", vec![text("epoch".to_owned()), args.remove(0)])),
+            ("strftime", 2) => Some(call("to_char", args)),
+            ("age", 1) => {
+                args.insert(0, call("current_date", vec![]));
+                Some(call("age", args))
+            }
+            ("datediff" | "date_diff" | "dateadd" | "timestampdiff" | "timestampadd", 3) => {
+                if let Some(Expr::Identifier(part)) = args.first() {
+                    args[0] = text(part.value.clone());
+                    return Ok(Some(call(&name, args)));
+                }
+                None
+            }
+            ("date_add", 2) => Some(binary(args.remove(0), BinaryOperator::Plus, args.remove(0))),
+            ("date_sub", 2) => Some(binary(args.remove(0), BinaryOperator::Minus, args.remove(0))),
+            ("if" | "iff", 3) => {
+                let (otherwise, then, condition) = (args.pop(), args.pop(), args.pop());
+                match (condition, then) {
+                    (Some(condition), Some(result)) => Some(Expr::Case {
+                        case_token: AttachedToken::empty(),
+                        end_token: AttachedToken::empty(),
+                        operand: None,
+                        conditions: vec![CaseWhen { condition, result }],
+                        else_result: otherwise.map(Box::new),
+                    }),
+                    _ => None,
+                }
+            }
+            ("every", 1) => Some(call("bool_and", args)),
+            ("regexp_substr", 2) => Some(first_match(args.remove(0), args.remove(0))),
+            _ => None,
+        })
+    }
+
+    fn query(&self, query: &mut Query) -> Result<()> {
+        if let Some(fetch) = query.fetch.take() {
+            if fetch.with_ties || fetch.percent {
+                return Err(plan_datafusion_err!(
+                    "FETCH … WITH TIES and PERCENT are not supported; filter on rank() over (order by …) in a subquery"
+                ));
+            }
+            let one = Expr::value(Value::Number("1".to_owned(), false));
+            let limit = Some(fetch.quantity.unwrap_or(one));
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { offset, .. }) => offset,
+                _ => None,
+            };
+            query.limit_clause = Some(LimitClause::LimitOffset {
+                limit,
+                offset,
+                limit_by: vec![],
+            });
+        }
+        Ok(())
+    }
+
+    fn select(&self, select: &mut Select) -> Result<()> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                let unnamed = matches!(expr, Expr::Function(_));
+                if series_of_rows(expr) && unnamed && let SelectItem::UnnamedExpr(expr) = item {
+                    *item = SelectItem::ExprWithAlias {
+                        expr: expr.clone(),
+                        alias: Ident::new("generate_series"),
+                    };
+                }
+            }
+        }
+        tables::from(&mut select.from, self.uses_value)
+    }
+}
+
+impl VisitorMut for Rewriter {
+    type Break = DataFusionError;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        flow(self.expression(expr))
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        flow(self.query(query))
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        sets::count_duplicates(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
+        flow(self.select(select))
+    }
+}
+
+fn flow(result: Result<()>) -> ControlFlow<DataFusionError> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// `generate_series(…)` in a select list gives rows, not one list.
+fn series_of_rows(expr: &mut Expr) -> bool {
+    match expr {
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("generate_series") => {
+            let of = std::mem::replace(expr, Expr::value(Value::Null));
+            *expr = call("unnest", vec![of]);
+            true
+        }
+        Expr::Cast { expr, .. } => series_of_rows(expr),
+        _ => false,
+    }
+}
+
+/// A call of a function by its name.
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args
+        .into_iter()
+        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
+        .collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// The arguments of a call that has nothing else.
+pub(super) fn plain_args(function: &Function) -> Option<Vec<Expr>> {
+    let bare = function.filter.is_none()
+        && function.over.is_none()
+        && function.within_group.is_empty()
+        && function.null_treatment.is_none();
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    if !bare || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
+        return None;
+    }
+    list.args
+        .iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(super) fn text(of: String) -> Expr {
+    Expr::value(Value::SingleQuotedString(of))
+}
+
+/// The text of a literal.
+pub(super) fn literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+            Value::DollarQuotedString(text) => Some(&text.value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn take(expr: &mut Box<Expr>) -> Expr {
+    std::mem::replace(expr.as_mut(), Expr::value(Value::Null))
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    }))
+}
+
+/// The part of a text that a regular expression matches first: its first group, if it has one.
+fn first_match(of: Expr, pattern: Expr) -> Expr {
+    let matched = call("regexp_match", vec![of, pattern]);
+    Expr::CompoundFieldAccess {
+        root: Box::new(Expr::Nested(Box::new(matched))),
+        access_chain: vec![ast::AccessExpr::Subscript(Subscript::Index {
+            index: Expr::value(Value::Number("1".to_owned(), false)),
+        })],
+    }
+}
+
+/// `interval '1 day 02:03:04'` in words that the engine reads.
+fn plain_interval(interval: &mut Interval) -> Result<()> {
+    let Some(given) = literal(&interval.value) else {
+        return Ok(());
+    };
+    let unit = match &interval.leading_field {
+        None => String::new(),
+        Some(DateTimeField::Custom(unit)) => format!(" {unit}"),
+        Some(unit) => format!(" {unit}"),
+    };
+    if interval.last_field.is_some() || interval.leading_precision.is_some() {
+        return Ok(());
+    }
+    let text_of = format!("{given}{unit}");
+    let words = super::time::interval_words(&text_of).ok_or_else(|| {
+        plan_datafusion_err!("'{text_of}' is no interval; write one such as '1 month 2 days' or '02:30:00'")
+    })?;
+    interval.value = Box::new(text(words));
+    interval.leading_field = None;
+    Ok(())
+}
+
+/// Casts of texts to intervals, and to texts of a length.
+fn cast(kind: &CastKind, of: &mut Box<Expr>, data_type: &mut DataType) -> Result<Option<Expr>> {
+    if let DataType::Interval { .. } = data_type
+        && let Some(given) = literal(of)
+        && !matches!(kind, CastKind::TryCast | CastKind::SafeCast)
+    {
+        let mut interval = Interval {
+            value: Box::new(text(given.to_owned())),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        };
+        plain_interval(&mut interval)?;
+        return Ok(Some(Expr::Interval(interval)));
+    }
+    let length = match data_type {
+        DataType::Varchar(length)
+        | DataType::CharacterVarying(length)
+        | DataType::CharVarying(length)
+        | DataType::Nvarchar(length)
+        | DataType::Char(length)
+        | DataType::Character(length) => match length.take() {
+            Some(ast::CharacterLength::IntegerLength { length, .. }) => length,
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let whole = Expr::Cast {
+        kind: kind.clone(),
+        expr: Box::new(take(of)),
+        data_type: DataType::Varchar(None),
+        array: false,
+        format: None,
+    };
+    let length = Expr::value(Value::Number(length.to_string(), false));
+    Ok(Some(call("left", vec![whole, length])))
+}
