@@ -35,7 +35,7 @@ mod planner;
 mod postgres;
 mod ranks;
 #[cfg(test)]
-mod tests;
+pub(in crate::sql) mod tests;
 
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
@@ -77,9 +77,14 @@ pub async fn plan_statement(state: &SessionState, statement: Statement) -> Resul
     match plan {
         // EXPLAIN shows what each rule does, and has to run them itself.
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Ok(plan),
-        plan => state
-            .analyzer()
-            .execute_and_check(plan, state.config_options(), |_, _| {}),
+        plan => {
+            let plan =
+                state
+                    .analyzer()
+                    .execute_and_check(plan, state.config_options(), |_, _| {})?;
+            postgres::check(state, &plan)?;
+            Ok(plan)
+        }
     }
 }
 

@@ -91,7 +91,7 @@ async fn answer(session: &SessionContext, sql: &str) -> Result<String> {
 }
 
 /// Asks all, so that one run shows every difference.
-async fn check(expected: &[(&str, &str)]) {
+pub(in crate::sql) async fn check(expected: &[(&str, &str)]) {
     let session = session();
     let mut wrong = vec![];
     for (sql, right) in expected {

@@ -3,7 +3,7 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -46,7 +46,10 @@ fn kinds(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let (mut both, changed) = alike(vec![*left, *right], schema)?;
             let right = Box::new(both.remove(1));
             let left = Box::new(both.remove(0));
-            Transformed::new_transformed(Expr::BinaryExpr(BinaryExpr::new(left, op, right)), changed)
+            Transformed::new_transformed(
+                Expr::BinaryExpr(BinaryExpr::new(left, op, right)),
+                changed,
+            )
         }
         Expr::Between(Between {
             expr,
@@ -70,9 +73,14 @@ fn kinds(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let expr = Box::new(all.remove(0));
             Transformed::new_transformed(Expr::InList(InList::new(expr, all, negated)), changed)
         }
-        Expr::ScalarFunction(ScalarFunction { func, args }) if COMMON_TYPE.contains(&func.name()) => {
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if COMMON_TYPE.contains(&func.name()) =>
+        {
             let (args, changed) = alike(args, schema)?;
-            Transformed::new_transformed(Expr::ScalarFunction(ScalarFunction::new_udf(func, args)), changed)
+            Transformed::new_transformed(
+                Expr::ScalarFunction(ScalarFunction::new_udf(func, args)),
+                changed,
+            )
         }
         Expr::Case(Case {
             expr,
@@ -87,7 +95,10 @@ fn kinds(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             thens.extend(else_expr.map(|e| *e));
             let (mut thens, changed) = alike(thens, schema)?;
             let else_expr = if has_else { thens.pop() } else { None };
-            let pairs = whens.into_iter().zip(thens.into_iter().map(Box::new)).collect();
+            let pairs = whens
+                .into_iter()
+                .zip(thens.into_iter().map(Box::new))
+                .collect();
             let case = Case::new(expr, pairs, else_expr.map(Box::new));
             Transformed::new_transformed(Expr::Case(case), changed)
         }
@@ -99,7 +110,14 @@ fn compares(op: Operator) -> bool {
     use Operator as Op;
     matches!(
         op,
-        Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::IsDistinctFrom | Op::IsNotDistinctFrom
+        Op::Eq
+            | Op::NotEq
+            | Op::Lt
+            | Op::LtEq
+            | Op::Gt
+            | Op::GtEq
+            | Op::IsDistinctFrom
+            | Op::IsNotDistinctFrom
     )
 }
 
@@ -113,8 +131,23 @@ fn alike(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
         // What has no type yet is refused where types are coerced.
         return Ok((exprs, false));
     };
-    let zoned = types.iter().find(|t| matches!(t, DataType::Timestamp(_, Some(_))));
-    let wall = types.iter().find(|t| matches!(t, DataType::Timestamp(_, None)));
+    if types.iter().any(is_interval) {
+        let mut changed = false;
+        let exprs = exprs.into_iter().map(|expr| match written_interval(&expr) {
+            Some(interval) => {
+                changed = true;
+                Expr::Literal(interval, None)
+            }
+            None => expr,
+        });
+        return Ok((exprs.collect(), changed));
+    }
+    let zoned = types
+        .iter()
+        .find(|t| matches!(t, DataType::Timestamp(_, Some(_))));
+    let wall = types
+        .iter()
+        .find(|t| matches!(t, DataType::Timestamp(_, None)));
     let date = types.iter().find(|t| **t == DataType::Date32);
     let Some(to) = zoned.or(wall).or(date).cloned() else {
         return Ok((exprs, false));
@@ -136,10 +169,19 @@ fn alike(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
     Ok((exprs, changed))
 }
 
+/// An interval that is written as a text.
+fn written_interval(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => super::time::read_interval(value.try_as_str().flatten()?),
+        _ => None,
+    }
+}
+
 fn schema_of(plan: &LogicalPlan) -> Result<DFSchema> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = plan {
-        let table = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
+        let table =
+            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         schema.merge(&table);
     }
     Ok(schema)
@@ -187,7 +229,10 @@ fn in_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                     Ok(s)
                 })
                 .collect::<Result<_>>()?;
-            Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+            Ok(Transformed::new_transformed(
+                LogicalPlan::Sort(sort),
+                changed,
+            ))
         }
         plan => Ok(Transformed::no(plan)),
     })
@@ -214,21 +259,25 @@ fn in_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             negated,
             low,
             high,
-        }) if is_interval(&expr.get_type(schema)?) => Ok(Transformed::yes(Expr::Between(Between::new(
-            Box::new(length(*expr)),
-            negated,
-            Box::new(length(*low)),
-            Box::new(length(*high)),
-        )))),
+        }) if is_interval(&expr.get_type(schema)?) => {
+            Ok(Transformed::yes(Expr::Between(Between::new(
+                Box::new(length(*expr)),
+                negated,
+                Box::new(length(*low)),
+                Box::new(length(*high)),
+            ))))
+        }
         Expr::InList(InList {
             expr,
             list,
             negated,
-        }) if is_interval(&expr.get_type(schema)?) => Ok(Transformed::yes(Expr::InList(InList::new(
-            Box::new(length(*expr)),
-            list.into_iter().map(length).collect(),
-            negated,
-        )))),
+        }) if is_interval(&expr.get_type(schema)?) => {
+            Ok(Transformed::yes(Expr::InList(InList::new(
+                Box::new(length(*expr)),
+                list.into_iter().map(length).collect(),
+                negated,
+            ))))
+        }
         expr => Ok(Transformed::no(expr)),
     }
 }

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 
@@ -128,11 +128,6 @@ impl ScalarUDFImpl for Named {
     }
 }
 
-/// A call of a function, as an expression.
-pub(super) fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
-    function.call(args)
-}
-
 /// A column as texts.
 pub(super) fn texts(column: &ArrayRef) -> Result<datafusion::arrow::array::StringArray> {
     use datafusion::arrow::array::AsArray;
@@ -160,14 +155,15 @@ pub(super) fn micros(column: &ArrayRef) -> Result<datafusion::arrow::array::Int6
 
 /// Whether a type is one of text.
 pub(super) fn is_text(t: &DataType) -> bool {
-    matches!(
-        t,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
+    matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// The error of a call whose arguments the function does not take.
-pub(super) fn no_such_call(name: &str, types: &[DataType], takes: &str) -> datafusion::error::DataFusionError {
+pub(super) fn no_such_call(
+    name: &str,
+    types: &[DataType],
+    takes: &str,
+) -> datafusion::error::DataFusionError {
     let types: Vec<_> = types.iter().map(super::type_name).collect();
     datafusion::common::plan_datafusion_err!(
         "{name}({}) is no function here; it takes {takes}",

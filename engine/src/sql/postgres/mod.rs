@@ -8,6 +8,7 @@
 //! the session or changed by analyzer rules; what is left are functions that executors know by name ([`functions`]).
 
 mod casts;
+mod check;
 mod dialect;
 mod function;
 mod now;
@@ -21,8 +22,11 @@ mod series;
 mod sets;
 mod subqueries;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod time;
 mod using;
+mod windows;
 
 use std::sync::Arc;
 
@@ -34,6 +38,7 @@ use datafusion::optimizer::AnalyzerRule;
 use casts::{TimeCasts, TimeKinds};
 use subqueries::Subqueries;
 
+pub(crate) use check::check;
 pub(crate) use dialect::parse;
 pub(crate) use planner::{TimePlanner, type_of};
 pub(crate) use relations::Relations;
@@ -48,7 +53,8 @@ pub(crate) fn install(rules: &mut Vec<Arc<dyn AnalyzerRule + Send + Sync>>) {
         .find(|f| f.name() == "row_number")
         .unwrap_or_else(row_number_udwf);
     rules.insert(0, Arc::new(Subqueries { row_number }));
-    rules.insert(1, Arc::new(TimeKinds));
+    rules.insert(1, Arc::new(windows::Windows));
+    rules.insert(2, Arc::new(TimeKinds));
     rules.push(Arc::new(TimeCasts));
 }
 

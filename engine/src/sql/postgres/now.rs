@@ -13,7 +13,11 @@ use datafusion::logical_expr::{
 use super::time;
 
 static NOW: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    let aliases = ["current_timestamp", "transaction_timestamp", "statement_timestamp"];
+    let aliases = [
+        "current_timestamp",
+        "transaction_timestamp",
+        "statement_timestamp",
+    ];
     Arc::new(ScalarUDF::from(Now {
         name: "now",
         zoned: true,

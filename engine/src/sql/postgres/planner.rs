@@ -69,14 +69,24 @@ impl ExprPlanner for TimePlanner {
                 binary(as_timestamp(left), Operator::Plus, interval(right, &r))
             }
             BinaryOperator::Plus if is_interval(&l) && (is_date(&r) || is_timestamp(&r)) => {
-                let moment = if is_date(&r) { as_timestamp(right) } else { right };
+                let moment = if is_date(&r) {
+                    as_timestamp(right)
+                } else {
+                    right
+                };
                 binary(moment, Operator::Plus, interval(left, &l))
             }
             BinaryOperator::Minus if is_date(&l) && is_interval(&r) => {
                 binary(as_timestamp(left), Operator::Minus, interval(right, &r))
             }
-            BinaryOperator::Plus | BinaryOperator::Minus if is_interval(&l) && is_interval(&r) && l != r => {
-                let operator = if matches!(op, BinaryOperator::Plus) { Operator::Plus } else { Operator::Minus };
+            BinaryOperator::Plus | BinaryOperator::Minus
+                if is_interval(&l) && is_interval(&r) && l != r =>
+            {
+                let operator = if matches!(op, BinaryOperator::Plus) {
+                    Operator::Plus
+                } else {
+                    Operator::Minus
+                };
                 binary(interval(left, &l), operator, interval(right, &r))
             }
             // A day is not a timestamp: the difference of two kinds is one of timestamps.
@@ -167,7 +177,9 @@ pub(crate) fn type_of(sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
     let planned = match sql_type {
         Sql::Timestamp(precision, zone) => {
             if precision.is_some_and(|p| p > 6) {
-                return plan_err!("{sql_type} is no type here: a timestamp has microseconds, at most 6 digits");
+                return plan_err!(
+                    "{sql_type} is no type here: a timestamp has microseconds, at most 6 digits"
+                );
             }
             match zone {
                 TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => moment,
@@ -198,7 +210,12 @@ pub(crate) fn type_of(sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
 ///
 /// # Errors
 /// The type has no null.
-pub(super) fn cast(expr: Expr, from: &DataType, to: &DataType, tries: bool) -> Result<Option<Expr>> {
+pub(super) fn cast(
+    expr: Expr,
+    from: &DataType,
+    to: &DataType,
+    tries: bool,
+) -> Result<Option<Expr>> {
     let is_time = |t: &DataType| is_timestamp(t) || is_date(t);
     if is_text(from) && is_time(to) {
         let none = Expr::Literal(ScalarValue::try_new_null(to)?, None);

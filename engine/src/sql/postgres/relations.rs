@@ -32,7 +32,9 @@ impl RelationPlanner for Relations {
                 subquery,
                 alias,
                 ..
-            } => sets::plan(subquery, context)?.map(|plan| PlannedRelation::new(plan, alias.clone())),
+            } => {
+                sets::plan(subquery, context)?.map(|plan| PlannedRelation::new(plan, alias.clone()))
+            }
             TableFactor::UNNEST { .. } => {
                 let nothing = LogicalPlanBuilder::empty(true).build()?;
                 elements(nothing, &relation, false, context)?
@@ -118,9 +120,7 @@ fn over_left(
 
 /// Whether rows of the left side without a partner stay, and the condition of an inner join.
 fn kind(join: &Join) -> Result<(bool, Option<&ast::Expr>)> {
-    let is_true = |condition: &ast::Expr| {
-        matches!(condition, ast::Expr::Value(v) if v.value == ast::Value::Boolean(true))
-    };
+    let is_true = |condition: &ast::Expr| matches!(condition, ast::Expr::Value(v) if v.value == ast::Value::Boolean(true));
     match &join.join_operator {
         JoinOperator::CrossJoin(_) => Ok((false, None)),
         JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => match constraint {
@@ -172,7 +172,11 @@ fn elements(
     }
     for i in names.len()..all {
         let ordinality = i == array_exprs.len();
-        names.push(if ordinality { "ordinality".to_owned() } else { name.clone() });
+        names.push(if ordinality {
+            "ordinality".to_owned()
+        } else {
+            name.clone()
+        });
     }
     let schema = Arc::clone(left.schema());
     let relation = TableReference::bare(name);
@@ -182,7 +186,10 @@ fn elements(
     for expr in array_exprs {
         let list = context.sql_to_expr(expr.clone(), &schema)?;
         let t = list.get_type(&schema)?;
-        if !matches!(t, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)) {
+        if !matches!(
+            t,
+            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+        ) {
             return plan_err!(
                 "unnest takes an array, and {expr} is {}",
                 super::type_name(&t)

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause,
-    ObjectName, Query, Select, SelectItem, Subscript, Value, VisitMut, VisitorMut,
+    ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::{patterns, sets, tables};
@@ -49,6 +49,13 @@ impl Rewriter {
                 plain_interval(interval)?;
                 None
             }
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::Minus,
+                expr: of,
+            } => match of.as_ref() {
+                Expr::Interval(interval) => negated(interval),
+                _ => None,
+            },
             Expr::Cast {
                 kind,
                 expr: of,
@@ -120,25 +127,39 @@ impl Rewriter {
         let Some(mut args) = plain_args(function) else {
             return Ok(None);
         };
-        let part_of = |part: &str, of: Expr| {
-            Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(call("date_part", vec![text(part.to_owned()), of])),
-                data_type: DataType::BigInt(None),
-                array: false,
-                format: None,
-            }
+        let part_of = |part: &str, of: Expr| Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(call("date_part", vec![text(part.to_owned()), of])),
+            data_type: DataType::BigInt(None),
+            array: false,
+            format: None,
         };
         Ok(match (name.as_str(), args.len()) {
-            ("year" | "month" | "day" | "hour" | "minute" | "second" | "week" | "quarter" | "dayofweek" | "dayofyear"
-            | "weekofyear" | "dayofmonth" | "isodow" | "isoyear", 1) => {
+            (
+                "year" | "month" | "day" | "hour" | "minute" | "second" | "week" | "quarter"
+                | "dayofweek" | "dayofyear" | "weekofyear" | "dayofmonth" | "isodow" | "isoyear",
+                1,
+            ) => {
                 let of = args.remove(0);
-                let whole = if name == "second" { call("date_trunc", vec![text("second".to_owned()), of]) } else { of };
+                let whole = if name == "second" {
+                    call("date_trunc", vec![text("second".to_owned()), of])
+                } else {
+                    of
+                };
                 Some(part_of(&name, whole))
             }
-            ("monthname", 1) => Some(call("to_char", vec![args.remove(0), text("FMMonth".to_owned())])),
-            ("dayname", 1) => Some(call("to_char", vec![args.remove(0), text("FMDay".to_owned())])),
-            ("epoch", 1) => Some(call("date_part", vec![text("epoch".to_owned()), args.remove(0)])),
+            ("monthname", 1) => Some(call(
+                "to_char",
+                vec![args.remove(0), text("FMMonth".to_owned())],
+            )),
+            ("dayname", 1) => Some(call(
+                "to_char",
+                vec![args.remove(0), text("FMDay".to_owned())],
+            )),
+            ("epoch", 1) => Some(call(
+                "date_part",
+                vec![text("epoch".to_owned()), args.remove(0)],
+            )),
             ("strftime", 2) => Some(call("to_char", args)),
             ("age", 1) => {
                 args.insert(0, call("current_date", vec![]));
@@ -152,7 +173,11 @@ impl Rewriter {
                 None
             }
             ("date_add", 2) => Some(binary(args.remove(0), BinaryOperator::Plus, args.remove(0))),
-            ("date_sub", 2) => Some(binary(args.remove(0), BinaryOperator::Minus, args.remove(0))),
+            ("date_sub", 2) => Some(binary(
+                args.remove(0),
+                BinaryOperator::Minus,
+                args.remove(0),
+            )),
             ("if" | "iff", 3) => {
                 let (otherwise, then, condition) = (args.pop(), args.pop(), args.pop());
                 match (condition, then) {
@@ -173,6 +198,7 @@ impl Rewriter {
     }
 
     fn query(&self, query: &mut Query) -> Result<()> {
+        once_only(query)?;
         if let Some(fetch) = query.fetch.take() {
             if fetch.with_ties || fetch.percent {
                 return Err(plan_datafusion_err!(
@@ -198,7 +224,10 @@ impl Rewriter {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 let unnamed = matches!(expr, Expr::Function(_));
-                if series_of_rows(expr) && unnamed && let SelectItem::UnnamedExpr(expr) = item {
+                if series_of_rows(expr)
+                    && unnamed
+                    && let SelectItem::UnnamedExpr(expr) = item
+                {
                     *item = SelectItem::ExprWithAlias {
                         expr: expr.clone(),
                         alias: Ident::new("generate_series"),
@@ -231,6 +260,67 @@ impl VisitorMut for Rewriter {
     }
 }
 
+/// A WITH query is planned where it is read: what is random in it would differ from reader to reader.
+fn once_only(query: &Query) -> Result<()> {
+    let Some(with) = &query.with else {
+        return Ok(());
+    };
+    for cte in &with.cte_tables {
+        let mut random = Finds::default();
+        let _ = cte.query.visit(&mut random);
+        let Some(function) = random.random else {
+            continue;
+        };
+        let name = &cte.alias.name;
+        let mut readers = Finds {
+            of: Some(name.value.clone()),
+            ..Finds::default()
+        };
+        let _ = query.visit(&mut readers);
+        if readers.times > 1 {
+            return Err(plan_datafusion_err!(
+                "{name} calls {function}() and is read {} times: each reader would see other values; make {name} a model of \
+                 its own",
+                readers.times
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Finds functions that give other values at each call, or counts how often a relation is read.
+#[derive(Default)]
+struct Finds {
+    of: Option<String>,
+    times: usize,
+    random: Option<String>,
+}
+
+impl Visitor for Finds {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        if let (Some(of), [part]) = (&self.of, relation.0.as_slice())
+            && part
+                .as_ident()
+                .is_some_and(|name| name.value.eq_ignore_ascii_case(of))
+        {
+            self.times += 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            let name = function.name.to_string().to_lowercase();
+            if ["random", "uuid", "gen_random_uuid"].contains(&name.as_str()) {
+                self.random = Some(name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 fn flow(result: Result<()>) -> ControlFlow<DataFusionError> {
     match result {
         Ok(()) => ControlFlow::Continue(()),
@@ -241,7 +331,12 @@ fn flow(result: Result<()>) -> ControlFlow<DataFusionError> {
 /// `generate_series(…)` in a select list gives rows, not one list.
 fn series_of_rows(expr: &mut Expr) -> bool {
     match expr {
-        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("generate_series") => {
+        Expr::Function(function)
+            if function
+                .name
+                .to_string()
+                .eq_ignore_ascii_case("generate_series") =>
+        {
             let of = std::mem::replace(expr, Expr::value(Value::Null));
             *expr = call("unnest", vec![of]);
             true
@@ -348,11 +443,22 @@ fn plain_interval(interval: &mut Interval) -> Result<()> {
     }
     let text_of = format!("{given}{unit}");
     let words = super::time::interval_words(&text_of).ok_or_else(|| {
-        plan_datafusion_err!("'{text_of}' is no interval; write one such as '1 month 2 days' or '02:30:00'")
+        plan_datafusion_err!(
+            "'{text_of}' is no interval; write one such as '1 month 2 days' or '02:30:00'"
+        )
     })?;
     interval.value = Box::new(text(words));
     interval.leading_field = None;
     Ok(())
+}
+
+/// `-interval '1 month 2 days'`, each part of it.
+fn negated(interval: &Interval) -> Option<Expr> {
+    let words = super::time::negated_interval_words(literal(&interval.value)?)?;
+    Some(Expr::Interval(Interval {
+        value: Box::new(text(words)),
+        ..interval.clone()
+    }))
 }
 
 /// Casts of texts to intervals, and to texts of a length.

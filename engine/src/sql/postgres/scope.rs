@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinOperator, Select, SelectItem, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    Expr, Ident, JoinOperator, Select, SelectItem, TableFactor, TableWithJoins, VisitMut,
+    VisitorMut,
 };
 
 use super::rewrite::call;
@@ -86,7 +87,9 @@ impl Scope {
         }
         let others = |side: Self| {
             let others = side.columns.into_iter();
-            others.filter(|c| !keys.contains(&c.name)).collect::<Vec<_>>()
+            others
+                .filter(|c| !keys.contains(&c.name))
+                .collect::<Vec<_>>()
         };
         let (keeps_left, keeps_right) = match operator {
             Op::Semi(_) | Op::LeftSemi(_) | Op::Anti(_) | Op::LeftAnti(_) => (true, false),
@@ -132,7 +135,10 @@ impl Scope {
         };
         for name in left_out {
             if !self.columns.iter().any(|c| same(c, name)) {
-                return plan_err!("EXCLUDE names '{name}', which is no column here; there are {}", self.list());
+                return plan_err!(
+                    "EXCLUDE names '{name}', which is no column here; there are {}",
+                    self.list()
+                );
             }
         }
         let kept = self
@@ -184,7 +190,9 @@ impl<'a> Names<'a> {
                 factor => {
                     let columns = self.columns.get(&factor.to_string()).cloned();
                     let columns = columns.or_else(|| written_columns(factor)).ok_or_else(|| {
-                        plan_datafusion_err!("the columns of {factor} are not known here; write ON in place of USING")
+                        plan_datafusion_err!(
+                            "the columns of {factor} are not known here; write ON in place of USING"
+                        )
                     })?;
                     out.extend(columns);
                 }

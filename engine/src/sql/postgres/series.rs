@@ -22,8 +22,10 @@ static SERIES: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
         aliases: &[],
         coerce: |types| {
             let moment = |t: &DataType| {
-                matches!(t, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null)
-                    || super::function::is_text(t)
+                matches!(
+                    t,
+                    DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null
+                ) || super::function::is_text(t)
             };
             let whole = |t: &DataType| t.is_integer() || t.is_null();
             match types {
@@ -32,7 +34,11 @@ static SERIES: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
                 [a, b, DataType::Interval(_) | DataType::Duration(_)] if moment(a) && moment(b) => {
                     let (wall, zoned) = time::wall_clock_and_moment();
                     let is_zoned = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
-                    let t = if is_zoned(a) || is_zoned(b) { zoned } else { wall };
+                    let t = if is_zoned(a) || is_zoned(b) {
+                        zoned
+                    } else {
+                        wall
+                    };
                     Ok(vec![t.clone(), t, time::interval::INTERVAL])
                 }
                 _ => Err(no_such_call("generate_series", types, TAKES)),
@@ -93,10 +99,12 @@ fn moments(args: &[ArrayRef]) -> Result<ArrayRef> {
         DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.clone(),
         _ => None,
     };
-    let item = TimestampMicrosecondBuilder::new().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone));
+    let item = TimestampMicrosecondBuilder::new()
+        .with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone));
     let mut out = ListBuilder::new(item);
     for row in 0..starts.len() {
-        let (false, false, Some(step)) = (starts.is_null(row), ends.is_null(row), &steps[row]) else {
+        let (false, false, Some(step)) = (starts.is_null(row), ends.is_null(row), &steps[row])
+        else {
             out.append_null();
             continue;
         };
@@ -117,7 +125,9 @@ fn moments(args: &[ArrayRef]) -> Result<ArrayRef> {
 
 fn not_too_many(count: usize) -> Result<()> {
     if count > MOST {
-        return exec_err!("generate_series has more than {MOST} rows; take a longer step, or a table of numbers");
+        return exec_err!(
+            "generate_series has more than {MOST} rows; take a longer step, or a table of numbers"
+        );
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF,
 };
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     GroupByExpr, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier,
     TableFactor, TableWithJoins, WildcardAdditionalOptions,
 };
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use std::sync::Arc;
 
 /// The column that numbers copies.
@@ -36,18 +36,23 @@ fn count_in(set: &mut SetExpr) {
     count_in(left);
     count_in(right);
     if counts(*op, *set_quantifier) {
-        let inner = std::mem::replace(set, SetExpr::Values(datafusion::sql::sqlparser::ast::Values {
-            explicit_row: false,
-            value_keyword: false,
-            rows: vec![],
-        }));
+        let inner = std::mem::replace(
+            set,
+            SetExpr::Values(datafusion::sql::sqlparser::ast::Values {
+                explicit_row: false,
+                value_keyword: false,
+                rows: vec![],
+            }),
+        );
         *set = SetExpr::Select(Box::new(all_of(derived(inner))));
     }
 }
 
 fn counts(op: SetOperator, quantifier: SetQuantifier) -> bool {
-    matches!(op, SetOperator::Except | SetOperator::Minus | SetOperator::Intersect)
-        && matches!(quantifier, SetQuantifier::All)
+    matches!(
+        op,
+        SetOperator::Except | SetOperator::Minus | SetOperator::Intersect
+    ) && matches!(quantifier, SetQuantifier::All)
 }
 
 fn derived(body: SetExpr) -> TableFactor {

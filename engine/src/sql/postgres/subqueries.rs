@@ -4,21 +4,24 @@
 //! |---|---|
 //! | a scalar subquery that may have two rows | `only_row((SELECT array_agg(x) …))`: two rows are an error |
 //! | `… WHERE s.k = o.k ORDER BY t LIMIT n`, scalar or LATERAL | rows numbered per `k`, the first `n` kept |
+//! | `> ALL`, `> ANY` and their kin | comparisons with the largest or smallest value, and counts |
 //! | EXISTS, IN, NOT IN as a value; a correlated NOT IN | counts of rows, of matches and of NULLs |
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue};
-use datafusion::functions_aggregate::expr_fn::{array_agg, count};
-use datafusion::logical_expr::expr::{Exists, InSubquery, WindowFunction};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue, not_impl_err};
+use datafusion::functions_aggregate::expr_fn::{array_agg, count, max, min};
+use datafusion::logical_expr::expr::{
+    Exists, InSubquery, SetComparison, SetQuantifier, WindowFunction,
+};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, Subquery,
-    WindowFunctionDefinition, WindowUDF, lit, when,
+    Aggregate, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr,
+    Subquery, WindowFunctionDefinition, WindowUDF, binary_expr, lit, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -103,11 +106,18 @@ impl Subqueries {
                 negated,
             }) if !in_filter
                 || (negated
-                    && (!subquery.outer_ref_columns.is_empty() || expr.column_refs().is_empty())) =>
+                    && (!subquery.outer_ref_columns.is_empty()
+                        || expr.column_refs().is_empty())) =>
             {
                 let is_in = is_in(expr.as_ref().clone(), subquery, schema)?;
                 Ok(Transformed::yes(if negated { !is_in } else { is_in }))
             }
+            Expr::SetComparison(SetComparison {
+                expr,
+                subquery,
+                op,
+                quantifier,
+            }) => compared(*expr, subquery, op, &quantifier).map(Transformed::yes),
             Expr::Not(of) if in_filter => match of.as_ref() {
                 Expr::InSubquery(inner)
                     if !inner.negated && !inner.subquery.outer_ref_columns.is_empty() =>
@@ -188,8 +198,13 @@ impl Subqueries {
         if skip > 0 {
             kept = kept.and(position.gt(lit(skip as i64)));
         }
-        let links = keys.into_iter().zip(outer).map(|(key, outer)| key.eq(outer));
-        let builder = LogicalPlanBuilder::from(plan).window([number])?.filter(kept)?;
+        let links = keys
+            .into_iter()
+            .zip(outer)
+            .map(|(key, outer)| key.eq(outer));
+        let builder = LogicalPlanBuilder::from(plan)
+            .window([number])?
+            .filter(kept)?;
         match conjunction(links.collect::<Vec<_>>()) {
             Some(links) => builder.filter(links),
             None => Ok(builder),
@@ -202,7 +217,8 @@ fn without_from(plan: &LogicalPlan) -> Result<Option<Expr>> {
     let LogicalPlan::Projection(projection) = plan else {
         return Ok(None);
     };
-    let one_row = matches!(projection.input.as_ref(), LogicalPlan::EmptyRelation(e) if e.produce_one_row);
+    let one_row =
+        matches!(projection.input.as_ref(), LogicalPlan::EmptyRelation(e) if e.produce_one_row);
     let [value] = projection.expr.as_slice() else {
         return Ok(None);
     };
@@ -292,7 +308,9 @@ fn unlink(plan: &LogicalPlan) -> Result<Option<Unlinked>> {
                 exprs.push(key.alias(&name));
                 keys.push(Expr::Column(Column::new_unqualified(name)));
             }
-            let plan = LogicalPlanBuilder::from(inner.plan).project(exprs)?.build()?;
+            let plan = LogicalPlanBuilder::from(inner.plan)
+                .project(exprs)?
+                .build()?;
             Ok(Some(Unlinked {
                 plan,
                 keys,
@@ -321,8 +339,12 @@ fn counted(plan: LogicalPlan, value: Expr) -> Result<Expr> {
 
 /// `value IN (SELECT …)` with its third answer, unknown, from counts.
 fn is_in(value: Expr, of: &Subquery, schema: &DFSchema) -> Result<Expr> {
-    let plan = of.subquery.as_ref();
-    let column = Expr::from(plan.schema().qualified_field(0));
+    // A name of its own: the outer row may have a column of the same table.
+    let column = Expr::from(of.subquery.schema().qualified_field(0));
+    let plan = LogicalPlanBuilder::from(of.subquery.as_ref().clone())
+        .project([column.alias("__in_value")])?
+        .build()?;
+    let column = Expr::Column(Column::new_unqualified("__in_value"));
     let outer = value
         .clone()
         .transform_up(|expr| match expr {
@@ -338,7 +360,7 @@ fn is_in(value: Expr, of: &Subquery, schema: &DFSchema) -> Result<Expr> {
         .build()?;
     let matches = counted(matching, lit(1))?;
     let rows = counted(plan.clone(), lit(1))?;
-    let known = counted(plan.clone(), column)?;
+    let known = counted(plan, column)?;
     let unknown = value.is_null().or(known.lt(rows.clone()));
     when(matches.gt(lit(0_i64)), lit(true))
         .when(rows.eq(lit(0_i64)), lit(false))
@@ -346,11 +368,63 @@ fn is_in(value: Expr, of: &Subquery, schema: &DFSchema) -> Result<Expr> {
         .otherwise(lit(false))
 }
 
+/// `value > ALL (SELECT …)` and `ANY`. All values are less than one where the largest is; NULLs among them leave the answer open.
+fn compared(value: Expr, of: Subquery, op: Operator, quantifier: &SetQuantifier) -> Result<Expr> {
+    let is_any = matches!(quantifier, SetQuantifier::Any);
+    match (op, is_any) {
+        (Operator::Eq, true) => {
+            return Ok(Expr::InSubquery(InSubquery::new(
+                Box::new(value),
+                of,
+                false,
+            )));
+        }
+        (Operator::NotEq, false) => {
+            return Ok(Expr::InSubquery(InSubquery::new(Box::new(value), of, true)));
+        }
+        _ => {}
+    }
+    // `> ANY` is `NOT <= ALL`.
+    let for_all = if is_any { op.negate() } else { Some(op) };
+    let Some(for_all) = for_all else {
+        return not_impl_err!("{op} {quantifier} (SELECT …) is not supported");
+    };
+    let plan = of.subquery.as_ref();
+    let column = Expr::from(plan.schema().qualified_field(0));
+    let extreme = |aggregate: Expr| -> Result<Expr> {
+        let plan = LogicalPlanBuilder::from(plan.clone())
+            .aggregate(Vec::<Expr>::new(), [aggregate])?
+            .build()?;
+        Ok(Expr::ScalarSubquery(subquery(plan)))
+    };
+    let holds = match for_all {
+        Operator::Gt | Operator::GtEq => {
+            binary_expr(value.clone(), for_all, extreme(max(column.clone()))?)
+        }
+        Operator::Lt | Operator::LtEq => {
+            binary_expr(value.clone(), for_all, extreme(min(column.clone()))?)
+        }
+        Operator::Eq => {
+            let largest = value.clone().eq(extreme(max(column.clone()))?);
+            largest.and(value.clone().eq(extreme(min(column.clone()))?))
+        }
+        _ => return not_impl_err!("{op} {quantifier} (SELECT …) is not supported"),
+    };
+    let rows = counted(plan.clone(), lit(1))?;
+    let known = counted(plan.clone(), column)?;
+    let all = when(rows.clone().eq(lit(0_i64)), lit(true))
+        .when(!holds, lit(false))
+        .when(
+            value.is_null().or(known.lt(rows)),
+            lit(ScalarValue::Boolean(None)),
+        )
+        .otherwise(lit(true))?;
+    Ok(if is_any { !all } else { all })
+}
+
 /// The engine plans scalar subqueries in projections, not in aggregates.
 fn below_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let has_subquery = |expr: &Expr| {
-        expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_))))
-    };
+    let has_subquery = |expr: &Expr| expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_))));
     let mut any = false;
     for expr in aggregate.aggr_expr.iter().chain(&aggregate.group_expr) {
         any |= has_subquery(expr)?;

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins,
-    UnaryOperator, Value, Visit, Visitor,
+    Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
+    ObjectName, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    TableWithJoins, UnaryOperator, Value, Visit, Visitor,
 };
 
 use super::rewrite::call;
@@ -44,8 +44,11 @@ pub(super) fn from(from: &mut Vec<TableWithJoins>, uses_value: bool) -> Result<(
             continue;
         }
         let mut before = out.drain(..);
-        let Some(mut left) = before.next() else { continue };
-        left.joins.extend(before.map(|next| cross(nested_unless_plain(next))));
+        let Some(mut left) = before.next() else {
+            continue;
+        };
+        left.joins
+            .extend(before.map(|next| cross(nested_unless_plain(next))));
         left.joins.push(cross(item.relation));
         out = vec![TableWithJoins {
             relation: nested(left),
@@ -69,15 +72,15 @@ pub(super) fn reads_left(factor: &TableFactor) -> bool {
                 && subquery.order_by.is_none()
                 && subquery.limit_clause.is_none()
                 && matches!(subquery.body.as_ref(), SetExpr::Select(select)
-                    if select.from.is_empty()
-                        && select.selection.is_none()
-                        && select.having.is_none()
-                        && select.distinct.is_none()
-                        && select.qualify.is_none()
-                        && matches!(&select.group_by, GroupByExpr::Expressions(e, _) if e.is_empty())
-                        && select.projection.iter().all(|item| {
-                            matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
-                        }))
+                if select.from.is_empty()
+                    && select.selection.is_none()
+                    && select.having.is_none()
+                    && select.distinct.is_none()
+                    && select.qualify.is_none()
+                    && matches!(&select.group_by, GroupByExpr::Expressions(e, _) if e.is_empty())
+                    && select.projection.iter().all(|item| {
+                        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+                    }))
         }
         _ => false,
     }
@@ -160,13 +163,19 @@ fn series(
         at: None,
     });
     if alias.columns.is_empty() {
-        let column = if uses_value { Ident::new("value") } else { alias.name.clone() };
+        let column = if uses_value {
+            Ident::new("value")
+        } else {
+            alias.name.clone()
+        };
         alias.columns.push(TableAliasColumnDef {
             name: column,
             data_type: None,
         });
         if with_ordinality {
-            alias.columns.push(TableAliasColumnDef::from_name("ordinality"));
+            alias
+                .columns
+                .push(TableAliasColumnDef::from_name("ordinality"));
         }
     }
     // A series of written-out numbers is made row by row, without a list.

@@ -18,9 +18,9 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Cte, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, Query, Select,
-    SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
-    With,
+    BinaryOperator, Cte, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, Query,
+    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value,
+    VisitMut, VisitorMut, With,
 };
 
 use super::scope::{Names, Scope};
@@ -68,7 +68,8 @@ async fn columns_of(
     let mut query = sets::query(SetExpr::Select(Box::new(sets::all_of(relation))));
     if !seen.is_empty() {
         query.with = Some(With {
-            with_token: datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
+            with_token:
+                datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
             recursive: true,
             cte_tables: seen.to_vec(),
         });
@@ -150,9 +151,7 @@ fn has_keys(body: &SetExpr) -> bool {
 }
 
 fn joins_by_key(from: &TableWithJoins) -> bool {
-    let nested = |factor: &TableFactor| {
-        matches!(factor, TableFactor::NestedJoin { table_with_joins, .. } if joins_by_key(table_with_joins))
-    };
+    let nested = |factor: &TableFactor| matches!(factor, TableFactor::NestedJoin { table_with_joins, .. } if joins_by_key(table_with_joins));
     nested(&from.relation)
         || from.joins.iter().any(|join| {
             nested(&join.relation)
@@ -227,7 +226,8 @@ impl Merge {
         };
         let mut names = Names::new(&scope, &self.columns);
         if let Some(order) = &mut query.order_by
-            && let datafusion::sql::sqlparser::ast::OrderByKind::Expressions(exprs) = &mut order.kind
+            && let datafusion::sql::sqlparser::ast::OrderByKind::Expressions(exprs) =
+                &mut order.kind
         {
             for by in exprs {
                 if let Expr::Identifier(name) = &by.expr
@@ -273,7 +273,9 @@ impl Merge {
                         && options.opt_replace.is_none()
                         && options.opt_rename.is_none();
                     if !plain {
-                        return plan_err!("with a join by USING, SELECT * takes no more than EXCLUDE; name the columns");
+                        return plan_err!(
+                            "with a join by USING, SELECT * takes no more than EXCLUDE; name the columns"
+                        );
                     }
                     let left_out: Vec<String> = match options.opt_exclude {
                         None => vec![],
@@ -356,22 +358,34 @@ impl Merge {
         } = factor
         {
             if alias.is_some() && joins_by_key(table_with_joins) {
-                return plan_err!("a join by USING in parentheses has no name of its own; use a subquery");
+                return plan_err!(
+                    "a join by USING in parentheses has no name of its own; use a subquery"
+                );
             }
             return self.joined(table_with_joins, unnamed);
         }
         let columns = self.names_of(factor)?;
         let qualifier = match factor {
-            TableFactor::Table { name, alias: None, .. } => name
+            TableFactor::Table {
+                name, alias: None, ..
+            } => name
                 .0
                 .iter()
                 .map(|part| part.as_ident().cloned())
                 .collect::<Option<Vec<_>>>()
                 .unwrap_or_default(),
-            TableFactor::Table { alias: Some(alias), .. }
-            | TableFactor::Function { alias: Some(alias), .. }
-            | TableFactor::UNNEST { alias: Some(alias), .. }
-            | TableFactor::Derived { alias: Some(alias), .. } => vec![alias.name.clone()],
+            TableFactor::Table {
+                alias: Some(alias), ..
+            }
+            | TableFactor::Function {
+                alias: Some(alias), ..
+            }
+            | TableFactor::UNNEST {
+                alias: Some(alias), ..
+            }
+            | TableFactor::Derived {
+                alias: Some(alias), ..
+            } => vec![alias.name.clone()],
             TableFactor::Derived { alias, .. } => {
                 *unnamed += 1;
                 let name = Ident::new(format!("__unnamed_{unnamed}"));
@@ -394,7 +408,9 @@ impl Merge {
             return Ok(columns.clone());
         }
         written_columns(factor).ok_or_else(|| {
-            plan_datafusion_err!("the columns of {factor} are not known here; write ON in place of USING")
+            plan_datafusion_err!(
+                "the columns of {factor} are not known here; write ON in place of USING"
+            )
         })
     }
 }
@@ -411,7 +427,9 @@ pub(super) fn written_columns(factor: &TableFactor) -> Option<Vec<String>> {
         }
         | TableFactor::Derived {
             alias: Some(alias), ..
-        } if !alias.columns.is_empty() => Some(alias.columns.iter().map(|c| normal(&c.name)).collect()),
+        } if !alias.columns.is_empty() => {
+            Some(alias.columns.iter().map(|c| normal(&c.name)).collect())
+        }
         TableFactor::Derived { subquery, .. } => match subquery.body.as_ref() {
             SetExpr::Select(select) => select
                 .projection
@@ -419,7 +437,9 @@ pub(super) fn written_columns(factor: &TableFactor) -> Option<Vec<String>> {
                 .map(|item| match item {
                     SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
                     SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(normal(name)),
-                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => names.last().map(normal),
+                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
+                        names.last().map(normal)
+                    }
                     _ => None,
                 })
                 .collect(),

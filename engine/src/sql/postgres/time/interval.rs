@@ -7,8 +7,8 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, DurationMicrosecondArray, IntervalMonthDayNanoArray,
 };
 use datafusion::arrow::datatypes::{
-    DataType, DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
-    TimeUnit,
+    DataType, DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalUnit, TimeUnit,
 };
 use datafusion::common::{Result, exec_datafusion_err, internal_err};
 
@@ -207,7 +207,10 @@ fn clock(text: &str) -> Option<f64> {
     let hours: f64 = parts.next()?.parse().ok()?;
     let minutes: f64 = parts.next()?.parse().ok()?;
     let seconds: f64 = parts.next().map_or(Some(0.0), |s| s.parse().ok())?;
-    parts.next().is_none().then_some(sign * ((hours * 60.0 + minutes) * 60.0 + seconds) * 1e6)
+    parts
+        .next()
+        .is_none()
+        .then_some(sign * ((hours * 60.0 + minutes) * 60.0 + seconds) * 1e6)
 }
 
 /// An interval while it is read.
@@ -220,7 +223,10 @@ struct Parts {
 
 impl Parts {
     fn add(&mut self, number: f64, unit: &str) -> Option<()> {
-        let unit = unit.strip_suffix('s').filter(|u| u.len() > 1).unwrap_or(unit);
+        let unit = unit
+            .strip_suffix('s')
+            .filter(|u| u.len() > 1)
+            .unwrap_or(unit);
         let (months, days, micros) = match unit {
             "microsecond" | "us" | "usec" => (0.0, 0.0, 1.0),
             "millisecond" | "ms" | "msec" => (0.0, 0.0, 1e3),
@@ -288,7 +294,11 @@ impl fmt::Display for Span {
             let all = self.micros.unsigned_abs();
             let (seconds, fraction) = (all / 1_000_000, all % 1_000_000);
             let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            write!(f, "{space}{sign}{h:02}:{m:02}:{s:02}{}", super::text::fraction(fraction))?;
+            write!(
+                f,
+                "{space}{sign}{h:02}:{m:02}:{s:02}{}",
+                super::text::fraction(fraction)
+            )?;
         }
         Ok(())
     }

@@ -20,24 +20,39 @@ pub(super) use functions::{
 
 /// An interval in words that the engine reads, if it is one.
 pub(super) fn interval_words(text: &str) -> Option<String> {
+    Some(words(interval::Span::read(text)?))
+}
+
+/// The same, of the opposite interval.
+pub(super) fn negated_interval_words(text: &str) -> Option<String> {
     let span = interval::Span::read(text)?;
+    Some(words(interval::Span {
+        months: -span.months,
+        days: -span.days,
+        micros: -span.micros,
+    }))
+}
+
+fn words(span: interval::Span) -> String {
     let seconds = format!(
         "{}{}{}",
         if span.micros < 0 { "-" } else { "" },
         span.micros.unsigned_abs() / 1_000_000,
         self::text::fraction(span.micros.unsigned_abs() % 1_000_000)
     );
-    Some(format!(
+    format!(
         "{} months {} days {seconds} seconds",
         span.months, span.days
-    ))
+    )
 }
 
 /// A step of a series of moments.
 pub(super) struct Step(interval::Span);
 
 /// Steps from a column of intervals.
-pub(super) fn steps(column: &datafusion::arrow::array::ArrayRef) -> datafusion::common::Result<Vec<Option<Step>>> {
+pub(super) fn steps(
+    column: &datafusion::arrow::array::ArrayRef,
+) -> datafusion::common::Result<Vec<Option<Step>>> {
     let spans = interval::spans(column)?;
     Ok(spans.into_iter().map(|s| s.map(Step)).collect())
 }

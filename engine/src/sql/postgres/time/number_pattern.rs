@@ -249,7 +249,10 @@ impl<'a> Writer<'a> {
                 Item::Plus => self.marked(!self.negative, '+'),
                 Item::Either => self.out.push(if self.negative { '-' } else { '+' }),
                 Item::Ordinal(case) => {
-                    if !self.negative && !self.pattern.has_point && self.number.first() != Some(&'#') {
+                    if !self.negative
+                        && !self.pattern.has_point
+                        && self.number.first() != Some(&'#')
+                    {
                         let digits: String = self.number.iter().collect();
                         self.out.push_str(ordinal(&digits, *case));
                     }

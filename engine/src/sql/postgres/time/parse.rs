@@ -45,7 +45,8 @@ pub(super) fn read(pieces: &[Piece], text: &str) -> Result<(NaiveDateTime, i32)>
             }
             Piece::Char(c) if c.is_alphanumeric() => rest = skip_one(rest),
             Piece::Char(_) => {
-                rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-' && c != '+');
+                rest =
+                    rest.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-' && c != '+');
                 if matches!(piece, Piece::Char('-' | '+')) || !rest[..].starts_with(['-', '+']) {
                     rest = rest.strip_prefix(['-', '+']).unwrap_or(rest);
                 }
@@ -83,7 +84,13 @@ pub(super) fn month_named(word: &str) -> Option<u32> {
 }
 
 impl Found {
-    fn field<'a>(&mut self, field: &Field, rest: &'a str, ends: bool, all: &str) -> Result<&'a str> {
+    fn field<'a>(
+        &mut self,
+        field: &Field,
+        rest: &'a str,
+        ends: bool,
+        all: &str,
+    ) -> Result<&'a str> {
         let number = |width: usize| digits(rest, width, field.fill || ends, all);
         match field.key {
             Key::Year4 | Key::Year3 | Key::Year2 | Key::Year1 => {
@@ -95,7 +102,11 @@ impl Found {
                 };
                 let (value, after) = number(width)?;
                 let given = rest.len() - after.len();
-                let value = if width < 4 || given < 4 { near_2020(value) } else { value };
+                let value = if width < 4 || given < 4 {
+                    near_2020(value)
+                } else {
+                    value
+                };
                 self.year = Some(value);
                 return Ok(after);
             }
@@ -160,8 +171,14 @@ impl Found {
                 self.is_before_christ = before;
                 return Ok(after);
             }
-            Key::Millisecond | Key::Microsecond | Key::Fraction1 | Key::Fraction2 | Key::Fraction3
-            | Key::Fraction4 | Key::Fraction5 | Key::Fraction6 => {
+            Key::Millisecond
+            | Key::Microsecond
+            | Key::Fraction1
+            | Key::Fraction2
+            | Key::Fraction3
+            | Key::Fraction4
+            | Key::Fraction5
+            | Key::Fraction6 => {
                 let length = rest.chars().take_while(char::is_ascii_digit).count().min(6);
                 if length == 0 {
                     return Err(unlike(all));
@@ -189,9 +206,13 @@ impl Found {
                 return Ok(after);
             }
             Key::Zone => {
-                let after = prefix(rest, "utc").or_else(|| prefix(rest, "gmt")).or_else(|| prefix(rest, "z"));
+                let after = prefix(rest, "utc")
+                    .or_else(|| prefix(rest, "gmt"))
+                    .or_else(|| prefix(rest, "z"));
                 return after.ok_or_else(|| {
-                    exec_datafusion_err!("'{all}' has a zone other than UTC, and TZ reads no other; use TZH:TZM")
+                    exec_datafusion_err!(
+                        "'{all}' has a zone other than UTC, and TZ reads no other; use TZH:TZM"
+                    )
                 });
             }
             _ => {}
@@ -234,11 +255,14 @@ impl Found {
 
     fn moment(self, text: &str) -> Result<(NaiveDateTime, i32)> {
         let wrong = || exec_datafusion_err!("'{text}' names a day or a time that there is not");
-        let year = self.year.map(|y| if self.is_before_christ { 1 - y } else { y });
+        let year = self
+            .year
+            .map(|y| if self.is_before_christ { 1 - y } else { y });
         let date = if let Some(julian) = self.julian {
             NaiveDate::from_num_days_from_ce_opt(julian - 1_721_425)
         } else if let (Some(year), Some(week)) = (self.iso_year, self.iso_week) {
-            let day = Weekday::try_from(self.iso_day.unwrap_or(1).wrapping_sub(1) as u8).map_err(|_| wrong())?;
+            let day = Weekday::try_from(self.iso_day.unwrap_or(1).wrapping_sub(1) as u8)
+                .map_err(|_| wrong())?;
             NaiveDate::from_isoywd_opt(year, week, day)
         } else if let (Some(year), Some(day)) = (year.or(self.iso_year), self.day_of_year) {
             NaiveDate::from_yo_opt(year, day)
@@ -247,17 +271,29 @@ impl Found {
         } else {
             return exec_err!("'{text}' has no year; its pattern needs YYYY");
         };
-        let date = date.filter(|d| d.year() != 0 || self.is_before_christ).ok_or_else(wrong)?;
+        let date = date
+            .filter(|d| d.year() != 0 || self.is_before_christ)
+            .ok_or_else(wrong)?;
         let hour = self.hour.unwrap_or(0);
         let hour = match (self.is_half_clock, self.half) {
             (true, _) if !(1..=12).contains(&hour) => return Err(wrong()),
             (true, Some(true)) => hour % 12 + 12,
-            (true, _) => if self.half.is_some() || hour != 12 { hour % 12 } else { 0 },
-            (false, Some(late)) if (1..=12).contains(&hour) => hour % 12 + if late { 12 } else { 0 },
+            (true, _) => {
+                if self.half.is_some() || hour != 12 {
+                    hour % 12
+                } else {
+                    0
+                }
+            }
+            (false, Some(late)) if (1..=12).contains(&hour) => {
+                hour % 12 + if late { 12 } else { 0 }
+            }
             (false, _) => hour,
         };
         let time = match self.second_of_day {
-            Some(second) => NaiveTime::from_num_seconds_from_midnight_opt(second, self.micros * 1000),
+            Some(second) => {
+                NaiveTime::from_num_seconds_from_midnight_opt(second, self.micros * 1000)
+            }
             None => NaiveTime::from_hms_micro_opt(hour, self.minute, self.second, self.micros),
         };
         let offset = self.zone + self.zone.signum() * self.zone_minute * 60;
@@ -278,7 +314,9 @@ fn digits<'a>(text: &'a str, width: usize, open: bool, all: &str) -> Result<(i32
 
 fn prefix<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let given = text.get(..name.len())?;
-    given.eq_ignore_ascii_case(name).then(|| &text[name.len()..])
+    given
+        .eq_ignore_ascii_case(name)
+        .then(|| &text[name.len()..])
 }
 
 /// Years of fewer digits are those nearest to 2020.

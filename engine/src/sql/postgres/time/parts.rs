@@ -135,7 +135,12 @@ impl Part {
                 // A year is 365.25 days here, as in PostgreSQL.
                 let years = i128::from(span.months / 12) * 31_557_600_000_000;
                 let months = i128::from(span.months % 12) * 30 * i128::from(DAY);
-                return Some(years + months + i128::from(span.days) * i128::from(DAY) + i128::from(span.micros));
+                return Some(
+                    years
+                        + months
+                        + i128::from(span.days) * i128::from(DAY)
+                        + i128::from(span.micros),
+                );
             }
             _ => return None,
         };

@@ -63,7 +63,10 @@ pub(super) fn read(pattern: &str) -> Result<Vec<Piece>> {
     let mut rest = pattern;
     let mut fill = false;
     while let Some(first) = rest.chars().next() {
-        if let Some(after) = ["FM", "fm", "TM", "tm"].iter().find_map(|m| rest.strip_prefix(m)) {
+        if let Some(after) = ["FM", "fm", "TM", "tm"]
+            .iter()
+            .find_map(|m| rest.strip_prefix(m))
+        {
             fill = true;
             rest = after;
             continue;
@@ -85,7 +88,9 @@ pub(super) fn read(pattern: &str) -> Result<Vec<Piece>> {
                 _ => (None, after),
             };
             if after.starts_with("SP") {
-                return plan_err!("SP in the pattern '{pattern}' is not supported: numbers are not spelled");
+                return plan_err!(
+                    "SP in the pattern '{pattern}' is not supported: numbers are not spelled"
+                );
             }
             pieces.push(Piece::Field(Field {
                 key,
@@ -156,11 +161,27 @@ pub(super) fn ordinal(digits: &str, case: Case) -> &'static str {
 }
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 pub(super) const DAYS: [&str; 7] = [
-    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
 ];
 pub(super) const ROMAN: [&str; 12] = [
     "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII",

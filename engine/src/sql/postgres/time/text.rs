@@ -67,11 +67,20 @@ fn zone(text: &str) -> Option<Zone<'_>> {
         _ if text.starts_with(['+', '-']) => {
             let sign = if text.starts_with('-') { -1 } else { 1 };
             let digits: String = text[1..].chars().filter(|c| *c != ':').collect();
-            if digits.is_empty() || digits.len() > 6 || !digits.chars().all(|c| c.is_ascii_digit()) {
+            if digits.is_empty() || digits.len() > 6 || !digits.chars().all(|c| c.is_ascii_digit())
+            {
                 return None;
             }
-            let part = |from: usize| digits.get(from..from + 2).map_or(Some(0), |d| d.parse::<i32>().ok());
-            let hours = if digits.len() < 2 { digits.parse().ok()? } else { part(0)? };
+            let part = |from: usize| {
+                digits
+                    .get(from..from + 2)
+                    .map_or(Some(0), |d| d.parse::<i32>().ok())
+            };
+            let hours = if digits.len() < 2 {
+                digits.parse().ok()?
+            } else {
+                part(0)?
+            };
             let seconds = hours * 3600 + part(2)? * 60 + part(4)?;
             (hours <= 15).then_some(Zone::Offset(sign * seconds))
         }
@@ -135,7 +144,11 @@ fn date(text: &str) -> Option<(NaiveDate, &str)> {
     let follows = text[digits..].chars().next();
     if digits == 8 && !matches!(follows, Some('-' | '/')) {
         let number: i32 = text[..8].parse().ok()?;
-        let date = NaiveDate::from_ymd_opt(number / 10_000, (number / 100 % 100) as u32, (number % 100) as u32)?;
+        let date = NaiveDate::from_ymd_opt(
+            number / 10_000,
+            (number / 100 % 100) as u32,
+            (number % 100) as u32,
+        )?;
         return Some((date, &text[8..]));
     }
     if (4..=6).contains(&digits) && matches!(follows, Some('-' | '/')) {
@@ -147,7 +160,8 @@ fn date(text: &str) -> Option<(NaiveDate, &str)> {
             Some(rest) => (1 - year, rest),
             None => (year, rest),
         };
-        return (year != 0 || rest != text).then(|| NaiveDate::from_ymd_opt(year, month, day).map(|d| (d, rest)))?;
+        return (year != 0 || rest != text)
+            .then(|| NaiveDate::from_ymd_opt(year, month, day).map(|d| (d, rest)))?;
     }
     named_date(text)
 }
@@ -170,7 +184,10 @@ fn named_date(text: &str) -> Option<(NaiveDate, &str)> {
             .take_while(|c| matches!(c, ' ' | ',' | '-' | '.'))
             .count();
         let rest = &rest[skipped..];
-        let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let word: String = rest
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
         at += skipped + word.len();
         if word.is_empty() {
             return None;

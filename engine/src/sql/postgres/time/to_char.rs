@@ -56,14 +56,19 @@ fn part(field: &Field, what: Written) -> Result<String> {
 fn clock(field: &Field, what: Written) -> Option<String> {
     let micros = match what {
         Written::Moment(at, _) => {
-            i64::from(at.num_seconds_from_midnight()) * 1_000_000 + i64::from(at.nanosecond() / 1000)
+            i64::from(at.num_seconds_from_midnight()) * 1_000_000
+                + i64::from(at.nanosecond() / 1000)
         }
         Written::Interval(span) => span.micros,
     };
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let half = |upper: &str, lower: &str| {
-        Some(if field.case == Case::Upper { upper.to_owned() } else { lower.to_owned() })
+        Some(if field.case == Case::Upper {
+            upper.to_owned()
+        } else {
+            lower.to_owned()
+        })
     };
     let is_late = hour % 24 >= 12;
     Some(match field.key {
@@ -78,9 +83,19 @@ fn clock(field: &Field, what: Written) -> Option<String> {
         Key::Fraction4 => number(field, fraction / 100, 4),
         Key::Fraction5 => number(field, fraction / 10, 5),
         Key::SecondOfDay | Key::SecondOfDay5 => number(field, seconds, 0),
-        Key::Am | Key::Pm => return if is_late { half("PM", "pm") } else { half("AM", "am") },
+        Key::Am | Key::Pm => {
+            return if is_late {
+                half("PM", "pm")
+            } else {
+                half("AM", "am")
+            };
+        }
         Key::AmDots | Key::PmDots => {
-            return if is_late { half("P.M.", "p.m.") } else { half("A.M.", "a.m.") };
+            return if is_late {
+                half("P.M.", "p.m.")
+            } else {
+                half("A.M.", "a.m.")
+            };
         }
         _ => return None,
     })
@@ -101,7 +116,11 @@ fn calendar(field: &Field, at: NaiveDateTime, utc: bool) -> String {
     };
     let padded = |name: &str| {
         let name = cased(name);
-        if field.fill { name } else { format!("{name:<9}") }
+        if field.fill {
+            name
+        } else {
+            format!("{name:<9}")
+        }
     };
     let day_name = DAYS[weekday.num_days_from_sunday() as usize];
     let month_name = MONTHS[date.month0() as usize];
@@ -113,7 +132,11 @@ fn calendar(field: &Field, at: NaiveDateTime, utc: bool) -> String {
         Key::Ad | Key::Bc => era(["BC", "bc"], ["AD", "ad"]),
         Key::AdDots | Key::BcDots => era(["B.C.", "b.c."], ["A.D.", "a.d."]),
         Key::Century => {
-            let century = if year > 0 { (year + 99) / 100 } else { year / 100 - 1 };
+            let century = if year > 0 {
+                (year + 99) / 100
+            } else {
+                year / 100 - 1
+            };
             number(field, i64::from(century), 2)
         }
         Key::DayName => padded(day_name),
@@ -122,7 +145,11 @@ fn calendar(field: &Field, at: NaiveDateTime, utc: bool) -> String {
         Key::MonthShort => cased(&month_name[..3]),
         Key::Roman => {
             let roman = cased(ROMAN[date.month0() as usize]);
-            if field.fill { roman } else { format!("{roman:<4}") }
+            if field.fill {
+                roman
+            } else {
+                format!("{roman:<4}")
+            }
         }
         Key::DayOfYear => number(field, i64::from(date.ordinal()), 3),
         Key::Day => number(field, i64::from(date.day()), 2),

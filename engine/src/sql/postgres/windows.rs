@@ -1,0 +1,83 @@
+//! Window functions that the engine answers otherwise than SQL says.
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_window::lead_lag::lag_udwf;
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::Window;
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFunctionDefinition,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+/// `lead(x, n) IGNORE NULLS` skips wrongly in the engine where n is more than 1, and `lag` does not: so it becomes the lag of
+/// the rows in reverse order.
+#[derive(Debug)]
+pub(super) struct Windows;
+
+impl AnalyzerRule for Windows {
+    fn name(&self) -> &str {
+        "windows"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let changed = plan.transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Window(window) => split(window),
+            plan => Ok(Transformed::no(plan)),
+        })?;
+        Ok(changed.data)
+    }
+}
+
+/// All functions of one node have one order: what is reversed gets a node of its own.
+fn split(window: Window) -> Result<Transformed<LogicalPlan>> {
+    let (wrong, right): (Vec<_>, Vec<_>) = window
+        .window_expr
+        .iter()
+        .cloned()
+        .partition(|expr| matches!(expr, Expr::WindowFunction(f) if skips_wrongly(f)));
+    if wrong.is_empty() {
+        return Ok(Transformed::no(LogicalPlan::Window(window)));
+    }
+    let names = NamePreserver::new_for_projection();
+    let reversed = wrong.into_iter().map(|expr| {
+        let name = names.save(&expr);
+        name.restore(reversed(expr))
+    });
+    let mut plan = LogicalPlanBuilder::from(window.input.as_ref().clone())
+        .window(reversed.collect::<Vec<_>>())?;
+    if !right.is_empty() {
+        plan = plan.window(right)?;
+    }
+    Ok(Transformed::yes(plan.build()?))
+}
+
+fn reversed(expr: Expr) -> Expr {
+    let Expr::WindowFunction(mut window) = expr else {
+        return expr;
+    };
+    window.fun = WindowFunctionDefinition::WindowUDF(lag_udwf());
+    window.params.order_by = window
+        .params
+        .order_by
+        .into_iter()
+        .map(|by| SortExpr::new(by.expr, !by.asc, !by.nulls_first))
+        .collect();
+    Expr::WindowFunction(window)
+}
+
+fn skips_wrongly(window: &WindowFunction) -> bool {
+    let WindowFunctionDefinition::WindowUDF(function) = &window.fun else {
+        return false;
+    };
+    let distance = match window.params.args.get(1) {
+        Some(Expr::Literal(ScalarValue::Int64(Some(n)), _)) => *n,
+        Some(_) => i64::MAX,
+        None => 1,
+    };
+    function.name() == "lead"
+        && window.params.null_treatment == Some(NullTreatment::IgnoreNulls)
+        && distance > 1
+}
