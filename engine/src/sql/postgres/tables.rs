@@ -125,7 +125,11 @@ fn factor(factor: TableFactor, uses_value: bool) -> TableFactor {
             args: Some(args),
             with_ordinality,
             ..
-        } if is_series(&name) => series(name, args.args, alias, with_ordinality, uses_value),
+        } if is_series(&name)
+            && !(alias.is_none() && uses_value && !with_ordinality && literals(&args.args)) =>
+        {
+            series(name, args.args, alias, with_ordinality, uses_value)
+        }
         TableFactor::Function {
             name,
             args,
@@ -204,6 +208,12 @@ fn series(
         with_offset_alias: None,
         with_ordinality,
     }
+}
+
+fn literals(args: &[FunctionArg]) -> bool {
+    args.iter().all(
+        |arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_number(expr)),
+    )
 }
 
 fn is_number(expr: &Expr) -> bool {
