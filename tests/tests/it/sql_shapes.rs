@@ -13,7 +13,7 @@ const NUMBERS: u32 = 200;
 const FILES: u32 = 4;
 
 /// A statement over `marts.numbers` and `marts.buckets`, and its rows as CSV.
-const SHAPES: [(&str, &str, &str); 18] = [
+const SHAPES: [(&str, &str, &str); 26] = [
     (
         "a union of totals",
         "select count(*) as n from marts.numbers union all select sum(n) from marts.numbers order by 1",
@@ -117,6 +117,55 @@ const SHAPES: [(&str, &str, &str); 18] = [
              select part from marts.numbers union all select part from marts.numbers where part = 0) as u group by part) as c
          order by part",
         "0,100;1,150;2,200;3,250",
+    ),
+    (
+        "a full join by key",
+        "select bucket, n, name from (select * from marts.numbers where n <= 2) as a
+         full join (select * from marts.buckets where bucket > 1) as b using (bucket) order by bucket",
+        "1,1,;2,2,b2;3,,b3;4,,b4",
+    ),
+    (
+        "a difference that counts duplicates",
+        "select count(*) as n from (select bucket from marts.numbers except all select bucket from marts.buckets) as x",
+        "195",
+    ),
+    (
+        "an intersection that counts duplicates",
+        "select count(*) as n from (select part from marts.numbers
+           intersect all select part from marts.numbers where n <= 60) as x",
+        "60",
+    ),
+    (
+        "the latest value of each row, as a subquery",
+        "select name, (select n.n from marts.numbers as n where n.bucket = b.bucket order by n.n desc limit 1) as latest
+         from marts.buckets as b order by name",
+        "b0,200;b1,196;b2,197;b3,198;b4,199",
+    ),
+    (
+        "NOT IN as a value",
+        "select count(*) as n from (select n not in (select bucket from marts.buckets) as is_out from marts.numbers) as x
+         where is_out",
+        "196",
+    ),
+    (
+        "a lateral subquery that is cut",
+        "select name, x.n from marts.buckets as b
+         cross join lateral (select n.n from marts.numbers as n where n.bucket = b.bucket order by n.n limit 1) as x
+         order by name",
+        "b0,5;b1,1;b2,2;b3,3;b4,4",
+    ),
+    (
+        "a calendar with each day's rows",
+        "select to_char(d, 'DD Mon') as day, count(n) as n
+         from generate_series(date '2024-02-28', date '2024-03-01', interval '1 day') as g(d)
+         left join marts.numbers on n <= 2 group by d order by d",
+        "28 Feb,2;29 Feb,2;01 Mar,2",
+    ),
+    (
+        "moments and intervals",
+        "select cast(max(timestamp '2024-01-01' + n * interval '1 hour') as varchar) as last,
+                count(*) filter (where n * interval '1 hour' > interval '1 day') as n from marts.numbers",
+        "2024-01-09 08:00:00,176",
     ),
     (
         "grouping sets",

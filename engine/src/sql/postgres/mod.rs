@@ -7,6 +7,7 @@
 //! What can be said in other words of SQL is rewritten in the statement; what needs types or columns is planned by planners of
 //! the session or changed by analyzer rules; what is left are functions that executors know by name ([`functions`]).
 
+mod bind;
 mod casts;
 mod check;
 mod dialect;

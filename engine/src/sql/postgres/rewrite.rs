@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::{patterns, sets, tables};
+use super::{bind, patterns, sets, tables};
 
 /// Rewrites a statement in place.
 ///
@@ -49,6 +49,15 @@ impl Rewriter {
                 plain_interval(interval)?;
                 None
             }
+            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => bind::distinct_first(expr),
+            Expr::BinaryOp {
+                op: BinaryOperator::And,
+                ..
+            }
+            | Expr::UnaryOp {
+                op: ast::UnaryOperator::Not,
+                ..
+            } => bind::tighter(expr),
             Expr::UnaryOp {
                 op: ast::UnaryOperator::Minus,
                 expr: of,
@@ -235,6 +244,9 @@ impl Rewriter {
                 }
             }
         }
+        if let Some(condition) = &mut select.selection {
+            rows_in(condition)?;
+        }
         tables::from(&mut select.from, self.uses_value)
     }
 }
@@ -325,6 +337,39 @@ fn flow(result: Result<()>) -> ControlFlow<DataFusionError> {
     match result {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// `(a, b) IN (SELECT x, y …)` in WHERE, where unknown is as good as false: a row of the subquery that is equal exists.
+fn rows_in(condition: &mut Expr) -> Result<()> {
+    match condition {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            rows_in(left)?;
+            rows_in(right)
+        }
+        Expr::Nested(inner) => rows_in(inner),
+        Expr::InSubquery {
+            expr,
+            subquery,
+            negated,
+        } => {
+            let Expr::Tuple(values) = expr.as_mut() else {
+                return Ok(());
+            };
+            if *negated {
+                return Err(plan_datafusion_err!(
+                    "NOT IN of several columns is not supported; use NOT EXISTS with a comparison of each column"
+                ));
+            }
+            let body = std::mem::replace(subquery, Box::new(sets::query(sets::nothing())));
+            *condition = sets::has_row(body, std::mem::take(values));
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

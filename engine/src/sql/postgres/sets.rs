@@ -6,14 +6,18 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, WindowUDF,
+    Expr as Planned, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition,
+    WindowUDF,
 };
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    GroupByExpr, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier,
-    TableFactor, TableWithJoins, WildcardAdditionalOptions,
+    Expr, GroupByExpr, Ident, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Values,
+    WildcardAdditionalOptions,
 };
 use std::sync::Arc;
+
+use super::using::all_equal;
 
 /// The column that numbers copies.
 const COPY: &str = "__copy";
@@ -36,14 +40,7 @@ fn count_in(set: &mut SetExpr) {
     count_in(left);
     count_in(right);
     if counts(*op, *set_quantifier) {
-        let inner = std::mem::replace(
-            set,
-            SetExpr::Values(datafusion::sql::sqlparser::ast::Values {
-                explicit_row: false,
-                value_keyword: false,
-                rows: vec![],
-            }),
-        );
+        let inner = std::mem::replace(set, nothing());
         *set = SetExpr::Select(Box::new(all_of(derived(inner))));
     }
 }
@@ -77,6 +74,46 @@ pub(super) fn query(body: SetExpr) -> Query {
         settings: None,
         format_clause: None,
         pipe_operators: vec![],
+    }
+}
+
+/// A body that is about to be replaced.
+pub(super) fn nothing() -> SetExpr {
+    SetExpr::Values(Values {
+        explicit_row: false,
+        value_keyword: false,
+        rows: vec![],
+    })
+}
+
+/// `EXISTS (SELECT * FROM query WHERE its columns equal the values)`.
+pub(super) fn has_row(query_of: Box<Query>, values: Vec<Expr>) -> Expr {
+    let column = |i: usize| Ident::new(format!("__column_{i}"));
+    let relation = Ident::new("__row");
+    let columns = (0..values.len()).map(|i| TableAliasColumnDef {
+        name: column(i),
+        data_type: None,
+    });
+    let alias = TableAlias {
+        explicit: true,
+        name: relation.clone(),
+        columns: columns.collect(),
+        at: None,
+    };
+    let pairs = values.into_iter().enumerate().map(|(i, value)| {
+        let own = Expr::CompoundIdentifier(vec![relation.clone(), column(i)]);
+        (own, Expr::Nested(Box::new(value)))
+    });
+    let mut select = all_of(TableFactor::Derived {
+        lateral: false,
+        subquery: query_of,
+        alias: Some(alias),
+        sample: None,
+    });
+    select.selection = all_equal(pairs.collect());
+    Expr::Exists {
+        subquery: Box::new(query(SetExpr::Select(Box::new(select)))),
+        negated: false,
     }
 }
 
@@ -150,12 +187,12 @@ pub(super) fn plan(
     } else {
         LogicalPlanBuilder::except(left, right, true)?
     };
-    let columns: Vec<Expr> = combined
+    let columns: Vec<Planned> = combined
         .schema()
         .iter()
         .zip(shown.iter())
         .map(|(inner, (qualifier, field))| {
-            Expr::from(inner).alias_qualified(qualifier.cloned(), field.name())
+            Planned::from(inner).alias_qualified(qualifier.cloned(), field.name())
         })
         .collect();
     LogicalPlanBuilder::from(combined)
@@ -165,8 +202,8 @@ pub(super) fn plan(
 }
 
 fn numbered(plan: LogicalPlan, row_number: &Arc<WindowUDF>) -> Result<LogicalPlan> {
-    let columns: Vec<Expr> = plan.schema().iter().map(Expr::from).collect();
-    let copy = Expr::from(WindowFunction::new(
+    let columns: Vec<Planned> = plan.schema().iter().map(Planned::from).collect();
+    let copy = Planned::from(WindowFunction::new(
         WindowFunctionDefinition::WindowUDF(Arc::clone(row_number)),
         vec![],
     ))
@@ -174,7 +211,7 @@ fn numbered(plan: LogicalPlan, row_number: &Arc<WindowUDF>) -> Result<LogicalPla
     .build()?;
     let name = copy.schema_name().to_string();
     let mut kept = columns;
-    kept.push(Expr::Column(datafusion::common::Column::new_unqualified(name)).alias(COPY));
+    kept.push(Planned::Column(datafusion::common::Column::new_unqualified(name)).alias(COPY));
     LogicalPlanBuilder::from(plan)
         .window([copy])?
         .project(kept)?

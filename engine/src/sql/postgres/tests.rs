@@ -153,6 +153,18 @@ async fn subqueries_answer_as_in_postgresql() {
         ),
         ("select id from s where q = all (select 2) order by 1", "1"),
         (
+            "select count(*) from s where (cid, ch) in (select cid, ch from s where q = 2)",
+            "1",
+        ),
+        (
+            "select count(*) from s where (cid, q) in (select cid, q from s)",
+            "3",
+        ),
+        (
+            "select 1 from s where (cid, q) not in (select cid, q from s)",
+            "error: NOT IN of several columns is not supported",
+        ),
+        (
             "select (select id from s)",
             "error: a subquery that stands for one value gives 5 rows",
         ),
@@ -326,6 +338,20 @@ async fn a_wall_clock_and_a_moment_are_two_things() {
         ("select timestamp '2024-03-31 02:30:00' at time zone 'Europe/Berlin' a, timestamp '2024-11-03 01:30:00' at time zone 'America/New_York' b", "2024-03-31T01:30:00Z 2024-11-03T06:30:00Z"),
         ("select timestamp '2024-01-01' at time zone '+05'", "error: the time zone '+05' is ambiguous"),
         ("select timestamp '2024-01-01' at time zone 'Europe/Nowhere'", "error: there is no time zone 'Europe/Nowhere'"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn is_distinct_from_binds_tighter_than_and() {
+    check(&[
+        ("select a is distinct from b or c = false from (values (false, false, false)) t(a, b, c)", "true"),
+        ("select a is distinct from 1 and b from (values (1, true), (2, true), (null, false)) t(a, b)", "false | true | false"),
+        ("select x and a is distinct from b or c from (values (false, true, true, true)) t(x, a, b, c)", "true"),
+        ("select not a is distinct from b or c from (values (1, 2, true)) t(a, b, c)", "true"),
+        ("select a is not distinct from (b and c) from (values (false, false, true)) t(a, b, c)", "true"),
+        ("select x and (a or b) from (values (false, true, true)) t(x, a, b)", "false"),
+        ("select count(*) from (values (1, 1)) a(x, y) join (values (1, 1)) b(x, y) on a.x is not distinct from b.x and a.y = b.y", "1"),
     ])
     .await;
 }
