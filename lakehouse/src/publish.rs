@@ -246,10 +246,10 @@ impl Lakehouse {
             if index > 0 {
                 fault_point("publish.between_tables");
             }
-            let (name, base) = (staged.name(), staged.base_location());
+            let (name, base) = (staged.name(), staged.base_entry());
             let new = staged.entry();
             let at = |error| Attempt::Failed(error, Some(name.clone()));
-            if !statements::swap(transaction, catalog, name, base, &new)
+            if !statements::swap(transaction, catalog, name, base.as_ref(), &new)
                 .await
                 .map_err(at)?
             {
@@ -351,11 +351,13 @@ fn in_order(staged: &[Staged]) -> Result<Vec<&Staged>> {
 fn conflict(staged: &Staged, found: Option<Entry>) -> LakehouseError {
     let table = staged.name().clone();
     match found {
-        Some(found) if found.kind != staged.entry().kind => LakehouseError::WrongKind {
-            table,
-            wanted: staged.entry().kind.as_str().to_ascii_lowercase(),
-            found: found.kind.as_str().to_ascii_lowercase(),
-        },
+        Some(found) if staged.base_entry().is_none() && found.kind != staged.entry().kind => {
+            LakehouseError::WrongKind {
+                table,
+                wanted: staged.entry().kind.as_str().to_ascii_lowercase(),
+                found: found.kind.as_str().to_ascii_lowercase(),
+            }
+        }
         found => LakehouseError::PublishConflict {
             table,
             expected: staged.base_location().map(str::to_owned),

@@ -37,6 +37,8 @@ pub enum WriteMode {
 pub struct StagedTable {
     table: LakeTable,
     base: Option<LakeTable>,
+    /// The metadata location of the view that this takes the place of.
+    replaces: Option<String>,
     /// What it was staged from, so that it can be staged once more on another base.
     written: Arc<Written>,
 }
@@ -55,6 +57,8 @@ struct Written {
 pub struct StagedView {
     view: LakeView,
     base_location: Option<String>,
+    /// The metadata location of the table that this takes the place of.
+    replaces: Option<String>,
 }
 
 /// One of the things a publish makes visible.
@@ -75,6 +79,12 @@ impl StagedTable {
         self.base.as_ref()
     }
 
+    /// A table that takes the place of a view in the same publish.
+    pub fn replacing(mut self, view: &LakeView) -> Self {
+        self.replaces = Some(view.metadata_location().to_owned());
+        self
+    }
+
     /// Rows before; none for a new table.
     pub(crate) fn rows_before(&self) -> Option<u64> {
         self.base.as_ref().map(LakeTable::row_count)
@@ -82,6 +92,12 @@ impl StagedTable {
 }
 
 impl StagedView {
+    /// A view that takes the place of a table in the same publish. The table's files stay where they are.
+    pub fn replacing(mut self, table: &LakeTable) -> Self {
+        self.replaces = Some(table.metadata_location().to_owned());
+        self
+    }
+
     /// The view as later models of the run read it.
     pub fn view(&self) -> &LakeView {
         &self.view
@@ -109,9 +125,28 @@ impl Staged {
     /// The metadata location this was made from; none for something new.
     pub(crate) fn base_location(&self) -> Option<&str> {
         match self {
-            Self::Table(staged) => staged.base.as_ref().map(LakeTable::metadata_location),
-            Self::View(staged) => staged.base_location.as_deref(),
+            Self::Table(staged) => staged
+                .base
+                .as_ref()
+                .map(LakeTable::metadata_location)
+                .or(staged.replaces.as_deref()),
+            Self::View(staged) => staged
+                .base_location
+                .as_deref()
+                .or(staged.replaces.as_deref()),
         }
+    }
+
+    /// The catalog's row that this was made from; none for something new.
+    pub(crate) fn base_entry(&self) -> Option<Entry> {
+        let (replaces, own, other) = match self {
+            Self::Table(staged) => (&staged.replaces, Kind::Table, Kind::View),
+            Self::View(staged) => (&staged.replaces, Kind::View, Kind::Table),
+        };
+        self.base_location().map(|location| Entry {
+            metadata_location: location.to_owned(),
+            kind: if replaces.is_some() { other } else { own },
+        })
     }
 
     /// The catalog's row once this is published.
@@ -224,6 +259,7 @@ impl Lakehouse {
             table,
             base: target.base().cloned(),
             written: Arc::new(written),
+            replaces: None,
         })
     }
 
@@ -252,19 +288,40 @@ impl Lakehouse {
         schema: &SchemaRef,
         sql: &str,
     ) -> Result<StagedView> {
+        self.stage_view_with(name, base, schema, sql, HashMap::new())
+            .await
+    }
+
+    /// As [`Self::stage_view`], with more to remember beside the query: [`LakeView::remembered`].
+    pub async fn stage_view_with(
+        &self,
+        name: &TableName,
+        base: Option<&LakeView>,
+        schema: &SchemaRef,
+        sql: &str,
+        remember: HashMap<String, String>,
+    ) -> Result<StagedView> {
         if base.is_none() {
             name.check_creatable()?;
         }
         let location = self.new_location(name);
         let schema = crate::schema::new_schema(name, schema)?;
         let span = commit_span(name, "view");
-        let write = view::write(name, base, &location, schema, sql, self.file_io());
+        let write = view::write(
+            name,
+            base,
+            &location,
+            schema,
+            (sql, remember),
+            self.file_io(),
+        );
         let view = failed(&span, write.instrument(span.clone()).await)?;
         self.remember(Relation::View(view.clone()));
         debug!(view = %name, location = view.metadata_location(), "view staged");
         Ok(StagedView {
             view,
             base_location: base.map(|base| base.metadata_location().to_owned()),
+            replaces: None,
         })
     }
 

@@ -56,6 +56,12 @@ impl LakeView {
         &self.sql
     }
 
+    /// What was put beside the query when the view was staged.
+    pub fn remembered(&self, key: &str) -> Option<&str> {
+        let summary = self.metadata.current_version().summary();
+        summary.get(key).map(String::as_str)
+    }
+
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow_schema)
     }
@@ -78,10 +84,10 @@ pub(crate) async fn write(
     base: Option<&LakeView>,
     new_location: &str,
     schema: Schema,
-    sql: &str,
+    query: (&str, HashMap<String, String>),
     file_io: &FileIO,
 ) -> Result<LakeView> {
-    let built = build(name, base, new_location, schema, sql);
+    let built = build(name, base, new_location, schema, query);
     let metadata = built.map_err(LakehouseError::metadata(name, "build the view metadata"))?;
     let number = base.map_or(0, |view| version_of(&view.metadata_location) + 1);
     let location = format!(
@@ -99,18 +105,17 @@ fn build(
     base: Option<&LakeView>,
     new_location: &str,
     schema: Schema,
-    sql: &str,
+    query: (&str, HashMap<String, String>),
 ) -> IcebergResult<ViewMetadata> {
+    let (sql, mut summary) = query;
+    summary.insert("engine-name".to_owned(), "retail".to_owned());
     let namespace = name.namespace.split('.').map(str::to_owned).collect();
     let representations: ViewRepresentations =
         serde_json::from_value(json!([{ "type": "sql", "sql": sql, "dialect": DIALECT }]))?;
     let version = ViewVersion::builder()
         .with_schema_id(schema.schema_id())
         .with_timestamp_ms(chrono::Utc::now().timestamp_millis())
-        .with_summary(HashMap::from([(
-            "engine-name".to_owned(),
-            "retail".to_owned(),
-        )]))
+        .with_summary(summary)
         .with_representations(representations)
         .with_default_namespace(NamespaceIdent::from_vec(namespace)?)
         .build();

@@ -29,11 +29,13 @@ impl Packed {
         })?;
         let current_dir =
             std::env::current_dir().map_err(|error| SubmitError::file("read", ".", error))?;
-        Ok(Self {
-            dir,
-            files,
-            vars: vars::parse(&args.vars, &current_dir)?,
-        })
+        let mut vars = vars::parse(&args.vars, &current_dir)?;
+        for name in environment_of(&files) {
+            if let Ok(value) = std::env::var(&name) {
+                vars.insert(format!("env_var:{name}"), value.into());
+            }
+        }
+        Ok(Self { dir, files, vars })
     }
 
     /// The files as the wire carries them.
@@ -53,6 +55,26 @@ impl Packed {
     }
 }
 
+/// The variables of the environment that a project names and may have: `env_var('DBT_…')`. Secrets stay here.
+fn environment_of(files: &[ProjectFile]) -> Vec<String> {
+    let mut names = vec![];
+    for file in files {
+        let text = String::from_utf8_lossy(&file.content);
+        for (at, _) in text.match_indices("env_var(") {
+            let rest = text[at + "env_var(".len()..].trim_start();
+            let name = rest
+                .strip_prefix(['\'', '"'])
+                .and_then(|rest| rest.split(['\'', '"']).next());
+            let is_sent =
+                |name: &&str| name.starts_with("DBT_") && !name.starts_with("DBT_ENV_SECRET");
+            names.extend(name.filter(is_sent).map(str::to_string));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// The person who runs this, for the list of jobs.
 pub fn submitted_by() -> String {
     ["USER", "LOGNAME", "USERNAME"]
@@ -66,4 +88,18 @@ pub fn absolute(path: &Path) -> Result<std::path::PathBuf, SubmitError> {
     let joined =
         std::path::absolute(path).map_err(|error| SubmitError::file("read", path, error))?;
     Ok(vars::clean(&joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_environment_only_what_the_project_names_and_dbt_would_give_is_sent() {
+        let file = ProjectFile {
+            path: "models/a.sql".into(),
+            content: b"{{ env_var('DBT_ENV') }} {{ env_var( \"DBT_ENV\", 'x') }} {{ env_var('HOME') }} {{ env_var('DBT_ENV_SECRET_X') }}".to_vec(),
+        };
+        assert_eq!(environment_of(&[file]), ["DBT_ENV"]);
+    }
 }

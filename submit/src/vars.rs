@@ -1,33 +1,33 @@
-//! `--vars`: one JSON object, or `name=value`, any number of times.
+//! `--vars`: YAML keys and values as in dbt, or `name=value`, any number of times.
 
 use std::path::{Component, Path, PathBuf};
 
+use retail_jobs::project::vars_of_yaml;
 use serde_json::{Map, Value};
 
 use crate::error::SubmitError;
 
-/// Reads the values of `--vars` in order; later ones win. Relative paths are made absolute below `current_dir`.
-///
-/// The value of `input` is always taken for a path unless it names a scheme (`s3://…`); any other text is, if
-/// something with that path exists.
+/// Reads the values of `--vars` in order; later ones win. Relative paths are made absolute below `current_dir`: the
+/// value of `input`, and any other that begins with `./` or `../`. Everything else stays as it is written.
 pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Value>, SubmitError> {
     let mut vars = Map::new();
     for argument in arguments {
-        if argument.trim_start().starts_with('{') {
-            match serde_json::from_str::<Value>(argument) {
-                Ok(Value::Object(more)) => vars.extend(more),
-                Ok(_) => return Err(bad(argument, "it is not an object")),
-                Err(error) => return Err(bad(argument, &error.to_string())),
-            }
-        } else {
-            let Some((name, value)) = argument
-                .split_once('=')
-                .filter(|(name, _)| !name.trim().is_empty())
-            else {
-                return Err(bad(argument, "there is no = in it"));
-            };
-            vars.insert(name.trim().to_string(), scalar(value));
+        let is_pair = match (argument.find('='), argument.find(':')) {
+            _ if argument.trim_start().starts_with('{') => false,
+            (Some(equals), Some(colon)) => equals < colon,
+            (equals, colon) => equals.is_some() || colon.is_none(),
+        };
+        if !is_pair {
+            vars.extend(vars_of_yaml(argument).map_err(|reason| bad(argument, &reason))?);
+            continue;
         }
+        let Some((name, value)) = argument
+            .split_once('=')
+            .filter(|(name, _)| !name.trim().is_empty())
+        else {
+            return Err(bad(argument, "there is no = in it"));
+        };
+        vars.insert(name.trim().to_string(), scalar(value));
     }
     for (name, value) in &mut vars {
         if let Value::String(text) = value
@@ -42,25 +42,29 @@ pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Val
 fn bad(argument: &str, reason: &str) -> SubmitError {
     SubmitError::config_with(
         format!("cannot read --vars {argument:?}: {reason}"),
-        "write --vars input=./data day=2 or --vars '{\"day\": 2}'",
+        "write --vars input=./data day=2 or --vars '{day: 2, stores: [1, 2]}'",
     )
 }
 
-/// A number, true, false or null as such, anything else as text.
+/// A number, true, false or null as such, anything else as text: `007` and `1e5` are no numbers but codes.
 fn scalar(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
+        Ok(Value::Number(_)) if text.contains(['e', 'E']) && !text.contains('.') => text.into(),
+        Ok(Value::Number(number)) if number.to_string() != text && !text.contains('.') => {
+            text.into()
+        }
         Ok(value) if !value.is_string() => value,
-        _ => Value::String(text.to_string()),
+        _ => text.into(),
     }
 }
 
 fn absolute(name: &str, text: &str, current_dir: &Path) -> Option<String> {
     let path = Path::new(text);
-    if text.is_empty() || text.contains("://") || path.is_absolute() {
+    let is_path = name == "input" || text.starts_with("./") || text.starts_with("../");
+    if text.is_empty() || text.contains("://") || path.is_absolute() || !is_path {
         return None;
     }
-    let joined = clean(&current_dir.join(path));
-    (name == "input" || joined.exists()).then(|| joined.display().to_string())
+    Some(clean(&current_dir.join(path)).display().to_string())
 }
 
 /// The path without `.` and `..`, whether it exists or not.
@@ -116,14 +120,35 @@ mod tests {
     }
 
     #[test]
-    fn input_and_existing_paths_become_absolute() {
+    fn yaml_is_read_as_dbt_reads_it() {
+        let vars = parsed(
+            &[
+                "{day: 2, target: prod, on: true, list: ['a', b], zip: '007', none: null}",
+                "from: 2024-01-01",
+                "q=a: b",
+                "exponent=1e5",
+                "big=123456789012345678901234567890",
+            ],
+            Path::new("/x"),
+        );
+        assert_eq!(
+            vars,
+            json!({
+                "day": 2, "target": "prod", "on": true, "list": ["a", "b"], "zip": "007", "none": null,
+                "from": "2024-01-01", "q": "a: b", "exponent": "1e5", "big": "123456789012345678901234567890",
+            })
+        );
+    }
+
+    #[test]
+    fn input_and_what_is_written_as_a_path_become_absolute() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("seeds")).unwrap();
         let vars = parsed(
             &[
                 "input=./data/../in",
-                "other=seeds",
-                "word=nothing",
+                "other=./seeds",
+                "word=seeds",
                 "cloud=s3://b/in",
             ],
             dir.path(),
@@ -131,13 +156,13 @@ mod tests {
         let base = dir.path().display();
         assert_eq!(
             vars,
-            json!({"input": format!("{base}/in"), "other": format!("{base}/seeds"), "word": "nothing", "cloud": "s3://b/in"})
+            json!({"input": format!("{base}/in"), "other": format!("{base}/seeds"), "word": "seeds", "cloud": "s3://b/in"})
         );
     }
 
     #[test]
     fn bad_vars_are_a_setting_gone_wrong() {
-        for argument in ["{day: 2}", "day", "=2", "{"] {
+        for argument in ["day", "=2", "{", "{1, 2}", "- a: 1"] {
             let error = parse(&[argument.to_string()], Path::new("/")).unwrap_err();
             assert_eq!(
                 error.exit_code(),

@@ -7,7 +7,7 @@ use datafusion::datasource::empty::EmptyTable;
 
 use super::inputs::{self, Inputs};
 use super::relations::Relations;
-use super::{JobContext, JobSpec, audit, failures};
+use super::{JobContext, JobSpec, audit, failures, views};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, Model, ModelName, Source};
 use crate::quality::contract;
@@ -26,8 +26,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Inputs
         let session = relations
             .session()
             .map_err(|e| sql_errors::plan_failure(model, &e))?;
-        let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
-        let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+        let plan = views::query(model, &session).await?;
         contract::hold(model, plan.schema().as_arrow())?;
         let schema = Arc::new(plan.schema().as_arrow().clone());
         if model.materialized == Materialized::Table {

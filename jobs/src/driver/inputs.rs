@@ -11,7 +11,7 @@ use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles, TableName};
 
 use super::check::{in_order, sources_of};
 use super::relations::Relations;
-use super::{JobContext, JobSpec, audit, failures};
+use super::{JobContext, JobSpec, audit, failures, views};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, Model, ModelName, Source, SourceLocation};
 use crate::sources;
@@ -24,6 +24,7 @@ pub(super) struct Inputs {
 
 /// A source that is files, as it was listed.
 pub(super) struct OpenSource {
+    pub definition: Source,
     pub table: Arc<dyn TableProvider>,
     pub files: Arc<BTreeSet<String>>,
 }
@@ -50,12 +51,23 @@ pub(super) async fn open(spec: &JobSpec, context: &JobContext) -> Result<Inputs,
     })?;
     let mut open = HashMap::new();
     let models = in_order(spec);
-    let read = models.iter().flat_map(|model| sources_of(spec, model));
+    // Also those behind views that this run does not build: they are read as of the same moment.
+    let read = models
+        .iter()
+        .flat_map(|model| views::sources_behind(&spec.project, model));
     for source in read.chain(audit::sources(spec)) {
         if source.is_files() && !open.contains_key(&source.table) {
             let table = sources::provider(source, &session, context.lake.stores()).await?;
             let files = Arc::new(sources::files_of(table.as_ref()));
-            open.insert(source.table.clone(), OpenSource { table, files });
+            let definition = source.clone();
+            open.insert(
+                source.table.clone(),
+                OpenSource {
+                    definition,
+                    table,
+                    files,
+                },
+            );
         }
     }
     Ok(Inputs { pin, sources: open })

@@ -21,6 +21,7 @@ mod inputs;
 mod model;
 pub mod relations;
 mod spans;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +131,32 @@ async fn run(
             slots: status.slots(),
         },
     );
+    for warning in &spec.project.warnings {
+        send(
+            events,
+            EventKind::Warning {
+                text: warning.text.clone(),
+                path: warning.at.file.clone(),
+                line: warning.at.line,
+            },
+        );
+    }
+    for model in spec
+        .selected
+        .iter()
+        .filter_map(|name| spec.project.model(name))
+    {
+        if model.is_analysis {
+            send(
+                events,
+                EventKind::Warning {
+                    text: "an analysis is run, and its rows are written nowhere".to_string(),
+                    path: model.path.clone(),
+                    line: 0,
+                },
+            );
+        }
+    }
     if spec.tests_only {
         wait_for_executor(spec, context, events, cancel).await?;
         return audit::published(spec, context, events, cancel).await;

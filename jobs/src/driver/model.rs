@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, check, failures, send, spans};
+use super::views::{self, ViewInputs};
+use super::{EventSink, JobContext, JobSpec, failures, send, spans};
 use crate::events::{EventKind, StageProgress};
 use crate::failure::Failure;
 use crate::project::{Materialized, Model};
@@ -77,7 +78,7 @@ async fn run_model(
     );
     let mut result = match model.materialized {
         Materialized::Ephemeral => ephemeral(relations, model).await?,
-        Materialized::View => view(context, relations, model).await?,
+        Materialized::View => view(spec, context, relations, model).await?,
         Materialized::Table => {
             table(spec, context, relations, model, sources, events, cancel).await?
         }
@@ -119,6 +120,7 @@ async fn ephemeral(relations: &Arc<Relations>, model: &Model) -> Result<ModelRes
 }
 
 async fn view(
+    spec: &JobSpec,
     context: &JobContext,
     relations: &Arc<Relations>,
     model: &Model,
@@ -127,16 +129,22 @@ async fn view(
         .view(&model.sql)
         .await
         .map_err(|e| sql_errors::plan_failure(model, &e))?;
-    let base = match load(context, relations, model).await? {
-        Some(Relation::View(view)) => Some(view),
-        Some(Relation::Table(_)) => return Err(changed_kind(model, "a table")),
-        None => None,
+    let (base, replaced) = match load(context, relations, model).await? {
+        Some(Relation::View(view)) => (Some(view), None),
+        Some(Relation::Table(table)) => (None, Some(table)),
+        None => (None, None),
     };
+    let inputs = ViewInputs::needed_by(&spec.project, model).remember()?;
+    let sql = model.sql.trim().trim_end_matches(';');
     let staged = context
         .lake
-        .stage_view(&model.table, base.as_ref(), &table.schema(), &model.sql)
+        .stage_view_with(&model.table, base.as_ref(), &table.schema(), sql, inputs)
         .await
         .map_err(|e| failures::lakehouse(&format!("cannot stage view {}", model.table), &e))?;
+    let staged = match replaced {
+        Some(table) => staged.replacing(&table),
+        None => staged,
+    };
     relations.put(model.table.clone(), table);
     Ok(nothing_written(Some(Staged::View(staged))))
 }
@@ -151,10 +159,10 @@ async fn table(
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
     let cannot = |doing: &str| format!("cannot {doing} table {}", model.table);
-    let base = match load(context, relations, model).await? {
-        Some(Relation::Table(table)) => Some(table),
-        Some(Relation::View(_)) => return Err(changed_kind(model, "a view")),
-        None => None,
+    let (base, replaced) = match load(context, relations, model).await? {
+        Some(Relation::Table(table)) => (Some(table), None),
+        Some(Relation::View(view)) => (None, Some(view)),
+        None => (None, None),
     };
     let session = relations
         .session()
@@ -192,7 +200,7 @@ async fn table(
     let (written, stages) = match outcome {
         Ok(done) => done,
         Err(error) => {
-            let read = check::sources_of(spec, model);
+            let read = views::sources_behind(&spec.project, model);
             let failure = failures::query(model, &read, context.lake.stores(), error).await;
             return Err(failure.note(format!(
                 "files that were written and no table refers to: {}",
@@ -223,6 +231,10 @@ async fn table(
         .stage(&target, WriteMode::Overwrite, files, summary)
         .await
         .map_err(|e| failures::lakehouse(&cannot("stage"), &e))?;
+    let staged = match replaced {
+        Some(view) => staged.replacing(&view),
+        None => staged,
+    };
     let provider = staged.table().provider(&context.lake).await;
     relations.put(
         model.table.clone(),
@@ -255,17 +267,6 @@ async fn load(
 ) -> Result<Option<Relation>, Failure> {
     let loaded = context.lake.load(relations.pin(), &model.table).await;
     loaded.map_err(|e| failures::lakehouse(&format!("cannot read table {}", model.table), &e))
-}
-
-fn changed_kind(model: &Model, was: &str) -> Failure {
-    let message = format!(
-        "cannot build {} as a {}: it is {was}",
-        model.table, model.materialized
-    );
-    Failure::new(crate::FailureKind::Project, message)
-        .model(model.table.to_string())
-        .at(model.path.clone(), 0, 0)
-        .note("drop it first, or give the model another name")
 }
 
 /// Sends a query's progress as the model's.

@@ -10,11 +10,14 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use parking_lot::RwLock;
 use retail_engine::Cluster;
-use retail_lakehouse::{Lakehouse, Pin, Relation, TableName};
+use retail_lakehouse::{LakeView, Lakehouse, Pin, Relation, TableName};
 
 use super::JobContext;
 use super::inputs::Inputs;
+use super::views::{self, ViewInputs};
 use crate::failure::Failure;
+use crate::project::Source;
+use crate::sources;
 
 /// The catalog name under which a run's relations are registered; the session's default.
 const CATALOG: &str = "retail";
@@ -28,17 +31,32 @@ pub struct Relations {
     pin: Pin,
     cluster: Arc<dyn Cluster>,
     own: RwLock<HashMap<TableName, Arc<dyn TableProvider>>>,
+    /// Sources over files that were opened: one definition is opened once, so that all see the same files.
+    opened: RwLock<Vec<(Source, Arc<dyn TableProvider>)>>,
+    /// Where names are looked for that are not here: these are a published view's own.
+    around: Option<Arc<Relations>>,
     me: Weak<Relations>,
 }
 
 impl Relations {
     /// Relations over a pin.
     pub fn new(lake: Lakehouse, pin: Pin, cluster: Arc<dyn Cluster>) -> Arc<Self> {
+        Self::inside(lake, pin, cluster, None)
+    }
+
+    fn inside(
+        lake: Lakehouse,
+        pin: Pin,
+        cluster: Arc<dyn Cluster>,
+        around: Option<Arc<Relations>>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             lake,
             pin,
             cluster,
             own: RwLock::default(),
+            opened: RwLock::default(),
+            around,
             me: me.clone(),
         })
     }
@@ -49,8 +67,47 @@ impl Relations {
         let relations = Self::new(context.lake.clone(), inputs.pin.clone(), cluster);
         for (name, source) in &inputs.sources {
             relations.put(name.clone(), Arc::clone(&source.table));
+            relations
+                .opened
+                .write()
+                .push((source.definition.clone(), Arc::clone(&source.table)));
         }
         relations
+    }
+
+    /// The files of a source, opened once.
+    async fn source(self: &Arc<Self>, source: &Source) -> Result<Arc<dyn TableProvider>> {
+        if let Some(around) = &self.around {
+            return Box::pin(around.source(source)).await;
+        }
+        let same = |known: &Source| views::is_same(known, source);
+        if let Some((_, table)) = self.opened.read().iter().find(|(known, _)| same(known)) {
+            return Ok(Arc::clone(table));
+        }
+        let session = self.session()?;
+        let opened = sources::provider(source, &session, self.lake.stores()).await;
+        let table = opened.map_err(|failure| DataFusionError::External(Box::new(failure)))?;
+        self.opened
+            .write()
+            .push((source.clone(), Arc::clone(&table)));
+        Ok(table)
+    }
+
+    /// A view that an earlier run published: its query, over the sources and ephemeral models that it remembers.
+    async fn published(self: &Arc<Self>, view: &LakeView) -> Result<Arc<dyn TableProvider>> {
+        let Some(inputs) = ViewInputs::of(view)? else {
+            return self.view(view.sql()).await;
+        };
+        let (lake, pin) = (self.lake.clone(), self.pin.clone());
+        let inner = Self::inside(lake, pin, Arc::clone(&self.cluster), Some(Arc::clone(self)));
+        for source in &inputs.sources {
+            inner.put(source.table.clone(), self.source(source).await?);
+        }
+        for ephemeral in &inputs.ephemeral {
+            let table = inner.view(&ephemeral.sql).await?;
+            inner.put(ephemeral.table.clone(), table);
+        }
+        inner.view(view.sql()).await
     }
 
     /// The lakehouse at the run's point in time.
@@ -90,18 +147,21 @@ impl Relations {
         if let Some(own) = self.own.read().get(name) {
             return Ok(Some(Arc::clone(own)));
         }
+        if let Some(around) = &self.around {
+            return Box::pin(around.resolve(name)).await;
+        }
         match self.lake.load(&self.pin, name).await? {
             None => Ok(None),
             Some(Relation::Table(table)) => Ok(Some(table.provider(&self.lake).await?)),
             Some(Relation::View(view)) => match self.me.upgrade() {
-                Some(me) => Ok(Some(Box::pin(me.view(view.sql())).await?)),
+                Some(me) => Ok(Some(Box::pin(me.published(&view)).await?)),
                 None => Ok(None),
             },
         }
     }
 
     fn names(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut names = self.around.as_ref().map(|a| a.names()).unwrap_or_default();
         let own = self.own.read();
         for name in own.keys().cloned().chain(self.pin.names().cloned()) {
             names.entry(name.namespace).or_default().insert(name.name);

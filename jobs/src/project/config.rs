@@ -15,6 +15,8 @@ pub struct Settings {
     pub tags: Vec<String>,
     pub enabled: Option<bool>,
     pub config: ModelConfig,
+    /// Keys that have no effect here, to be told.
+    pub without_effect: Vec<String>,
 }
 
 /// Every setting we know.
@@ -30,40 +32,56 @@ pub const KEYS: [&str; 9] = [
     "description",
 ];
 
-/// Settings of dbt that change nothing here.
-const IGNORED: [&str; 9] = [
-    "docs",
-    "persist_docs",
-    "group",
+/// Settings of dbt that say nothing about rows.
+const SILENT: [&str; 3] = ["docs", "static_analysis", "meta_fields"];
+
+/// Settings of dbt, for what we do not have: they change no rows of a view or a table, and are told.
+const WITHOUT_EFFECT: [&str; 22] = [
     "access",
-    "full_refresh",
-    "quoting",
-    "grants",
-    "static_analysis",
+    "batch_size",
+    "begin",
+    "cluster_by",
+    "concurrent_batches",
+    "deprecation_date",
     "event_time",
+    "file_format",
+    "full_refresh",
+    "grants",
+    "group",
+    "incremental_strategy",
+    "indexes",
+    "lookback",
+    "on_schema_change",
+    "options",
+    "packages",
+    "persist_docs",
+    "quoting",
+    "snowflake_warehouse",
+    "unique_key",
+    "unlogged",
 ];
 
 /// Settings of dbt that would change the result and that we do not have.
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 6] = [
     "pre_hook",
     "post_hook",
     "pre-hook",
     "post-hook",
-    "unique_key",
-    "incremental_strategy",
-    "on_schema_change",
     "database",
     "sql_header",
-    "file_format",
-    "options",
-    "packages",
-    "cluster_by",
-    "batch_size",
 ];
+
+/// The settings that the page on the format lists as without effect.
+#[cfg(test)]
+pub(super) fn keys_without_effect() -> impl Iterator<Item = &'static str> {
+    WITHOUT_EFFECT.into_iter()
+}
 
 /// Whether `key` is a setting of dbt, ours or not (a folder may have any other name).
 pub fn is_setting(key: &str) -> bool {
-    KEYS.contains(&key) || IGNORED.contains(&key) || UNSUPPORTED.contains(&key)
+    [&KEYS[..], &SILENT, &WITHOUT_EFFECT, &UNSUPPORTED]
+        .iter()
+        .any(|keys| keys.contains(&key))
 }
 
 impl Settings {
@@ -93,16 +111,49 @@ impl Settings {
                 self.config.contract_enforced = Some(boolean("enforced", enforced)?);
             }
             "description" => {}
-            _ if IGNORED.contains(&key) => {}
+            _ if SILENT.contains(&key) => {}
+            _ if UNSUPPORTED.contains(&key) && is_nothing(value) => {}
             _ if UNSUPPORTED.contains(&key) => return Err(format!("{key} is not supported yet")),
-            _ => {
-                return Err(format!(
-                    "there is no setting {key}{}",
-                    did_you_mean(key, KEYS)
-                ));
-            }
+            _ if WITHOUT_EFFECT.contains(&key) => self.tell(key),
+            _ => match did_you_mean(key, KEYS) {
+                // dbt lets a project have settings of its own; what is nearly ours is a slip of the pen.
+                near if near.is_empty() => self.tell(key),
+                near => return Err(format!("there is no setting {key}{near}")),
+            },
         }
         Ok(())
+    }
+
+    fn tell(&mut self, key: &str) {
+        if !self.without_effect.iter().any(|k| k == key) {
+            self.without_effect.push(key.to_string());
+        }
+    }
+
+    /// As templates see them: `config.get('materialized')`, `model.config`.
+    pub fn json(&self) -> serde_json::Map<String, Value> {
+        let mut map = serde_json::Map::new();
+        let mut put = |key: &str, value: Value| map.insert(key.to_string(), value);
+        put(
+            "materialized",
+            self.materialized
+                .unwrap_or(Materialized::View)
+                .as_str()
+                .into(),
+        );
+        put("enabled", self.enabled.unwrap_or(true).into());
+        put("tags", self.tags.clone().into());
+        put("meta", Value::Object(self.config.meta.clone()));
+        if let Some(schema) = &self.schema {
+            put("schema", schema.clone().into());
+        }
+        if let Some(alias) = &self.alias {
+            put("alias", alias.clone().into());
+        }
+        if !self.config.partition_by.is_empty() {
+            put("partition_by", self.config.partition_by.clone().into());
+        }
+        map
     }
 
     /// Puts `over` over this.
@@ -121,11 +172,23 @@ impl Settings {
                 .partition_by
                 .clone_from(&over.config.partition_by);
         }
+        over.without_effect.iter().for_each(|key| self.tell(key));
         self.config.meta.extend(over.config.meta.clone());
         self.config.contract_enforced = over
             .config
             .contract_enforced
             .or(self.config.contract_enforced);
+    }
+}
+
+/// `null`, `[]`, `{}`, an empty text: a setting that sets nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.iter().all(is_nothing),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 

@@ -14,12 +14,24 @@ pub struct ProjectFile {
 }
 
 /// Folders that hold what tools write, not what people do.
-const SKIPPED: [&str; 3] = ["target", "dbt_packages", "logs"];
-const KEPT: [&str; 5] = ["sql", "yml", "yaml", "csv", "md"];
+const SKIPPED: [&str; 8] = [
+    "target",
+    "dbt_packages",
+    "logs",
+    "venv",
+    "env",
+    "node_modules",
+    "site-packages",
+    "__pycache__",
+];
+const KEPT: [&str; 6] = ["sql", "yml", "yaml", "csv", "md", "py"];
+/// These hold passwords, and mean nothing here.
+const PROFILES: [&str; 2] = ["profiles.yml", "profiles.yaml"];
 
-/// Reads the project in `folder`: its `.sql`, `.yml`, `.yaml`, `.csv` and `.md` files, in the order of their paths.
+/// Reads the project in `folder`: its `.sql`, `.yml`, `.yaml`, `.csv` and `.md` files, in the order of their paths, and the
+/// names of its `.py` files, which are refused where they would be models.
 ///
-/// Skips `target/`, `dbt_packages/`, `logs/` and hidden files. Fails if the folder cannot be read or holds no
+/// Skips `profiles.yml`, folders of tools such as `target/` and `dbt_packages/`, and hidden files. Fails if the folder cannot be read or holds no
 /// `dbt_project.yml`, and says where the nearest one is.
 pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
     let shown = folder.display();
@@ -72,10 +84,19 @@ pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
         let kept = path
             .extension()
             .is_some_and(|e| KEPT.iter().any(|k| e.eq_ignore_ascii_case(k)));
-        if !entry.file_type().is_file() || !kept {
+        let is_profiles = PROFILES.iter().any(|name| entry.file_name() == *name);
+        if !entry.file_type().is_file() || !kept || is_profiles {
             continue;
         }
-        let content = std::fs::read(path).map_err(|error| {
+        let is_python = path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("py"));
+        let content = if is_python {
+            Ok(vec![])
+        } else {
+            std::fs::read(path)
+        };
+        let content = content.map_err(|error| {
             failure()
                 .cause(format!(
                     "cannot read {}{}",

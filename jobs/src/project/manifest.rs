@@ -6,6 +6,8 @@ use crate::failure::Failure;
 
 use super::config::{Settings, is_setting};
 use super::data_test::{self, TestConfig};
+use super::model::{Place, Warning};
+use super::render::Renderer;
 use super::suggest::did_you_mean;
 use super::yaml::{Doc, Node};
 
@@ -17,7 +19,13 @@ pub struct Manifest {
     pub macro_paths: Vec<String>,
     pub analysis_paths: Vec<String>,
     pub test_paths: Vec<String>,
+    pub seed_paths: Vec<String>,
+    pub snapshot_paths: Vec<String>,
     pub vars: Map<String, Value>,
+    /// What is not done as it is written.
+    pub warnings: Vec<Warning>,
+    /// Where macros of a package are looked for, by package.
+    pub dispatch: Vec<(String, Vec<String>)>,
     /// Settings by folder (or file) under the model paths; the empty path is the whole project.
     folders: Vec<Folder>,
     /// Settings of tests by folder, the outer before the inner.
@@ -27,13 +35,13 @@ pub struct Manifest {
 #[derive(Debug)]
 struct Folder {
     path: Vec<String>,
-    settings: Vec<(String, Value)>,
-    /// The failure if no model is in it.
-    unused: Failure,
+    /// Key, value, and the failure if the value, once rendered, is wrong.
+    settings: Vec<(String, Value, Failure)>,
+    at: Place,
 }
 
 /// Keys that only tools on a person's machine read.
-const IGNORED: [&str; 18] = [
+const IGNORED: [&str; 14] = [
     "version",
     "config-version",
     "profile",
@@ -43,41 +51,42 @@ const IGNORED: [&str; 18] = [
     "target-path",
     "log-path",
     "packages-install-path",
-    "require-dbt-version",
-    "flags",
     "query-comment",
-    "quoting",
     "docs",
-    "seed-paths",
-    "snapshot-paths",
     "dbt-cloud",
     "function-paths",
+    "restrict-access",
 ];
 
-const UNSUPPORTED: [&str; 12] = [
-    "on-run-start",
-    "on-run-end",
-    "dispatch",
+/// Keys of dbt for what we do not have, told.
+const WITHOUT_EFFECT: [&str; 10] = [
+    "require-dbt-version",
+    "flags",
+    "quoting",
     "seeds",
     "snapshots",
     "unit_tests",
-    "sources",
     "exposures",
     "semantic-models",
     "metrics",
     "saved-queries",
-    "packages",
 ];
 
-const KNOWN: [&str; 8] = [
+/// Keys of dbt that would change what a run does and that we do not have.
+const UNSUPPORTED: [&str; 4] = ["on-run-start", "on-run-end", "sources", "packages"];
+
+const KNOWN: [&str; 11] = [
     "name",
     "model-paths",
     "macro-paths",
     "analysis-paths",
     "test-paths",
+    "data_tests",
+    "seed-paths",
+    "snapshot-paths",
     "vars",
     "models",
-    "data_tests",
+    "dispatch",
 ];
 
 /// Reads `dbt_project.yml`.
@@ -92,7 +101,11 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
         macro_paths: vec!["macros".into()],
         analysis_paths: vec!["analyses".into()],
         test_paths: vec!["tests".into()],
+        seed_paths: vec!["seeds".into()],
+        snapshot_paths: vec!["snapshots".into()],
         vars: Map::new(),
+        warnings: vec![],
+        dispatch: vec![],
         folders: vec![],
         tests: vec![],
     };
@@ -120,16 +133,29 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
                     }
                 }
             }
+            "seed-paths" | "data-paths" => manifest.seed_paths = folders_of(&node)?,
+            "snapshot-paths" => manifest.snapshot_paths = folders_of(&node)?,
             "vars" => manifest.vars = vars(&node, &manifest.name)?,
-            "models" => folders(&node, &manifest.name, &mut manifest.folders)?,
+            "dispatch" => manifest.dispatch = dispatch(&node)?,
+            "models" => folders(&node, &mut manifest)?,
             k if IGNORED.contains(&k) => {}
+            k if WITHOUT_EFFECT.contains(&k) || node.is_empty() => {
+                if !node.is_empty() {
+                    manifest
+                        .warnings
+                        .push(Warning::new(format!("{k} has no effect"), node.at()));
+                }
+            }
             k if UNSUPPORTED.contains(&k) => {
                 return Err(node.fail(format!("{k} is not supported yet")));
             }
-            k => {
-                let near = did_you_mean(k, KNOWN.into_iter().chain(IGNORED).chain(UNSUPPORTED));
-                return Err(node.fail(format!("dbt_project.yml has no key {k}{near}")));
-            }
+            k => match did_you_mean(k, KNOWN.into_iter().chain(IGNORED).chain(UNSUPPORTED)) {
+                near if near.is_empty() => {
+                    let text = format!("there is no key {k}; it has no effect");
+                    manifest.warnings.push(Warning::new(text, node.at()));
+                }
+                near => return Err(node.fail(format!("dbt_project.yml has no key {k}{near}"))),
+            },
         }
     }
     Ok(manifest)
@@ -141,6 +167,21 @@ fn folders_of(node: &Node<'_>) -> Result<Vec<String>, Failure> {
         .iter()
         .map(|p| p.trim_start_matches("./").trim_end_matches('/').to_string())
         .collect())
+}
+
+/// `dispatch:`, a list of `{macro_namespace: dbt_utils, search_order: [shop, dbt_utils]}`.
+fn dispatch(node: &Node<'_>) -> Result<Vec<(String, Vec<String>)>, Failure> {
+    let entry = |item: Node<'_>| {
+        let need = |key: &str| {
+            item.get(key)
+                .ok_or_else(|| item.fail(format!("dispatch needs {key}")))
+        };
+        Ok((
+            need("macro_namespace")?.text()?,
+            need("search_order")?.texts()?,
+        ))
+    };
+    node.items()?.into_iter().map(entry).collect()
 }
 
 /// Variables of the project; those under the project's own name go over the common ones.
@@ -159,7 +200,8 @@ fn vars(node: &Node<'_>, project: &str) -> Result<Map<String, Value>, Failure> {
     Ok(all)
 }
 
-fn folders(node: &Node<'_>, project: &str, found: &mut Vec<Folder>) -> Result<(), Failure> {
+fn folders(node: &Node<'_>, manifest: &mut Manifest) -> Result<(), Failure> {
+    let (project, found) = (manifest.name.as_str(), &mut manifest.folders);
     let mut settings = vec![];
     for (key, value) in node.entries()? {
         if key == project && value.is_mapping() {
@@ -168,7 +210,12 @@ fn folders(node: &Node<'_>, project: &str, found: &mut Vec<Folder>) -> Result<()
             settings.push(checked(&key, &value)?);
         } else if value.is_mapping() {
             let near = did_you_mean(&key, [project]);
-            return Err(value.fail(format!("models of {key}: this project is {project}{near}")));
+            let text = format!("models of {key}: this project is {project}{near}");
+            if !near.is_empty() {
+                return Err(value.fail(text));
+            }
+            // Most often those of a package.
+            manifest.warnings.push(Warning::new(text, value.at()));
         } else {
             checked(&key, &value)?;
         }
@@ -176,7 +223,7 @@ fn folders(node: &Node<'_>, project: &str, found: &mut Vec<Folder>) -> Result<()
     found.push(Folder {
         path: vec![],
         settings,
-        unused: node.fail("no model is in this project"),
+        at: node.at(),
     });
     Ok(())
 }
@@ -196,11 +243,10 @@ fn folder(node: &Node<'_>, path: Vec<String>, found: &mut Vec<Folder>) -> Result
             checked(&key, &value)?;
         }
     }
-    let unused = node.fail(String::new());
     found.push(Folder {
         path,
         settings,
-        unused,
+        at: node.at(),
     });
     inner
         .into_iter()
@@ -253,15 +299,30 @@ fn test_setting(
     Ok(())
 }
 
-fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value), Failure> {
+fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value, Failure), Failure> {
     let json = value.json();
-    Settings::default()
-        .set(key, &json)
-        .map_err(|cause| value.fail(cause))?;
-    Ok((key.to_string(), json))
+    // What holds Jinja is known when it is rendered.
+    if !json.to_string().contains("{{") {
+        Settings::default()
+            .set(key, &json)
+            .map_err(|cause| value.fail(cause))?;
+    }
+    Ok((key.to_string(), json, value.fail(String::new())))
 }
 
 impl Manifest {
+    /// With the Jinja in its settings rendered, as dbt does.
+    pub fn rendered(mut self, renderer: &Renderer) -> Result<Self, Failure> {
+        for (key, value, wrong) in self.folders.iter_mut().flat_map(|f| &mut f.settings) {
+            let set = renderer.json(value).and_then(|json| {
+                *value = json;
+                Settings::default().set(key, value)
+            });
+            set.map_err(|cause| wrong.clone().cause(cause))?;
+        }
+        Ok(self)
+    }
+
     /// The settings for the model at `inside`: its path below the model folder, without `.sql`, in parts.
     pub fn settings_for(&self, inside: &[&str]) -> Settings {
         let mut matching: Vec<&Folder> = self
@@ -271,7 +332,7 @@ impl Manifest {
             .collect();
         matching.sort_by_key(|f| f.path.len());
         let mut settings = Settings::default();
-        for (key, value) in matching.iter().flat_map(|f| &f.settings) {
+        for (key, value, _) in matching.iter().flat_map(|f| &f.settings) {
             // Checked when it was read.
             let _ = settings.set(key, value);
         }
@@ -298,8 +359,9 @@ impl Manifest {
         matching.into_iter().map(setting).collect()
     }
 
-    /// A folder in `models:` that holds no model is a typing mistake more often than not.
-    pub fn check_used(&self, models: &[Vec<&str>]) -> Result<(), Failure> {
+    /// Folders in `models:` that hold no model: their settings have no effect.
+    pub fn unused(&self, models: &[Vec<&str>]) -> Vec<Warning> {
+        let mut unused = vec![];
         for folder in &self.folders {
             let Some((last, parent)) = folder.path.split_last() else {
                 continue;
@@ -314,14 +376,10 @@ impl Manifest {
                 .filter(|m| m.len() > parent.len() && parent.iter().eq(&m[..parent.len()]))
                 .map(|m| m[parent.len()])
                 .collect();
-            let mut unused = folder.unused.clone();
-            unused.cause = format!(
-                "no model is in {}{}",
-                folder.path.join("/"),
-                did_you_mean(last, siblings)
-            );
-            return Err(unused);
+            let near = did_you_mean(last, siblings);
+            let text = format!("no model is in {}{near}", folder.path.join("/"));
+            unused.push(Warning::new(text, folder.at.clone()));
         }
-        Ok(())
+        unused
     }
 }

@@ -7,6 +7,7 @@
 mod config;
 mod data_test;
 mod files;
+mod jinja;
 mod manifest;
 mod model;
 mod properties;
@@ -32,10 +33,11 @@ pub use data_test::{DataTest, Severity, Subject, TestConfig, TestKind, Threshold
 pub use files::{ProjectFile, read_dir};
 pub use model::{
     Column, Compression, FileFormat, FileOptions, Materialized, Model, ModelConfig, ModelName,
-    Place, Project, Source, SourceLocation, SourceRef,
+    Place, Project, Source, SourceLocation, SourceRef, Warning,
 };
 pub use source_map::Spot;
 pub use suggest::{did_you_mean, nearest};
+pub use yaml::vars_of_yaml;
 
 use config::{Settings, identifier};
 use manifest::Manifest;
@@ -50,6 +52,31 @@ pub const DEFAULT_NAMESPACE: &str = "main";
 ///
 /// Fails with the first thing that is wrong, at its file, line and column.
 pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project, Failure> {
+    // Templates may nest as deep as their limits let them, whatever the stack of the caller is.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("project".into())
+            .stack_size(STACK_BYTES);
+        let load = thread.spawn_scoped(scope, || load_here(files, vars));
+        let load = load.map_err(|error| {
+            Failure::new(FailureKind::Internal, "cannot read the project")
+                .cause(format!("no thread can be started: {error}"))
+                .retryable(true)
+        })?;
+        load.join().unwrap_or_else(|_| {
+            Err(Failure::new(
+                FailureKind::Internal,
+                "the project's check ended in a defect",
+            )
+            .note("the log has the place; please report it"))
+        })
+    })
+}
+
+/// Reserved, not taken: only what is touched becomes memory.
+const STACK_BYTES: usize = 256 << 20;
+
+fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project, Failure> {
     let texts = texts(files)?;
     let manifest_text = texts.get("dbt_project.yml").ok_or_else(|| {
         let near = nearest(
@@ -69,19 +96,23 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
         }
     })?;
     let manifest = manifest::read(&Doc::parse("dbt_project.yml", manifest_text)?)?;
-    let layout = Layout::new(&texts, &manifest)?;
+    let mut warnings = manifest.warnings.clone();
+    let layout = Layout::new(&texts, &manifest, &mut warnings)?;
     let mut all_vars = manifest.vars.clone();
     all_vars.extend(vars.clone());
     let renderer = Renderer::new(&manifest.name, all_vars.clone(), &layout.macros)?;
+    for (package, order) in &manifest.dispatch {
+        renderer.dispatch(package, order.clone());
+    }
+    let manifest = manifest.rendered(&renderer)?;
 
-    let mut warnings = vec![];
     let Described {
         models: descriptions,
         sources,
         source_tests,
         singular,
     } = read_yaml(&layout, &renderer, &mut warnings)?;
-    let drafts = drafts(&layout, &manifest, &renderer, &descriptions)?;
+    let drafts = drafts(&layout, &manifest, &renderer, &descriptions, &mut warnings)?;
     let scope = scope(&drafts, &sources);
     let mut project = Project {
         name: manifest.name.clone(),
@@ -97,10 +128,17 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
         let described = descriptions.iter().find(|d| d.name == draft.name.as_str());
         let what = format!("cannot render model {}", draft.table);
         let rendered = renderer
-            .model(&draft.path, &draft.text, &draft.table, Some(&scope), &what)
+            .node(
+                &draft.path,
+                &draft.text,
+                &draft.table,
+                Some(&scope),
+                &draft.node(&manifest.name),
+                &what,
+            )
             .map_err(|failure| failure.model(draft.table.to_string()))?;
         let model = draft.finish(rendered, described);
-        if model.sql.trim().is_empty() {
+        if is_blank(&model.sql) {
             return Err(Failure::new(
                 FailureKind::Project,
                 format!("model {} has no SQL", model.table),
@@ -135,6 +173,7 @@ pub fn load(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project,
         &singular,
     )?;
     crate::graph::order(&project)?;
+    project.warnings.extend(renderer.warnings());
     project.files = texts;
     Ok(project)
 }
@@ -179,7 +218,11 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(texts: &BTreeMap<String, String>, manifest: &Manifest) -> Result<Self, Failure> {
+    fn new(
+        texts: &BTreeMap<String, String>,
+        manifest: &Manifest,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, Failure> {
         let mut layout = Self::default();
         let below = |path: &str, folders: &[String]| {
             folders.iter().find_map(|f| {
@@ -197,14 +240,20 @@ impl Layout {
                     layout
                         .models
                         .push((path.clone(), stem.to_string(), text.clone()));
-                } else if yaml && !path.ends_with(".test.yaml") && !path.ends_with(".test.yml") {
+                } else if yaml {
                     layout.yaml.push(own());
-                } else if path.ends_with(".csv") {
+                } else if path.ends_with(".py") {
                     return Err(unsupported(
                         path,
-                        "a CSV file among the models is not read",
-                        "read it as a source",
+                        "Python models are not supported",
+                        "write the model in SQL, or take the file out of the models",
                     ));
+                } else if path.ends_with(".csv") {
+                    let at = Place {
+                        file: path.clone(),
+                        line: 0,
+                    };
+                    warnings.push(Warning::new("a CSV file among the models is not read", at));
                 }
             } else if let Some(inside) = below(path, &manifest.analysis_paths) {
                 if let Some(stem) = inside.strip_suffix(".sql") {
@@ -223,8 +272,20 @@ impl Layout {
                     (_, true) => layout.yaml.push(own()),
                     _ => {}
                 }
+            } else if below(path, &manifest.seed_paths).is_some() && path.ends_with(".csv") {
+                return Err(unsupported(
+                    path,
+                    "seeds are not supported yet",
+                    "read the file as a source with external_location",
+                ));
+            } else if below(path, &manifest.snapshot_paths).is_some() && (sql || yaml) {
+                return Err(unsupported(
+                    path,
+                    "snapshots are not supported yet",
+                    "write the versions as a model",
+                ));
             } else {
-                check_folder(path, text)?;
+                check_folder(path, text, warnings)?;
             }
         }
         layout.generic = test_blocks::collect(&layout.macros).map_err(|twice| {
@@ -241,38 +302,58 @@ impl Layout {
     }
 }
 
-/// Folders of dbt that would add something to a run which we would not do.
-fn check_folder(path: &str, text: &str) -> Result<(), Failure> {
+/// Files outside of the folders that are read.
+fn check_folder(path: &str, text: &str, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
     let (folder, file) = path.split_once('/').unwrap_or(("", path));
-    if path.ends_with(".md") {
-        return Ok(());
-    }
     match folder {
-        "seeds" | "data" if file.ends_with(".csv") => Err(unsupported(
-            path,
-            "seeds are not supported yet",
-            "read the file as a source with external_location",
-        )),
-        "snapshots" => Err(unsupported(
-            path,
-            "snapshots are not supported yet",
-            "write the versions as a model",
-        )),
         "" if matches!(file, "packages.yml" | "dependencies.yml") => {
+            packages(&Doc::parse(path, text)?, warnings)
+        }
+        "" if matches!(file, "selectors.yml" | "selectors.yaml") => {
             let doc = Doc::parse(path, text)?;
-            match doc
-                .root()
-                .get("packages")
-                .or_else(|| doc.root().get("projects"))
-            {
-                Some(node) => Err(node
-                    .fail("packages are not supported yet")
-                    .note("copy the macros you use to macros/")),
-                None => Ok(()),
+            let selectors = doc.root().get("selectors").map(|s| s.items()).transpose()?;
+            for selector in selectors.unwrap_or_default() {
+                if let Some(default) = selector.get("default") {
+                    let text =
+                        "the default selector is not used: a run without --select runs all models";
+                    warnings.push(Warning::new(text, default.at()));
+                }
             }
+            Ok(())
         }
         _ => Ok(()),
     }
+}
+
+/// Packages: the macros of a few are built in, and nothing else of any is there.
+fn packages(doc: &Doc, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+    if let Some(projects) = doc.root().get("projects").filter(|p| !p.is_empty()) {
+        return Err(projects
+            .fail("other projects are not supported")
+            .note("read their tables as sources"));
+    }
+    let Some(node) = doc.root().get("packages") else {
+        return Ok(());
+    };
+    for package in node.items()? {
+        let name = ["package", "git", "local", "tarball"]
+            .iter()
+            .find_map(|key| package.get(key));
+        let name = name.map(|n| n.text()).transpose()?.unwrap_or_default();
+        let last = name
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        let last = last.trim_end_matches(".git").replace('-', "_");
+        let text = match last.as_str() {
+            "dbt_utils" | "dbt_date" => format!("of package {last}, the macros that are built in are used, and nothing else"),
+            "dbt_expectations" => "of package dbt_expectations, the tests that are built in are used, and nothing else".to_string(),
+            _ => format!("package {name} is not read: its models, macros and tests are not there"),
+        };
+        warnings.push(Warning::new(text, package.at()));
+    }
+    Ok(())
 }
 
 fn unsupported(path: &str, cause: &str, way_out: &str) -> Failure {
@@ -295,12 +376,12 @@ struct Described {
 fn read_yaml(
     layout: &Layout,
     renderer: &Renderer,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Described, Failure> {
     let mut described = Described::default();
     for (path, text) in &layout.yaml {
         let doc = Doc::parse(path, text)?;
-        let sections = properties::sections(&doc)?;
+        let sections = properties::sections(&doc, warnings)?;
         for node in sections.models {
             let found = properties::model(&node, warnings)?;
             if let Some(other) = described.models.iter().find(|d| d.name == found.name) {
@@ -347,6 +428,34 @@ struct Draft {
 }
 
 impl Draft {
+    /// What templates see as `model`, and what macros such as `generate_schema_name` get.
+    fn node(&self, project: &str) -> Map<String, Value> {
+        let folders = self.path.split('/').skip(1);
+        let inside: Vec<&str> = folders.map(|part| part.trim_end_matches(".sql")).collect();
+        let fqn: Vec<&str> = std::iter::once(project).chain(inside).collect();
+        let mut node = Map::new();
+        let mut put = |key: &str, value: Value| node.insert(key.to_string(), value);
+        put("name", self.name.as_str().into());
+        put("alias", self.table.name.clone().into());
+        put("schema", self.table.namespace.clone().into());
+        put("database", "retail".into());
+        put("resource_type", "model".into());
+        put("package_name", project.into());
+        put(
+            "path",
+            self.path
+                .split_once('/')
+                .map_or(self.path.as_str(), |(_, p)| p)
+                .into(),
+        );
+        put("original_file_path", self.path.clone().into());
+        put("unique_id", format!("model.{project}.{}", self.name).into());
+        put("fqn", fqn.into());
+        put("tags", self.settings.tags.clone().into());
+        put("config", Value::Object(self.settings.json()));
+        node
+    }
+
     fn finish(self, rendered: Rendered, described: Option<&Description>) -> Model {
         Model {
             name: self.name,
@@ -371,12 +480,28 @@ impl Draft {
     }
 }
 
+/// Whether SQL is nothing but blanks and comments.
+fn is_blank(sql: &str) -> bool {
+    let mut rest = sql.trim_start_matches([' ', '\t', '\r', '\n', ';']);
+    loop {
+        rest = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n').map_or("", |(_, after)| after)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/").map_or("", |(_, after)| after)
+        } else {
+            return rest.is_empty();
+        };
+        rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ';']);
+    }
+}
+
 /// First pass over the models: names, settings, and whether names are unique.
 fn drafts(
     layout: &Layout,
     manifest: &Manifest,
     renderer: &Renderer,
     descriptions: &[Description],
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Draft>, Failure> {
     let mut drafts: Vec<Draft> = vec![];
     let analyses = layout.analyses.iter().map(|file| (file, true));
@@ -417,7 +542,7 @@ fn drafts(
             let rendered = renderer.model(path, text, &own, None, &what)?;
             settings.extend(&in_file(&rendered, path, text, &what)?);
         }
-        drafts.push(Draft {
+        let mut draft = Draft {
             table: TableName {
                 namespace: settings
                     .schema
@@ -431,7 +556,9 @@ fn drafts(
             text: text.clone(),
             settings,
             is_analysis,
-        });
+        };
+        rename(&mut draft, manifest, renderer)?;
+        drafts.push(draft);
     }
     check_tables(&drafts)?;
     let inside: Vec<Vec<&str>> = layout
@@ -439,18 +566,70 @@ fn drafts(
         .iter()
         .map(|(_, inside, _)| inside.split('/').collect())
         .collect();
-    manifest.check_used(&inside)?;
+    warnings.extend(manifest.unused(&inside));
     let names = || drafts.iter().map(|d| d.name.as_str());
-    match descriptions.iter().find(|d| !names().any(|n| n == d.name)) {
-        None => Ok(drafts),
-        Some(stray) => {
-            let near = did_you_mean(&stray.name, names());
-            Err(stray
-                .stray
-                .clone()
-                .cause(format!("there is no model {}{near}", stray.name)))
+    for stray in descriptions
+        .iter()
+        .filter(|d| !names().any(|n| n == d.name))
+    {
+        let near = did_you_mean(&stray.name, names());
+        let text = format!("there is no model {}{near}", stray.name);
+        warnings.push(Warning::new(text, stray.at.clone()));
+    }
+    without_effect(&drafts, warnings);
+    Ok(drafts)
+}
+
+/// Settings of models that have no effect, each told once.
+fn without_effect(drafts: &[Draft], warnings: &mut Vec<Warning>) {
+    let mut of_key: BTreeMap<&str, Vec<&Draft>> = BTreeMap::new();
+    for draft in drafts.iter().filter(|d| d.enabled) {
+        for key in &draft.settings.without_effect {
+            of_key.entry(key).or_default().push(draft);
         }
     }
+    for (key, models) in of_key {
+        let others = match models.len() {
+            1 => String::new(),
+            n => format!(" and {} other models", n - 1),
+        };
+        let text = format!("setting {key} of {}{others} has no effect", models[0].name);
+        warnings.push(Warning::new(
+            text,
+            Place {
+                file: models[0].path.clone(),
+                line: 0,
+            },
+        ));
+    }
+}
+
+/// Lets the project's own `generate_schema_name` and `generate_alias_name` say where the model's rows go, as in dbt.
+fn rename(draft: &mut Draft, manifest: &Manifest, renderer: &Renderer) -> Result<(), Failure> {
+    if draft.is_analysis || !draft.enabled {
+        return Ok(());
+    }
+    let what = format!("cannot name the table of model {}", draft.name);
+    let said = |name: &str, own: &Option<String>, draft: &Draft| {
+        let custom = own.clone().map_or(Value::Null, Value::from);
+        let node = Value::Object(draft.node(&manifest.name));
+        let given = renderer.own_macro(name, vec![custom, node], &what)?;
+        let checked = given.map(|given| {
+            identifier(name, &given).map_err(|cause| {
+                Failure::new(FailureKind::Project, what.clone())
+                    .at(&draft.path, 0, 0)
+                    .cause(cause)
+            })
+        });
+        checked.transpose()
+    };
+    if let Some(namespace) = said("generate_schema_name", &draft.settings.schema, draft)? {
+        draft.table.namespace = namespace;
+    }
+    if let Some(name) = said("generate_alias_name", &draft.settings.alias, draft)? {
+        draft.table.name = name;
+    }
+    Ok(())
 }
 
 /// What `config(…)` in the file says; a wrong setting is told at its key.

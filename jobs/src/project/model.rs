@@ -104,8 +104,35 @@ pub struct Project {
     pub files: BTreeMap<String, String>,
     /// The variables of the run over those of the project.
     pub vars: serde_json::Map<String, serde_json::Value>,
-    /// What was understood only in part, one sentence each.
-    pub warnings: Vec<String>,
+    /// What is not done as written, for the person who runs it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something of a project that is not done as written and does not stop a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// One sentence: what, and what happens instead.
+    pub text: String,
+    pub at: Place,
+}
+
+impl Warning {
+    pub fn new(text: impl Into<String>, at: Place) -> Self {
+        Self {
+            text: text.into(),
+            at,
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at.file.as_str(), self.at.line) {
+            ("", _) => f.write_str(&self.text),
+            (file, 0) => write!(f, "{file}: {}", self.text),
+            _ => write!(f, "{}: {}", self.at, self.text),
+        }
+    }
 }
 
 impl Project {

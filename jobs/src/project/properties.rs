@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 
 use super::config::Settings;
-use super::model::{Column, Place};
+use super::model::{Column, Place, Warning};
 use super::suggest::did_you_mean;
 use super::test_yaml::{self, Constraint, Declared};
 use super::yaml::{Doc, Node};
@@ -25,13 +25,14 @@ pub struct Description {
 
 const KNOWN: [&str; 3] = ["version", "models", "sources"];
 const IGNORED: [&str; 5] = ["exposures", "macros", "analyses", "groups", "anchors"];
-const UNSUPPORTED: [&str; 6] = [
+/// Sections of dbt for what we do not have, told.
+const WITHOUT_EFFECT: [&str; 6] = [
     "seeds",
-    "snapshots",
     "unit_tests",
     "metrics",
     "semantic_models",
     "saved_queries",
+    "functions",
 ];
 
 /// The lists of a YAML file that say something to us.
@@ -44,7 +45,7 @@ pub struct Sections<'a> {
 }
 
 /// Checks the keys of a file and gives its lists.
-pub fn sections(doc: &Doc) -> Result<Sections<'_>, Failure> {
+pub fn sections<'a>(doc: &'a Doc, warnings: &mut Vec<Warning>) -> Result<Sections<'a>, Failure> {
     let mut found = Sections::default();
     for (key, node) in doc.root().entries()? {
         match key.as_str() {
@@ -52,17 +53,35 @@ pub fn sections(doc: &Doc) -> Result<Sections<'_>, Failure> {
             "sources" => found.sources = node.items()?,
             "data_tests" | "tests" => found.data_tests = node.items()?,
             k if KNOWN.contains(&k) || IGNORED.contains(&k) => {}
-            k if UNSUPPORTED.contains(&k) => {
-                return Err(node.fail(format!("{k} are not supported yet")));
+            k if WITHOUT_EFFECT.contains(&k) => {
+                if !node.is_empty() {
+                    warnings.push(Warning::new(
+                        format!("{k} are not supported and have no effect"),
+                        node.at(),
+                    ));
+                }
             }
-            k => return Err(node.fail(format!("there is no key {k}{}", did_you_mean(k, KNOWN)))),
+            "snapshots" => {
+                return Err(node
+                    .fail("snapshots are not supported yet")
+                    .note("write the versions as a model"));
+            }
+            k => match did_you_mean(k, KNOWN) {
+                near if near.is_empty() => {
+                    warnings.push(Warning::new(
+                        format!("there is no key {k}; it has no effect"),
+                        node.at(),
+                    ));
+                }
+                near => return Err(node.fail(format!("there is no key {k}{near}"))),
+            },
         }
     }
     Ok(found)
 }
 
 /// Reads one entry of `models:`.
-pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description, Failure> {
+pub fn model(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<Description, Failure> {
     let name_node = node
         .get("name")
         .ok_or_else(|| node.fail("a model needs a name"))?;
@@ -82,7 +101,13 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
     };
     for (key, value) in node.entries()? {
         match key.as_str() {
-            "name" | "docs" | "access" | "group" | "latest_version" | "deprecation_date" => {}
+            "name" | "docs" | "latest_version" => {}
+            "access" | "group" | "deprecation_date" | "time_spine" => {
+                warnings.push(Warning::new(
+                    format!("{key} of a model has no effect"),
+                    value.at(),
+                ));
+            }
             "description" => description.text = value.text()?.trim().to_string(),
             "config" => {
                 for (key, value) in value.entries()? {
@@ -119,7 +144,7 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
                         .push(test_yaml::constraint(&constraint, None)?);
                 }
             }
-            "versions" | "time_spine" => {
+            "versions" => {
                 return Err(value.fail(format!("{key} of a model are not supported yet")));
             }
             k => {
@@ -134,7 +159,13 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<String>) -> Result<Description,
                     "data_tests",
                     "constraints",
                 ];
-                return Err(value.fail(format!("a model has no key {k}{}", did_you_mean(k, known))));
+                match did_you_mean(k, known) {
+                    near if near.is_empty() => {
+                        let text = format!("a model has no key {k}; it has no effect");
+                        warnings.push(Warning::new(text, value.at()));
+                    }
+                    near => return Err(value.fail(format!("a model has no key {k}{near}"))),
+                }
             }
         }
     }
@@ -147,7 +178,7 @@ pub fn columns(
     node: &Node<'_>,
     tests: &mut Vec<Declared>,
     mut constraints: Option<&mut Vec<Constraint>>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Column>, Failure> {
     let mut columns: Vec<Column> = vec![];
     for item in node.items()? {
@@ -191,9 +222,9 @@ pub fn columns(
                         let found = test_yaml::constraint(&constraint, Some(&column.name))?;
                         match &mut constraints {
                             Some(constraints) => constraints.push(found),
-                            None => warnings.push(format!(
-                                "{}: constraints of a source are not held; declare a test",
-                                found.at
+                            None => warnings.push(Warning::new(
+                                "constraints of a source are not held; declare a test",
+                                found.at,
                             )),
                         }
                     }

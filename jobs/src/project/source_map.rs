@@ -1,67 +1,9 @@
 //! From a place in rendered SQL back to the template it came from.
 //!
-//! The template is rendered twice: as it is, and with invisible marks at each line and around each tag. If both give
-//! the same text but for blanks and marks, every character of the SQL knows its place in the template, loops and
-//! conditions included. If not (a template that measures its own text), places are found by looking for the text.
+//! The interpreter notes for each stretch of its output where in the template it comes from, loops and conditions
+//! included: the template's own text character by character, the rest by its tag.
 
-/// Marks are written as `OPEN index CLOSE`; both are private-use characters that no SQL has.
-const OPEN: char = '\u{F8F0}';
-const CLOSE: char = '\u{F8F1}';
-
-/// A template with marks in it, and where each mark stands in the template.
-#[derive(Debug)]
-pub struct Marked {
-    pub template: String,
-    marks: Vec<Mark>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    /// Byte offset in the template.
-    offset: usize,
-    /// Text that follows is the template's own, character by character; else it is what an expression gave.
-    literal: bool,
-}
-
-/// Puts marks into a template; `None` if it already holds the characters marks are made of.
-pub fn mark(template: &str) -> Option<Marked> {
-    if template.contains([OPEN, CLOSE]) {
-        return None;
-    }
-    let mut out = String::with_capacity(template.len() * 2);
-    let mut marks = vec![];
-    let mut put = |out: &mut String, offset: usize, literal: bool| {
-        out.push(OPEN);
-        out.push_str(&marks.len().to_string());
-        out.push(CLOSE);
-        marks.push(Mark { offset, literal });
-    };
-    let mut at = 0;
-    put(&mut out, 0, true);
-    while at < template.len() {
-        let rest = &template[at..];
-        if rest.starts_with("{{") || rest.starts_with("{%") || rest.starts_with("{#") {
-            let length = tag_length(rest);
-            if !rest.starts_with("{#") {
-                put(&mut out, at, false);
-            }
-            out.push_str(&rest[..length]);
-            at += length;
-            put(&mut out, at, true);
-            continue;
-        }
-        let Some(c) = rest.chars().next() else { break };
-        out.push(c);
-        at += c.len_utf8();
-        if c == '\n' {
-            put(&mut out, at, true);
-        }
-    }
-    Some(Marked {
-        template: out,
-        marks,
-    })
-}
+use super::jinja::PieceOf;
 
 /// The length in bytes of the tag that `rest` starts with, quotes respected.
 pub fn tag_length(rest: &str) -> usize {
@@ -92,7 +34,7 @@ pub fn tag_length(rest: &str) -> usize {
 /// Where each stretch of rendered SQL comes from.
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
-    /// In the order of `rendered`; empty if the template could not be followed.
+    /// In the order of the rendered text; empty for a text that is no template's.
     breaks: Vec<Break>,
 }
 
@@ -112,37 +54,15 @@ pub struct Spot {
 }
 
 impl SourceMap {
-    /// Compares what the template and the marked template gave.
-    pub fn new(rendered: &str, marked: &Marked, marked_rendered: &str) -> Self {
-        let Some(places) = follow(marked, marked_rendered) else {
-            return Self::default();
-        };
-        let mut places = places.into_iter();
-        let mut breaks: Vec<Break> = vec![];
-        for (at, c) in rendered.char_indices().filter(|(_, c)| !c.is_whitespace()) {
-            let Some((_, offset, literal)) = places.next().filter(|(d, ..)| *d == c) else {
-                return Self::default();
-            };
-            let goes_on = breaks.last().is_some_and(|b| {
-                b.literal == literal
-                    && if literal {
-                        at - b.rendered == offset.wrapping_sub(b.offset)
-                    } else {
-                        b.offset == offset
-                    }
-            });
-            if !goes_on {
-                breaks.push(Break {
-                    rendered: at,
-                    offset,
-                    literal,
-                });
-            }
-        }
-        if places.next().is_some() {
-            Self::default()
-        } else {
-            Self { breaks }
+    /// From what the interpreter noted.
+    pub(crate) fn new(pieces: &[PieceOf]) -> Self {
+        let breaks = pieces.iter().map(|piece| Break {
+            rendered: piece.at,
+            offset: piece.from,
+            literal: piece.is_literal,
+        });
+        Self {
+            breaks: breaks.collect(),
         }
     }
 
@@ -185,30 +105,6 @@ impl SourceMap {
             on_line.chars().count().max(1) as u32,
         )
     }
-}
-
-/// The characters of marked output that are not blanks, each with its offset in the template.
-fn follow(marked: &Marked, output: &str) -> Option<Vec<(char, usize, bool)>> {
-    let mut places = vec![];
-    let mut current = Mark {
-        offset: 0,
-        literal: true,
-    };
-    let mut chars = output.chars();
-    while let Some(c) = chars.next() {
-        if c == OPEN {
-            let digits: String = chars.by_ref().take_while(|c| *c != CLOSE).collect();
-            current = *marked.marks.get(digits.parse::<usize>().ok()?)?;
-            continue;
-        }
-        if !c.is_whitespace() {
-            places.push((c, current.offset, current.literal));
-        }
-        if current.literal {
-            current.offset += c.len_utf8();
-        }
-    }
-    Some(places)
 }
 
 fn offset_of(text: &str, line: u32, column: u32) -> Option<usize> {

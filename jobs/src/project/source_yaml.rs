@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 use super::config::identifier;
 use super::model::{
-    Compression, FileFormat, FileOptions, Place, Source, SourceLocation, SourceRef,
+    Compression, FileFormat, FileOptions, Place, Source, SourceLocation, SourceRef, Warning,
 };
 use super::properties::columns;
 use super::render::Renderer;
@@ -54,7 +54,7 @@ pub fn source(
     node: &Node<'_>,
     renderer: &Renderer,
     declared: &mut Vec<(SourceRef, Declared)>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Source>, Failure> {
     let name = node
         .get("name")
@@ -70,6 +70,10 @@ pub fn source(
         None => identifier("source", &source_name).map_err(|cause| name.fail(cause))?,
     };
     let common = settings(node)?;
+    tell(node, warnings)?;
+    if !is_enabled(node, renderer)? {
+        return Ok(vec![]);
+    }
     let tables = node
         .get("tables")
         .ok_or_else(|| node.fail(format!("source {source_name} has no tables")))?;
@@ -93,6 +97,10 @@ pub fn source(
         };
         let mut found = common.clone();
         found.extend(settings(&table)?);
+        tell(&table, warnings)?;
+        if !is_enabled(&table, renderer)? {
+            continue;
+        }
         let table_name = TableName {
             namespace: schema.clone(),
             name: identifier.clone(),
@@ -175,11 +183,12 @@ fn settings<'a>(node: &Node<'a>) -> Result<BTreeMap<String, Node<'a>>, Failure> 
                         found.insert(key, value);
                     }
                 }
-                "meta" | "config" | "enabled" | "docs" | "tests" | "data_tests" => {}
-                "database" | "overrides" => {
+                "meta" | "config" | "enabled" | "docs" | "event_time" | "tests" | "data_tests" => {}
+                "database" => {}
+                "overrides" => {
                     return Err(value.fail(format!("{key} is not supported yet")));
                 }
-                k if strict && !IGNORED.contains(&k) => {
+                k if strict && !IGNORED.contains(&k) && is_near(k) => {
                     let near = did_you_mean(
                         k,
                         SETTINGS
@@ -194,6 +203,53 @@ fn settings<'a>(node: &Node<'a>) -> Result<BTreeMap<String, Node<'a>>, Failure> 
         }
     }
     Ok(found)
+}
+
+/// Whether a key is nearly one of ours, and so a slip of the pen; dbt takes others and does nothing with them.
+fn is_near(key: &str) -> bool {
+    let known = SETTINGS
+        .into_iter()
+        .chain(IGNORED)
+        .chain(["options", "meta", "config"]);
+    !did_you_mean(key, known).is_empty()
+}
+
+/// Tells what a source or its table says that has no effect.
+fn tell(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+    for (key, value) in node.entries()? {
+        let text = match key.as_str() {
+            "freshness" | "loaded_at_query" => format!("{key} of sources is not checked"),
+            "database" => {
+                "database has no effect: a source is found by its schema and table".to_string()
+            }
+            k if IGNORED.contains(&k) || SETTINGS.contains(&k) => continue,
+            "options" | "meta" | "config" | "enabled" | "docs" | "tests" | "data_tests" => continue,
+            k => format!("a source has no key {k}; it has no effect"),
+        };
+        if !value.is_empty() {
+            warnings.push(Warning::new(text, value.at()));
+        }
+    }
+    Ok(())
+}
+
+/// `enabled: false` of a source or table, itself or in its config.
+fn is_enabled(node: &Node<'_>, renderer: &Renderer) -> Result<bool, Failure> {
+    let own = node
+        .get("config")
+        .and_then(|c| c.get("enabled"))
+        .or_else(|| node.get("enabled"));
+    let Some(own) = own else {
+        return Ok(true);
+    };
+    let text = renderer
+        .value(&own.text()?)
+        .map_err(|cause| own.fail(cause))?;
+    match text.trim().to_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(own.fail("expected true or false here")),
+    }
 }
 
 fn files(

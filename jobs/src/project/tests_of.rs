@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::failure::{Failure, FailureKind};
 
 use super::data_test::{DataTest, Subject, TestConfig, TestKind};
-use super::model::{Materialized, Model, ModelName, Place, Project, SourceRef};
+use super::model::{Materialized, Model, ModelName, Place, Project, SourceRef, Warning};
 use super::properties::Description;
 use super::render::{Rendered, Renderer, Scope};
 use super::suggest::did_you_mean;
@@ -93,7 +93,7 @@ pub fn add(
                 )),
             };
             if let Some(text) = unheld {
-                project.warnings.push(format!("{}: {text}", first.at));
+                project.warnings.push(Warning::new(text, first.at.clone()));
             }
         }
     }

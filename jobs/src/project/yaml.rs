@@ -70,6 +70,16 @@ fn syntax_failure(path: &str, text: &str, error: &serde_yaml::Error) -> Failure 
     failure
 }
 
+/// Keys and values as `--vars` takes them. The error is the reason.
+pub fn vars_of_yaml(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    let value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(map)) => Ok(map),
+        Ok(_) => Err("it is not keys and values".to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// A value in a document.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
@@ -152,6 +162,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether this is null, or a list, mapping or text of nothing.
+    pub fn is_empty(&self) -> bool {
+        match self.value {
+            Value::Null => true,
+            Value::String(text) => text.trim().is_empty(),
+            Value::Sequence(list) => list.is_empty(),
+            Value::Mapping(map) => map.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Whether this is a mapping.
     pub fn is_mapping(&self) -> bool {
         self.value.is_mapping()
@@ -170,6 +191,14 @@ impl<'a> Node<'a> {
     /// The 1-based line of the key or item.
     pub fn line(&self) -> u32 {
         self.place().line
+    }
+
+    /// The file and line.
+    pub fn at(&self) -> super::model::Place {
+        super::model::Place {
+            file: self.file().to_string(),
+            line: self.line(),
+        }
     }
 
     /// A failure at this place.

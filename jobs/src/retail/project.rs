@@ -107,7 +107,7 @@ mod tests {
     fn the_project_is_read_without_a_warning() {
         let vars = serde_json::json!({"input": "/data"});
         let project = crate::project::load(&project_files(), vars.as_object().unwrap()).unwrap();
-        assert_eq!(project.warnings, Vec::<String>::new());
+        assert_eq!(project.warnings, vec![]);
         assert_eq!(project.analyses.len(), 6);
         let undescribed: Vec<String> = project
             .models

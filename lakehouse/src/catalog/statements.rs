@@ -72,7 +72,7 @@ const ENTRY: &str = "SELECT metadata_location, iceberg_type FROM iceberg_tables 
 const DELETE: &str = "DELETE FROM iceberg_tables \
      WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3";
 const SWAP: &str = "UPDATE iceberg_tables \
-     SET metadata_location = $1, previous_metadata_location = $2 \
+     SET metadata_location = $1, previous_metadata_location = $2, iceberg_type = $8 \
      WHERE catalog_name = $3 AND table_namespace = $4 AND table_name = $5 \
      AND metadata_location = $6 AND COALESCE(iceberg_type, 'TABLE') = $7";
 const INSERT: &str = "INSERT INTO iceberg_tables \
@@ -199,17 +199,18 @@ pub(crate) async fn swap(
     connection: &mut AnyConnection,
     catalog: &str,
     name: &TableName,
-    base: Option<&str>,
+    base: Option<&Entry>,
     new: &Entry,
 ) -> sqlx::Result<bool> {
     let query = match base {
         Some(base) => sqlx::query(SWAP)
             .bind(&new.metadata_location)
-            .bind(base)
+            .bind(&base.metadata_location)
             .bind(catalog)
             .bind(&name.namespace)
             .bind(&name.name)
-            .bind(base)
+            .bind(&base.metadata_location)
+            .bind(base.kind.as_str())
             .bind(new.kind.as_str()),
         None => {
             sqlx::query(NAMESPACE)

@@ -60,7 +60,7 @@ impl v1::jobs_server::Jobs for JobsService {
         .await
         .map_err(codec::status_of)?;
         for warning in &project.warnings {
-            tracing::warn!(project = %project.name, warning, "project has a warning");
+            tracing::warn!(project = %project.name, %warning, "project has a warning");
         }
         let submission = Submission {
             project,

@@ -41,7 +41,6 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("ballista-scheduler", &["scheduler"]),
     ("ballista-executor", &["executor"]),
     ("sqlx", &["lakehouse", "jobs", "tests"]),
-    ("minijinja", &["jobs"]),
     ("clap", &["scheduler", "executor", "submit", "operator"]),
     ("kube", &["operator"]),
     ("k8s-openapi", &["operator"]),

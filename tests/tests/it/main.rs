@@ -10,6 +10,7 @@ mod bad_input;
 mod cluster_matches_single_process;
 mod crate_edges;
 mod days_in_any_order;
+mod dbt_projects;
 mod declared_tests;
 mod exact_numbers;
 mod executor_loss;
