@@ -20,14 +20,14 @@ use datafusion_proto::physical_plan::{
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use prost::Message;
 use retail_proto::v1::{
-    Gather, OneTask, PackedScan, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
+    Gather, OneTask, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
 };
 
 use crate::gather::GatherExec;
 use crate::keep_first;
 use crate::one_task::{self, OneTaskExec};
-use crate::packed::{self, PackedScanExec};
 use crate::planned_join::{PlannedJoinExec, over};
+use crate::{checked_cast, text_scan};
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
 const MAGIC: &[u8] = b"RTL1";
@@ -60,8 +60,11 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
                 Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
             }
-            (Some(plan_node::Node::PackedScan(node)), [scan]) => {
-                Ok(Arc::new(PackedScanExec::restore(scan, packed::compression_named(&node.compression)?)?))
+            (Some(plan_node::Node::CheckedCast(node)), [input]) => {
+                Ok(Arc::new(checked_cast::decode(&node, Arc::clone(input))?))
+            }
+            (Some(plan_node::Node::TextScan(node)), [scan]) => {
+                Ok(Arc::new(text_scan::decode(node, Arc::clone(scan))?))
             }
             (Some(plan_node::Node::PlannedJoin(node)), inputs) => {
                 let join = over(self.nested_plan(&node.join, ctx, converter)?, inputs.to_vec())?;
@@ -115,9 +118,10 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
         } else if let Some((name, schema)) = one_task::work_table(&node) {
             let schema = schema_bytes(&schema)?;
             Some(plan_node::Node::WorkTable(WorkTable { name, schema }))
+        } else if let Some(node) = checked_cast::encode(&node)? {
+            Some(plan_node::Node::CheckedCast(node))
         } else {
-            packed::name_of_scan(&node)
-                .map(|compression| plan_node::Node::PackedScan(PackedScan { compression }))
+            text_scan::encode(&node)?.map(plan_node::Node::TextScan)
         };
         let ours = match engines {
             Some(node) => Some(PlanNode { node: Some(node) }),

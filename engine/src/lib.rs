@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod again;
+pub mod checked_cast;
 mod cluster;
 mod codec;
 mod config;
@@ -20,7 +21,6 @@ mod in_process;
 pub mod keep_first;
 mod one_task;
 mod origin;
-pub mod packed;
 mod panics;
 mod planned_join;
 mod planner;
@@ -28,6 +28,7 @@ mod round_trip;
 mod session;
 pub mod sql;
 mod task_plan;
+pub mod text_scan;
 mod windows;
 
 pub use again::until_whole;

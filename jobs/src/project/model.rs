@@ -325,7 +325,7 @@ pub struct FileOptions {
     pub compression: Compression,
     /// Texts that mean null, beside the empty one.
     pub null_values: Vec<String>,
-    /// Quoted values may hold line ends; such files are not split between tasks.
+    /// Quoted values may hold line ends. Where they may not, big files are read in parts by several tasks.
     pub newlines_in_values: bool,
 }
 
@@ -337,7 +337,7 @@ impl Default for FileOptions {
             quote: b'"',
             compression: Compression::None,
             null_values: vec![],
-            newlines_in_values: false,
+            newlines_in_values: true,
         }
     }
 }

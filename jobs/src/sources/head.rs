@@ -1,17 +1,18 @@
-//! The beginning of a file: its columns, and the types its first rows suggest.
+//! The beginning of a CSV or JSON file: its columns, and the types its first rows suggest.
 
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::arrow::csv::reader::Format;
-use datafusion::arrow::datatypes::{Field, Schema};
-use datafusion::arrow::json::reader::infer_json_schema;
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use retail_engine::text_scan::{self, Json, names};
 
 use crate::project::{Compression, FileFormat, FileOptions};
 
-/// How much of a file is read to learn its columns.
+use super::types;
+
+/// How much of a file is read to learn its columns; more where a row is longer.
 const HEAD_BYTES: u64 = 256 * 1024;
 
 /// Rows that types are guessed from.
@@ -36,20 +37,34 @@ pub enum HeadError {
     },
 }
 
-/// Reads the beginning of one file.
+/// Reads the beginning of one file; `None` if it holds neither a header nor a row.
 pub async fn read(
     store: &Arc<dyn ObjectStore>,
     file: &ObjectMeta,
     format: FileFormat,
     options: &FileOptions,
-) -> Result<Head, HeadError> {
-    let end = file.size.min(HEAD_BYTES);
-    let bytes = store
-        .get_range(&file.location, 0..end)
-        .await
-        .map_err(HeadError::Store)?;
-    let (text, whole) = unpacked(&bytes, options.compression, end == file.size)?;
+) -> Result<Option<Head>, HeadError> {
+    if file.size == 0 && options.compression == Compression::None {
+        return Ok(None);
+    }
+    let mut wanted = HEAD_BYTES;
+    let (text, whole) = loop {
+        let end = file.size.min(wanted);
+        let bytes = store
+            .get_range(&file.location, 0..end)
+            .await
+            .map_err(HeadError::Store)?;
+        let (text, whole) = unpacked(&bytes, options.compression, end == file.size, wanted)?;
+        let lines = text.iter().filter(|b| **b == b'\n').take(2).count();
+        if whole || lines == 2 {
+            break (text, whole);
+        }
+        wanted *= 8;
+    };
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        return Err(content("the file is UTF-16; save it as UTF-8", 1));
+    }
     let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
     let first_line = String::from_utf8_lossy(first)
         .trim_end()
@@ -63,9 +78,9 @@ pub async fn read(
     };
     let schema = match format {
         FileFormat::Csv => csv(text, options)?,
-        _ => json(text)?,
+        _ => json(text, options)?,
     };
-    Ok(Head { schema, first_line })
+    Ok(schema.map(|schema| Head { schema, first_line }))
 }
 
 fn content(cause: impl Into<String>, line: u32) -> HeadError {
@@ -75,11 +90,12 @@ fn content(cause: impl Into<String>, line: u32) -> HeadError {
     }
 }
 
-/// Unpacks as much as there is; whether that is the whole file.
+/// Unpacks up to `wanted` bytes; whether that is the whole file.
 fn unpacked(
     bytes: &Bytes,
     compression: Compression,
     whole: bool,
+    wanted: u64,
 ) -> Result<(Vec<u8>, bool), HeadError> {
     let mut out = vec![];
     let mut from: Box<dyn Read + '_> = match compression {
@@ -92,14 +108,21 @@ fn unpacked(
     };
     let mut buffer = [0; 16 * 1024];
     loop {
-        if out.len() as u64 >= HEAD_BYTES {
+        if out.len() as u64 >= wanted {
             return Ok((out, false));
         }
         match from.read(&mut buffer) {
+            // Nothing packed is still some bytes.
+            Ok(0) if bytes.is_empty() => {
+                return Err(content("the file has 0 bytes; it was not written whole", 0));
+            }
             Ok(0) => return Ok((out, whole)),
             Ok(n) => out.extend_from_slice(&buffer[..n]),
             // The end of what was read, not of the file.
             Err(_) if !whole && !out.is_empty() => return Ok((out, false)),
+            Err(_) if bytes.is_empty() => {
+                return Err(content("the file has 0 bytes; it was not written whole", 0));
+            }
             Err(error) => {
                 let name = if compression == Compression::Gzip {
                     "gzip"
@@ -115,86 +138,159 @@ fn unpacked(
     }
 }
 
-fn csv(text: &[u8], options: &FileOptions) -> Result<Schema, HeadError> {
+fn csv(text: &[u8], options: &FileOptions) -> Result<Option<Schema>, HeadError> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(options.delimiter)
         .quote(options.quote)
         .from_reader(text);
-    let mut first = csv::ByteRecord::new();
-    let there = reader
-        .read_byte_record(&mut first)
-        .map_err(|error| content(error.to_string(), 1))?;
-    if !there {
-        return Err(content("the file is empty: not even a header", 0));
+    let mut record = csv::ByteRecord::new();
+    let mut next = |record: &mut csv::ByteRecord| {
+        let read = reader.read_byte_record(record);
+        read.map_err(|error| content(error.to_string(), 1))
+    };
+    if !next(&mut record)? {
+        return Ok(None);
     }
-    let mut names: Vec<String> = vec![];
-    for (index, name) in first.iter().enumerate() {
-        let name = match options.header {
-            true => std::str::from_utf8(name)
-                .map_err(|_| content("the header is not UTF-8 text", 1))?
-                .to_string(),
-            false => format!("column_{}", index + 1),
-        };
-        if options.header && names.contains(&name) {
-            return Err(content(format!("the header names {name} twice"), 1));
+    let names = match options.header {
+        true => names::of_header(record.iter()).map_err(|cause| content(cause, 1))?,
+        false => (1..=record.len()).map(|n| format!("column_{n}")).collect(),
+    };
+    let mut guesses: Vec<DataType> = vec![DataType::Null; names.len()];
+    let mut more = !options.header || next(&mut record)?;
+    let mut rows = 0;
+    while more && rows < SAMPLE_ROWS {
+        for (cell, guess) in record.iter().zip(&mut guesses) {
+            let text = String::from_utf8_lossy(cell);
+            if options.null_values.iter().any(|n| *n == text) {
+                continue;
+            }
+            if let Some(here) = text_scan::guess(&text) {
+                *guess = both(guess, &here).unwrap_or(DataType::Utf8);
+            }
         }
-        names.push(name);
+        rows += 1;
+        more = next(&mut record)?;
     }
-    let inferred = Format::default()
-        .with_header(options.header)
-        .with_delimiter(options.delimiter)
-        .with_quote(options.quote)
-        .with_truncated_rows(true)
-        .infer_schema(text, Some(SAMPLE_ROWS));
-    // Rows that do not fit the header are told when they are read; their types are text until then.
-    let types = inferred.map(|(schema, _)| schema).ok();
-    let fields: Vec<Field> = names
-        .into_iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let guess = types
-                .as_ref()
-                .and_then(|s| s.fields().get(index))
-                .map(|f| f.data_type().clone());
-            Field::new(
-                name,
-                guess.unwrap_or(datafusion::arrow::datatypes::DataType::Utf8),
-                true,
-            )
-        })
-        .collect();
-    Ok(Schema::new(fields))
+    let fields = names.into_iter().zip(guesses);
+    let fields: Vec<Field> = fields.map(|(n, t)| Field::new(n, t, true)).collect();
+    Ok(Some(Schema::new(fields)))
 }
 
-fn json(text: &[u8]) -> Result<Schema, HeadError> {
+/// The type of values of both types; an empty column has none yet.
+fn both(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        _ => types::common(a, b),
+    }
+}
+
+fn json(text: &[u8], options: &FileOptions) -> Result<Option<Schema>, HeadError> {
     if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
         return Err(content(
             "the file is one JSON array; one object per line is read",
             1,
         ));
     }
-    for (number, line) in text.split(|b| *b == b'\n').take(SAMPLE_ROWS).enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() {
+    let mut columns: Vec<(String, DataType)> = vec![];
+    let mut rows = 0;
+    for (number, line) in text.split(|b| *b == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
             continue;
         }
-        let cause = match serde_json::from_slice::<serde_json::Value>(line) {
-            Ok(serde_json::Value::Object(_)) => continue,
-            Ok(_) => "the line is no JSON object".to_string(),
-            Err(error) => format!("the line is not JSON: {}", json_cause(&error)),
-        };
-        return Err(content(cause, number as u32 + 1));
+        if rows == SAMPLE_ROWS {
+            break;
+        }
+        rows += 1;
+        let bad = |cause: String| content(cause, u32::try_from(number + 1).unwrap_or(0));
+        let line = std::str::from_utf8(line)
+            .map_err(|_| bad("the line is not UTF-8 text; save the file as UTF-8".into()))?;
+        match text_scan::parse_json(line) {
+            Ok(Json::Object(fields)) => {
+                add(&mut columns, &fields, &options.null_values).map_err(bad)?;
+            }
+            Ok(_) => return Err(bad("the line is no JSON object".into())),
+            Err(cause) => return Err(bad(format!("the line is not JSON: {cause}"))),
+        }
     }
-    match infer_json_schema(text, Some(SAMPLE_ROWS)) {
-        Ok((schema, _)) => Ok(schema),
-        Err(error) => Err(content(error.to_string().replace("Json error: ", ""), 0)),
+    if rows == 0 {
+        return Ok(None);
     }
+    let fields = columns.into_iter().map(|(n, t)| Field::new(n, t, true));
+    Ok(Some(Schema::new(fields.collect::<Vec<_>>())))
 }
 
-/// The cause without ` at line 1 column 7`: a line of ours is a whole text of theirs.
-pub fn json_cause(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_string()
+fn add(
+    columns: &mut Vec<(String, DataType)>,
+    fields: &[(std::borrow::Cow<'_, str>, Json<'_>)],
+    nulls: &[String],
+) -> Result<(), String> {
+    for (key, value) in fields {
+        let here = json_type(value, nulls)?;
+        match columns.iter_mut().find(|(name, _)| names::same(name, key)) {
+            None => columns.push((key.to_string(), here)),
+            Some((name, before)) => {
+                *before = either(before, &here).ok_or_else(|| {
+                    format!(
+                        "{name} is {} here and {} before",
+                        types::sql(&here),
+                        types::sql(before)
+                    )
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn json_type(value: &Json<'_>, nulls: &[String]) -> Result<DataType, String> {
+    Ok(match value {
+        Json::Null => DataType::Null,
+        Json::Text(text) if nulls.iter().any(|n| n == text) => DataType::Null,
+        Json::Text(_) => DataType::Utf8,
+        Json::Bool(_) => DataType::Boolean,
+        Json::Number(text) => text_scan::guess_number(text),
+        Json::List(items) => {
+            let mut item = DataType::Null;
+            for value in items {
+                let here = json_type(value, nulls)?;
+                item = either(&item, &here)
+                    .ok_or_else(|| "a list holds values of different kinds".to_string())?;
+            }
+            DataType::List(Arc::new(Field::new_list_field(item, true)))
+        }
+        Json::Object(fields) => {
+            let mut inner = vec![];
+            add(&mut inner, fields, nulls)?;
+            let fields = inner.into_iter().map(|(n, t)| Field::new(n, t, true));
+            DataType::Struct(fields.collect::<Fields>())
+        }
+    })
+}
+
+/// The type of JSON values of both types: scalars of different types are text; none for a scalar and an object.
+fn either(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        (DataType::List(x), DataType::List(y)) => {
+            let item = either(x.data_type(), y.data_type())?;
+            Some(DataType::List(Arc::new(Field::new_list_field(item, true))))
+        }
+        (DataType::Struct(x), DataType::Struct(y)) => {
+            let mut fields: Vec<Field> = x.iter().map(|f| f.as_ref().clone()).collect();
+            for new in y {
+                match fields.iter_mut().find(|f| names::same(f.name(), new.name())) {
+                    None => fields.push(new.as_ref().clone()),
+                    Some(field) => {
+                        let merged = either(field.data_type(), new.data_type())?;
+                        field.set_data_type(merged);
+                    }
+                }
+            }
+            Some(DataType::Struct(fields.into()))
+        }
+        _ if a.is_nested() || b.is_nested() => None,
+        _ => Some(types::common(a, b).unwrap_or(DataType::Utf8)),
+    }
 }

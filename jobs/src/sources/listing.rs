@@ -1,7 +1,7 @@
 //! Finds the files of a pattern, on disk or in a bucket, folder by folder.
 //!
-//! `*`, `?` and `[…]` stay within a segment; `**` is any number of folders. Names that start with `.` or `_`, and empty
-//! files, are not taken by a glob: tools leave them behind.
+//! `*`, `?` and `[…]` stay within a segment; `**` is any number of folders. Names that start with `.` or `_` are not
+//! taken by a glob: tools leave them behind.
 
 use std::sync::Arc;
 
@@ -161,7 +161,7 @@ impl Walk<'_> {
                 files.extend(
                     inner
                         .into_iter()
-                        .filter(|m| taken(&matcher, &m.location) && m.size > 0),
+                        .filter(|m| taken(&matcher, &m.location)),
                 );
             }
         } else {
@@ -206,7 +206,7 @@ impl Walk<'_> {
                     .unwrap_or_default();
                 let inside = inside.trim_start_matches('/');
                 let hidden = inside.split('/').any(|part| part.starts_with(['.', '_']));
-                meta.size > 0 && !hidden && matcher.is_match(inside)
+                !hidden && matcher.is_match(inside)
             }));
         }
         if files.is_empty() {

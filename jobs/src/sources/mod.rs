@@ -1,13 +1,13 @@
-//! The tables of a project that are files: found, typed and read by stock DataFusion scans.
+//! The tables of a project that are files: found, typed and read by rules that `docs/files.md` writes down.
 //!
-//! CSV: an empty field is null, for text too; so are the `null_values` of the source. Files whose headers differ in
-//! order, or that lack an optional column, are read each in its own way. Types come from the YAML, else from the first
-//! rows of each file. Timestamps count microseconds; with a time zone they are UTC.
+//! Types come from the YAML, else from the first rows of each file. Files whose columns differ in order, case or number
+//! are read each in its own way. Timestamps count microseconds; with a time zone they are UTC.
 
 mod diagnose;
 mod head;
 mod listing;
 mod shape;
+mod statistics;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,19 +17,23 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::FileFormat as Format;
-use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::context::SessionState;
+use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::prelude::SessionContext;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
+use retail_engine::checked_cast::{CastColumn, Fit, fit};
+use retail_engine::text_scan::{
+    self, CsvFormat, JsonFormat, Origin, TextColumn, TextFormat, TextScan,
+};
 use retail_lakehouse::ObjectStores;
 
 use crate::failure::{Failure, FailureKind};
@@ -41,7 +45,7 @@ pub use listing::would_list;
 use head::HeadError;
 use listing::Listing;
 use shape::{FileShape, Shape, TableColumn};
-use table::{FilesTable, From, Layout};
+use table::{FilesTable, Layout, ParquetLayout, TextLayout};
 
 /// Files whose beginning or footer is read at once.
 const CONCURRENT_READS: usize = 16;
@@ -77,7 +81,7 @@ pub async fn provider(
     let listing = listing::list(source, pattern, stores).await?;
     let files = file_shapes(source, &listing, *format, options, Some(&state)).await?;
     let shape = shape::shape(source, *format, options, &listing.keys, files, views)?;
-    let table = table(source, &listing, *format, options, shape, &state).await?;
+    let table = table(source, &listing, *format, options, &shape, &state)?;
     tracing::debug!(source = %source.source_ref(), files = listing.files.len(), layouts = table.groups.len(), "source opened");
     Ok(Arc::new(table))
 }
@@ -90,7 +94,7 @@ pub fn files_of(table: &dyn TableProvider) -> BTreeSet<String> {
     }
 }
 
-/// What each file holds, read 16 at a time.
+/// What each file holds, read 16 at a time; CSV and JSON files without a header and rows are left out.
 async fn file_shapes(
     source: &Source,
     listing: &Listing,
@@ -99,57 +103,77 @@ async fn file_shapes(
     state: Option<&SessionState>,
 ) -> Result<Vec<FileShape>, Failure> {
     // Owned, since a future over a borrowed item is not Send for every lifetime.
-    stream::iter(listing.files.clone())
-        .map(|meta| async move {
-            let shown = listing.shown(&meta.location);
-            let bad = |cause: String, line: u32| {
-                Failure::new(
-                    FailureKind::Source,
-                    format!("source {}: cannot read {shown}", source.source_ref()),
-                )
-                .at(&shown, line, 0)
-                .cause(cause)
-            };
-            let (schema, first_line) = match (format, state) {
-                (FileFormat::Parquet, Some(state)) => (
-                    footer(&meta, listing, state).await.map_err(|e| match e {
-                        FooterError::Store(e) => {
-                            listing::unreadable(source, &shown, &listing.root, &e)
-                        }
-                        FooterError::Content(cause) => bad(cause, 0),
-                    })?,
-                    String::new(),
-                ),
-                _ => match head::read(&listing.store, &meta, format, options).await {
-                    Ok(head) => (
-                        head.schema,
-                        if options.header {
-                            head.first_line
-                        } else {
-                            String::new()
-                        },
-                    ),
-                    Err(HeadError::Store(error)) => {
-                        return Err(listing::unreadable(source, &shown, &listing.root, &error));
-                    }
-                    Err(HeadError::Content { cause, line }) => return Err(bad(cause, line)),
-                },
-            };
-            let first_line = if format == FileFormat::Csv {
-                first_line
-            } else {
-                String::new()
-            };
-            Ok(FileShape {
-                meta,
-                shown,
-                schema,
-                first_line,
-            })
-        })
+    let shapes: Vec<Option<FileShape>> = stream::iter(listing.files.clone())
+        .map(|meta| async move { file_shape(source, listing, meta, format, options, state).await })
         .buffered(CONCURRENT_READS)
         .try_collect()
-        .await
+        .await?;
+    let shapes: Vec<FileShape> = shapes.into_iter().flatten().collect();
+    if shapes.is_empty() && source.columns.iter().any(|c| c.data_type.is_none())
+        || shapes.is_empty() && source.columns.is_empty()
+    {
+        let shown = listing.files.first().map(|f| listing.shown(&f.location));
+        return Err(Failure::new(
+            FailureKind::Source,
+            format!("source {}: its files are empty", source.source_ref()),
+        )
+        .at(shown.unwrap_or_default(), 0, 0)
+        .cause("not even a header says which columns there are")
+        .note(format!(
+            "declare its columns with their data_type in {}",
+            source.defined_at
+        )));
+    }
+    Ok(shapes)
+}
+
+async fn file_shape(
+    source: &Source,
+    listing: &Listing,
+    meta: ObjectMeta,
+    format: FileFormat,
+    options: &FileOptions,
+    state: Option<&SessionState>,
+) -> Result<Option<FileShape>, Failure> {
+    let shown = listing.shown(&meta.location);
+    let bad = |cause: String, line: u32| {
+        Failure::new(
+            FailureKind::Source,
+            format!("source {}: cannot read {shown}", source.source_ref()),
+        )
+        .at(&shown, line, 0)
+        .cause(cause)
+    };
+    let unreadable =
+        |e: &object_store::Error| listing::unreadable(source, &shown, &listing.root, e);
+    let (schema, first_line, footer) = match (format, state) {
+        (FileFormat::Parquet, Some(state)) => {
+            let found = footer(&meta, listing, state).await;
+            let (schema, footer) = found.map_err(|e| match e {
+                FooterError::Store(e) => unreadable(&e),
+                FooterError::Content(cause) => bad(cause, 0),
+            })?;
+            (schema, String::new(), Some(footer))
+        }
+        _ => match head::read(&listing.store, &meta, format, options).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(head)) => {
+                let named = format == FileFormat::Csv && options.header;
+                let line = if named { head.first_line } else { String::new() };
+                (head.schema, line, None)
+            }
+            Err(HeadError::Store(error)) => return Err(unreadable(&error)),
+            Err(HeadError::Content { cause, line }) => return Err(bad(cause, line)),
+        },
+    };
+    Ok(Some(FileShape {
+        spelled: schema.fields().iter().map(|f| f.name().clone()).collect(),
+        meta,
+        shown,
+        schema,
+        first_line,
+        footer,
+    }))
 }
 
 enum FooterError {
@@ -161,22 +185,31 @@ async fn footer(
     meta: &ObjectMeta,
     listing: &Listing,
     state: &SessionState,
-) -> Result<Schema, FooterError> {
+) -> Result<(Schema, Arc<ParquetMetaData>), FooterError> {
     use datafusion::error::DataFusionError;
+    let told = |error: DataFusionError| match error {
+        DataFusionError::ObjectStore(error) => FooterError::Store(*error),
+        _ if meta.size == 0 => {
+            FooterError::Content("the file has 0 bytes; it was not written whole".into())
+        }
+        DataFusionError::ParquetError(error) => FooterError::Content(format!(
+            "the file is no Parquet file: {}",
+            bare(&error.to_string())
+        )),
+        other => FooterError::Content(bare(&other.strip_backtrace()).to_string()),
+    };
     let schema = ParquetFormat::default()
         .infer_schema(state, &listing.store, std::slice::from_ref(meta))
-        .await;
-    match schema {
-        Ok(schema) => Ok(schema.as_ref().clone()),
-        Err(error) => Err(match error {
-            DataFusionError::ObjectStore(error) => FooterError::Store(*error),
-            DataFusionError::ParquetError(error) => FooterError::Content(format!(
-                "the file is no Parquet file: {}",
-                bare(&error.to_string())
-            )),
-            other => FooterError::Content(bare(&other.strip_backtrace()).to_string()),
-        }),
-    }
+        .await
+        .map_err(told)?;
+    // The footer was just read: it comes out of the cache.
+    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let metadata = DFParquetMetadata::new(listing.store.as_ref(), meta)
+        .with_file_metadata_cache(Some(cache))
+        .fetch_metadata()
+        .await
+        .map_err(told)?;
+    Ok((schema.as_ref().clone(), metadata))
 }
 
 /// Parquet's words without the name of its error in front.
@@ -187,185 +220,239 @@ fn bare(text: &str) -> &str {
         .fold(line, |line, lead| line.strip_prefix(lead).unwrap_or(line))
 }
 
-async fn table(
+fn table(
     source: &Source,
     listing: &Listing,
     format: FileFormat,
     options: &FileOptions,
-    shape: Shape,
+    shape: &Shape,
     state: &SessionState,
 ) -> Result<FilesTable, Failure> {
-    let field = |c: &TableColumn| Field::new(&c.name, c.data_type.clone(), true);
-    let schema: SchemaRef = Arc::new(Schema::new(
+    let field = |c: &TableColumn| Field::new(&c.name, c.rule.data_type.clone(), true);
+    let schema = Arc::new(Schema::new(
         shape.columns.iter().map(field).collect::<Vec<_>>(),
     ));
-    let path_columns: Vec<TableColumn> = shape
-        .columns
-        .iter()
-        .filter(|c| c.from_path)
-        .cloned()
-        .collect();
-    let reader = reader(format, options, state);
-    let mut groups = vec![];
-    for layout in &shape.layouts {
-        let (file_schema, columns) = columns(&shape, &layout.names, format, options, &path_columns);
-        let mut files = vec![];
-        for file in &layout.files {
-            let values = path_values(source, &file.shown, &path_columns)?;
-            files.push(
-                PartitionedFile::new_from_meta(file.meta.clone()).with_partition_values(values),
-            );
+    let path_columns: Vec<&TableColumn> = shape.of_paths().collect();
+    let mut groups: Vec<Layout> = vec![];
+    for file in &shape.files {
+        let values = path_values(source, &file.shown, &path_columns)?;
+        let found = PartitionedFile::new_from_meta(file.meta.clone()).with_partition_values(values);
+        match format {
+            FileFormat::Parquet => {
+                let (file_schema, columns) = parquet_columns(shape, file);
+                let prunes = file.footer.as_deref().is_none_or(statistics::prunes);
+                let found = match &file.footer {
+                    Some(footer) if state.config().collect_statistics() => {
+                        statistics::known(found, footer, &file_schema, file)
+                    }
+                    _ => found,
+                };
+                let same = groups.iter_mut().find_map(|g| match g {
+                    Layout::Parquet(p)
+                        if p.file_schema == file_schema
+                            && p.columns == columns
+                            && p.prunes == prunes =>
+                    {
+                        Some(p)
+                    }
+                    _ => None,
+                });
+                match same {
+                    Some(layout) => layout.files.push(found),
+                    None => groups.push(Layout::Parquet(ParquetLayout {
+                        format: parquet(state, prunes),
+                        file_schema,
+                        columns,
+                        prunes,
+                        files: vec![found],
+                    })),
+                }
+            }
+            _ => {
+                let read = text_scan(source, format, options, shape, file);
+                let same = groups.iter_mut().find_map(|g| match g {
+                    Layout::Text(t) if t.read == read => Some(t),
+                    _ => None,
+                });
+                match same {
+                    Some(layout) => layout.files.push(found),
+                    None => groups.push(Layout::Text(TextLayout {
+                        read,
+                        files: vec![found],
+                    })),
+                }
+            }
         }
-        if format == FileFormat::Parquet && state.config().collect_statistics() {
-            files = with_statistics(files, listing, &reader, &file_schema, state).await;
-        }
-        let packed = format != FileFormat::Parquet && options.compression != Compression::None;
-        groups.push(Layout {
-            format: Arc::clone(&reader),
-            file_schema,
-            files,
-            columns,
-            packed,
-        });
     }
-    let path_columns = path_columns.iter().map(|c| Arc::new(field(c))).collect();
     Ok(FilesTable {
         schema,
         url: listing.url.clone(),
-        path_columns,
+        path_columns: path_columns.iter().map(|c| Arc::new(field(c))).collect(),
         groups,
     })
 }
 
-/// The schema to read a layout with, and where each of the table's columns is in it.
-fn columns(
-    shape: &Shape,
-    names: &[String],
+/// How a CSV or JSON file is read.
+fn text_scan(
+    source: &Source,
     format: FileFormat,
     options: &FileOptions,
-    path_columns: &[TableColumn],
-) -> (SchemaRef, Vec<From>) {
-    let text = |c: Option<&DataType>| match c {
-        Some(DataType::Utf8View) | None => DataType::Utf8View,
-        Some(_) => DataType::Utf8,
+    shape: &Shape,
+    file: &FileShape,
+) -> TextScan {
+    // A CSV file has the columns of its header; a line of JSON may have each of the table's.
+    let names: Vec<String> = match format {
+        FileFormat::Csv => file.schema.fields().iter().map(|f| f.name().clone()).collect(),
+        _ => shape.of_files().map(|c| c.name.clone()).collect(),
     };
-    let of_files: Vec<Field> = match format {
-        // By position: columns that nobody wants are read as text and dropped.
-        FileFormat::Csv => names
-            .iter()
-            .map(|name| match shape.data_type(name) {
-                Some(data_type) if options.null_values.is_empty() => {
-                    Field::new(name, data_type.clone(), true)
-                }
-                other => Field::new(name, text(other), true),
-            })
-            .collect(),
-        FileFormat::Json | FileFormat::Parquet => {
-            let own = shape.columns.iter().filter(|c| !c.from_path);
-            own.map(|c| Field::new(&c.name, c.data_type.clone(), true))
-                .collect()
-        }
-    };
-    let from = shape.columns.iter().map(|column| {
-        if let Some(index) = path_columns.iter().position(|p| p.name == column.name) {
-            return From::Index(of_files.len() + index);
-        }
-        match of_files.iter().position(|f| *f.name() == column.name) {
-            None => From::Missing,
-            Some(index) if format == FileFormat::Csv && !options.null_values.is_empty() => {
-                From::Text {
-                    index,
-                    nulls: options.null_values.clone(),
-                }
-            }
-            Some(index) => From::Index(index),
+    let mut paths = 0;
+    let columns = shape.columns.iter().map(|column| {
+        let from = if column.from_path {
+            paths += 1;
+            Origin::Path(paths - 1)
+        } else {
+            let place = names.iter().position(|n| *n == column.name);
+            place.map_or(Origin::Missing, Origin::File)
+        };
+        TextColumn {
+            name: column.name.clone(),
+            rule: column.rule.clone(),
+            from,
         }
     });
-    let from = from.collect();
-    (Arc::new(Schema::new(of_files)), from)
+    TextScan {
+        columns: columns.collect(),
+        compression: match options.compression {
+            Compression::None => FileCompressionType::UNCOMPRESSED,
+            Compression::Gzip => FileCompressionType::GZIP,
+            Compression::Zstd => FileCompressionType::ZSTD,
+        },
+        format: match format {
+            FileFormat::Csv => TextFormat::Csv(CsvFormat {
+                delimiter: options.delimiter,
+                quote: options.quote,
+                header: options.header,
+                newlines_in_values: options.newlines_in_values,
+                null_values: options.null_values.clone(),
+                names,
+            }),
+            _ => TextFormat::Json(JsonFormat {
+                names,
+                ignore_others: source.strict_columns,
+                null_values: options.null_values.clone(),
+            }),
+        },
+    }
 }
 
-fn reader(format: FileFormat, options: &FileOptions, state: &SessionState) -> Arc<dyn Format> {
-    let compression = match options.compression {
-        Compression::None => FileCompressionType::UNCOMPRESSED,
-        Compression::Gzip => FileCompressionType::GZIP,
-        Compression::Zstd => FileCompressionType::ZSTD,
-    };
-    match format {
-        FileFormat::Parquet => Arc::new(
-            ParquetFormat::default().with_options(state.default_table_options().parquet.clone()),
-        ),
-        FileFormat::Csv => Arc::new(
-            CsvFormat::default()
-                .with_has_header(options.header)
-                .with_delimiter(options.delimiter)
-                .with_quote(options.quote)
-                .with_newlines_in_values(options.newlines_in_values)
-                .with_file_compression_type(compression),
-        ),
-        FileFormat::Json => Arc::new(JsonFormat::default().with_file_compression_type(compression)),
+/// The schema to read a Parquet file with, and what becomes of its columns.
+fn parquet_columns(shape: &Shape, file: &FileShape) -> (SchemaRef, Vec<CastColumn>) {
+    let mut fields: Vec<Field> = vec![];
+    let mut columns: Vec<CastColumn> = vec![];
+    for column in shape.of_files() {
+        let wanted = &column.rule.data_type;
+        let (name, data_type, checked) = match file.schema.index_of(&column.name) {
+            // A scan gives null for a column that a file does not have.
+            Err(_) => (column.name.clone(), wanted.clone(), false),
+            Ok(index) => {
+                let found = file.schema.field(index).data_type();
+                let spelled = file.spelled[index].clone();
+                let widens = fit(found, wanted) == Fit::Widens && column.rule.max_chars.is_none();
+                match widens {
+                    true => (spelled, wanted.clone(), false),
+                    false => (spelled, found.clone(), true),
+                }
+            }
+        };
+        columns.push(CastColumn {
+            name: column.name.clone(),
+            rule: column.rule.clone(),
+            from: Some(fields.len()),
+            checked,
+        });
+        fields.push(Field::new(name, data_type, true));
     }
+    for (index, column) in shape.of_paths().enumerate() {
+        columns.push(CastColumn {
+            name: column.name.clone(),
+            rule: column.rule.clone(),
+            from: Some(fields.len() + index),
+            checked: false,
+        });
+    }
+    (Arc::new(Schema::new(fields)), columns)
+}
+
+/// Reads Parquet; without pruning where the bounds of row groups are not to be trusted.
+fn parquet(state: &SessionState, prunes: bool) -> Arc<dyn Format> {
+    let mut options = state.default_table_options().parquet.clone();
+    if !prunes {
+        options.global.pruning = false;
+        options.global.enable_page_index = false;
+    }
+    Arc::new(ParquetFormat::default().with_options(options))
 }
 
 /// The values of `key=value` folders, as the types of their columns.
 fn path_values(
     source: &Source,
     shown: &str,
-    columns: &[TableColumn],
+    columns: &[&TableColumn],
 ) -> Result<Vec<ScalarValue>, Failure> {
     columns
         .iter()
         .map(|column| {
-            let value = shown
+            let said = shown
                 .split('/')
-                .find_map(|s| s.strip_prefix(column.name.as_str())?.strip_prefix('='));
-            let value = value
-                .filter(|v| *v != "__HIVE_DEFAULT_PARTITION__")
-                .map(str::to_string);
-            ScalarValue::Utf8(value.clone())
-                .cast_to(&column.data_type)
-                .map_err(|error| {
-                    Failure::new(
-                        FailureKind::Source,
-                        format!(
-                            "source {}: {} is not {}",
-                            source.source_ref(),
-                            column.name,
-                            types::called(&column.data_type)
-                        ),
-                    )
-                    .at(shown, 0, 0)
-                    .cause(format!(
-                        "the path says {}={}",
+                .find_map(|s| s.strip_prefix(column.name.as_str())?.strip_prefix('='))
+                .unwrap_or("__HIVE_DEFAULT_PARTITION__");
+            let fail = |cause: String| {
+                Failure::new(
+                    FailureKind::Source,
+                    format!(
+                        "source {}: {} is not {}",
+                        source.source_ref(),
                         column.name,
-                        value.unwrap_or_default()
-                    ))
-                    .note(format!("correct its data_type in {}", source.defined_at))
-                    .caused_by(&error)
-                })
+                        text_scan::called(&column.rule)
+                    ),
+                )
+                .at(shown, 0, 0)
+                .cause(cause)
+                .note(format!("correct its data_type in {}", source.defined_at))
+            };
+            if said == "__HIVE_DEFAULT_PARTITION__" {
+                return ScalarValue::try_from(&column.rule.data_type).map_err(|e| fail(e.to_string()));
+            }
+            let value = unescaped(said)
+                .ok_or_else(|| fail(format!("the path says {}={said}, which is not UTF-8", column.name)))?;
+            text_scan::scalar(&value, &column.rule).map_err(|why| {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                fail(format!("the path says {}={said}{why}", column.name))
+            })
         })
         .collect()
 }
 
-/// Row counts and bounds from the footers; a file without them is planned without them.
-async fn with_statistics(
-    files: Vec<PartitionedFile>,
-    listing: &Listing,
-    reader: &Arc<dyn Format>,
-    schema: &SchemaRef,
-    state: &SessionState,
-) -> Vec<PartitionedFile> {
-    stream::iter(files)
-        .map(|file| async move {
-            let found = reader
-                .infer_stats(state, &listing.store, Arc::clone(schema), &file.object_meta)
-                .await;
-            match found {
-                Ok(statistics) => file.with_statistics(Arc::new(statistics)),
-                Err(_) => file,
+/// `North%20West` as `North West`, as Hive and Spark write the names of folders. A `%` that escapes nothing stays.
+fn unescaped(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).filter(|h| bytes[at] == b'%' && h.iter().all(u8::is_ascii_hexdigit));
+        let byte = hex
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
+        match byte {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
             }
-        })
-        .buffered(CONCURRENT_READS)
-        .collect()
-        .await
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).ok()
 }

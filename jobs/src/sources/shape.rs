@@ -1,10 +1,13 @@
 //! Which columns a source has: what YAML declares against what its files hold.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use datafusion::arrow::compute::can_cast_types;
-use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::parquet::file::metadata::ParquetMetaData;
 use object_store::ObjectMeta;
+use retail_engine::checked_cast::{Fit, fit};
+use retail_engine::text_scan::{CellRule, names};
 
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Column, FileFormat, FileOptions, Source, did_you_mean};
@@ -17,41 +20,41 @@ pub struct FileShape {
     pub meta: ObjectMeta,
     /// For messages.
     pub shown: String,
+    /// Its columns under the names that the table gives them.
     pub schema: Schema,
+    /// The same columns as the file spells them.
+    pub spelled: Vec<String>,
     /// The header, for messages.
     pub first_line: String,
+    /// The footer of a Parquet file.
+    pub footer: Option<Arc<ParquetMetaData>>,
 }
 
 /// A column of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableColumn {
     pub name: String,
-    pub data_type: DataType,
+    pub rule: CellRule,
     /// Says the path (`day=2`), not the file.
     pub from_path: bool,
 }
 
-/// Files with the same columns in the same order. JSON and Parquet are read by name and have one layout.
-#[derive(Debug)]
-pub struct FileLayout {
-    pub names: Vec<String>,
-    pub files: Vec<FileShape>,
-}
-
-/// The columns of a source's table and the layouts of its files.
+/// The columns of a source's table and its files.
 #[derive(Debug)]
 pub struct Shape {
     pub columns: Vec<TableColumn>,
-    pub layouts: Vec<FileLayout>,
+    pub files: Vec<FileShape>,
 }
 
 impl Shape {
-    /// The type of a column, if the table has it.
-    pub fn data_type(&self, name: &str) -> Option<&DataType> {
-        self.columns
-            .iter()
-            .find(|c| c.name == name)
-            .map(|c| &c.data_type)
+    /// The columns that are in files, not in their paths.
+    pub fn of_files(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|c| !c.from_path)
+    }
+
+    /// The columns that the paths say, in their order.
+    pub fn of_paths(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|c| c.from_path)
     }
 }
 
@@ -66,18 +69,29 @@ pub fn shape(
     mut files: Vec<FileShape>,
     views: bool,
 ) -> Result<Shape, Failure> {
-    let mut declared: BTreeMap<&str, DataType> = BTreeMap::new();
+    let mut declared: BTreeMap<&str, CellRule> = BTreeMap::new();
     for column in &source.columns {
         if let Some(text) = &column.data_type {
             declared.insert(
                 &column.name,
-                declared_type(source, column, text, format, views)?,
+                declared_rule(source, column, text, format, views)?,
             );
         }
+    }
+    if format == FileFormat::Parquet && !options.null_values.is_empty() {
+        return Err(Failure::new(
+            FailureKind::Project,
+            format!(
+                "source {}: null_values is for CSV and JSON; Parquet has nulls of its own",
+                source.source_ref()
+            ),
+        )
+        .at(&source.defined_at.file, source.defined_at.line, 0));
     }
     if format == FileFormat::Csv && !options.header {
         name_columns(source, &mut files)?;
     }
+    one_spelling(source, &mut files)?;
     for column in source
         .columns
         .iter()
@@ -115,63 +129,79 @@ pub fn shape(
         .partition(|n| from_path(n));
     let mut columns = vec![];
     for name in of_files {
-        let data_type = match declared.get(name) {
+        let rule = match declared.get(name) {
             Some(declared) => declared.clone(),
-            None => found_type(source, name, is_declared(name), &files, format, views)?,
+            None => CellRule {
+                data_type: found_type(source, name, is_declared(name), &files, format, views)?,
+                guessed: true,
+                max_chars: None,
+            },
         };
         columns.push(TableColumn {
             name: name.to_string(),
-            data_type,
+            rule,
             from_path: false,
         });
     }
     for name in of_path {
-        let data_type = declared
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| types::string(views));
+        let rule = declared.get(name).cloned().unwrap_or_else(|| CellRule {
+            data_type: types::string(views),
+            guessed: true,
+            max_chars: None,
+        });
         columns.push(TableColumn {
             name: name.to_string(),
-            data_type,
+            rule,
             from_path: true,
         });
     }
-    Ok(Shape {
-        columns,
-        layouts: layouts(files, format),
-    })
+    Ok(Shape { columns, files })
 }
 
-fn layouts(files: Vec<FileShape>, format: FileFormat) -> Vec<FileLayout> {
-    let mut layouts: Vec<FileLayout> = vec![];
+/// Gives the columns of all files one spelling each: the declared one, else that of the first file.
+///
+/// `Amount` and `amount` are one column, on whichever day each stands in the files.
+fn one_spelling(source: &Source, files: &mut [FileShape]) -> Result<(), Failure> {
+    let mut spellings: Vec<String> = source.columns.iter().map(|c| c.name.clone()).collect();
     for file in files {
-        let names: Vec<String> = match format {
-            FileFormat::Csv => file
-                .schema
-                .fields()
-                .iter()
-                .map(|f| f.name().clone())
-                .collect(),
-            FileFormat::Json | FileFormat::Parquet => vec![],
-        };
-        match layouts.iter_mut().find(|l| l.names == names) {
-            Some(layout) => layout.files.push(file),
-            None => layouts.push(FileLayout {
-                names,
-                files: vec![file],
-            }),
+        let mut fields: Vec<Field> = vec![];
+        for field in file.schema.fields() {
+            let name = match spellings.iter().find(|s| names::same(s, field.name())) {
+                Some(spelling) => spelling.clone(),
+                None => {
+                    spellings.push(field.name().clone());
+                    field.name().clone()
+                }
+            };
+            if let Some(index) = fields.iter().position(|f| *f.name() == name) {
+                return Err(Failure::new(
+                    FailureKind::Source,
+                    format!(
+                        "source {}: {} has columns {} and {}, which differ only in case",
+                        source.source_ref(),
+                        file.shown,
+                        file.spelled[index],
+                        field.name()
+                    ),
+                )
+                .at(&file.shown, 0, 0)
+                .cause("column names are matched whatever their case")
+                .note("rename one of them in the file"));
+            }
+            fields.push(field.as_ref().clone().with_name(name));
         }
+        file.schema = Schema::new(fields);
     }
-    layouts
+    Ok(())
 }
 
-fn declared_type(
+fn declared_rule(
     source: &Source,
     column: &Column,
     text: &str,
     format: FileFormat,
     views: bool,
-) -> Result<DataType, Failure> {
+) -> Result<CellRule, Failure> {
     let cannot = |cause: String| {
         Failure::new(
             FailureKind::Project,
@@ -184,12 +214,20 @@ fn declared_type(
         .at(&column.at.file, column.at.line, 0)
         .cause(cause)
     };
-    let parsed = types::parse(text, views).map_err(cannot)?;
-    if format == FileFormat::Csv && parsed.is_nested() {
+    let (data_type, max_chars) = types::parse(text, views).map_err(cannot)?;
+    if format == FileFormat::Csv && data_type.is_nested() {
         return Err(cannot(format!("a CSV file cannot hold {text}"))
             .note("declare it VARCHAR and take it apart in SQL"));
     }
-    Ok(parsed)
+    if format != FileFormat::Parquet && types::has_bytes(&data_type) {
+        return Err(cannot(format!("a {format} file cannot hold {text}"))
+            .note("declare it VARCHAR and decode it in SQL: decode(column, 'hex')"));
+    }
+    Ok(CellRule {
+        data_type,
+        guessed: false,
+        max_chars,
+    })
 }
 
 /// Without a header the YAML names the columns, by position.
@@ -214,11 +252,9 @@ fn name_columns(source: &Source, files: &mut [FileShape]) -> Result<(), Failure>
             )));
         }
         let fields = file.schema.fields().iter().zip(&source.columns);
-        file.schema = Schema::new(
-            fields
-                .map(|(f, c)| f.as_ref().clone().with_name(&c.name))
-                .collect::<Vec<_>>(),
-        );
+        let fields = fields.map(|(f, c)| f.as_ref().clone().with_name(&c.name));
+        file.schema = Schema::new(fields.collect::<Vec<_>>());
+        file.spelled = source.columns.iter().map(|c| c.name.clone()).collect();
     }
     Ok(())
 }
@@ -250,6 +286,13 @@ fn missing(source: &Source, column: &Column, file: &FileShape) -> Failure {
         failure.span = file.first_line.chars().count() as u32;
         failure.column = 1;
     }
+    if let [only] = file.spelled.as_slice()
+        && let Some(delimiter) = [';', '\t', '|', ','].into_iter().find(|d| only.contains(*d))
+    {
+        failure = failure.note(format!(
+            "the header is one name; if {delimiter:?} separates columns, say delimiter: {delimiter:?}"
+        ));
+    }
     failure.note(format!(
         "correct {}, or let files lack it with meta: {{optional: true}}",
         column.at
@@ -269,7 +312,7 @@ fn few<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn check_casts(
     source: &Source,
     files: &[FileShape],
-    declared: &BTreeMap<&str, DataType>,
+    declared: &BTreeMap<&str, CellRule>,
     format: FileFormat,
 ) -> Result<(), Failure> {
     if format != FileFormat::Parquet {
@@ -281,7 +324,7 @@ fn check_casts(
         };
         let found = files.iter().find_map(|file| {
             let field = file.schema.field_with_name(&column.name).ok()?;
-            (!castable(field.data_type(), wanted)).then_some((file, field))
+            (fit(field.data_type(), &wanted.data_type) == Fit::Never).then_some((file, field))
         });
         if let Some((file, field)) = found {
             return Err(Failure::new(
@@ -290,7 +333,7 @@ fn check_casts(
                     "source {}: {} cannot be read as {}",
                     source.source_ref(),
                     column.name,
-                    types::sql(wanted)
+                    types::sql(&wanted.data_type)
                 ),
             )
             .at(&file.shown, 0, 0)
@@ -299,21 +342,6 @@ fn check_casts(
         }
     }
     Ok(())
-}
-
-/// Casts that keep a value or fail; a number does not become a date because both are stored alike.
-fn castable(found: &DataType, wanted: &DataType) -> bool {
-    let number = |t: &DataType| t.is_numeric() || t.is_decimal();
-    let time = |t: &DataType| {
-        matches!(
-            t,
-            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
-        )
-    };
-    if (number(found) && time(wanted)) || (time(found) && number(wanted)) {
-        return false;
-    }
-    can_cast_types(found, wanted)
 }
 
 /// The type that the files suggest for a column nobody gave a type.
@@ -339,6 +367,9 @@ fn found_type(
             Some((before, first)) => match types::common(&before, &here) {
                 Some(both) => (both, first),
                 None if format == FileFormat::Csv => (types::string(views), first),
+                None if format == FileFormat::Json && !before.is_nested() && !here.is_nested() => {
+                    (types::string(views), first)
+                }
                 None => {
                     let action = if declared { "give" } else { "declare" };
                     return Err(Failure::new(
@@ -363,5 +394,6 @@ fn found_type(
             },
         });
     }
-    Ok(found.map_or_else(|| types::string(views), |(data_type, _)| data_type))
+    let found = found.map_or(DataType::Null, |(data_type, _)| data_type);
+    Ok(types::settled(&found, views))
 }

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, TimezoneInfo,
+    ArrayElemTypeDef, CharacterLength, DataType as Sql, ExactNumberInfo, TimezoneInfo,
 };
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use retail_engine::text_scan::names;
 
 /// UTC as Iceberg and our files name it.
 pub const UTC: &str = "+00:00";
 
 /// Parses a type. Timestamps count microseconds; with a time zone they are UTC. The error is the cause.
 ///
-/// `views` chooses Arrow's string views over plain strings, as the session does for its own.
-pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
+/// `views` chooses Arrow's string views over plain strings, as the session does for its own. The number is that of
+/// `VARCHAR(n)`.
+pub fn parse(text: &str, views: bool) -> Result<(DataType, Option<u32>), String> {
     let unknown = |_| format!("{text} is no SQL type");
     let mut parser = Parser::new(&DuckDbDialect {})
         .try_with_sql(text)
@@ -24,10 +26,60 @@ pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
     if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
         return Err(format!("{text} is no SQL type"));
     }
-    arrow(&sql, views).ok_or_else(|| {
+    if let Some(digits) = digits_of_seconds(&sql)
+        && digits != 6
+    {
+        return Err(format!(
+            "{text} is not supported: times count microseconds, write it without ({digits})"
+        ));
+    }
+    let max_chars = max_chars(&sql).map(u32::try_from).transpose();
+    let max_chars = max_chars.map_err(|_| format!("type {text} is not supported"))?;
+    let data_type = arrow(&sql, views).ok_or_else(|| {
         let near = crate::project::did_you_mean(&text.to_uppercase(), KNOWN);
         format!("type {text} is not supported{near}")
-    })
+    })?;
+    Ok((data_type, max_chars))
+}
+
+/// The p of `TIMESTAMP(p)`.
+fn digits_of_seconds(sql: &Sql) -> Option<u64> {
+    match sql {
+        Sql::Timestamp(digits, _)
+        | Sql::Time(digits, _)
+        | Sql::Datetime(digits)
+        | Sql::TimestampNtz(digits) => *digits,
+        Sql::Custom(name, arguments) if name.to_string().eq_ignore_ascii_case("timestamptz") => {
+            arguments.first().and_then(|a| a.parse().ok())
+        }
+        _ => None,
+    }
+}
+
+/// The n of `VARCHAR(n)`.
+fn max_chars(sql: &Sql) -> Option<u64> {
+    let length = match sql {
+        Sql::Varchar(length)
+        | Sql::Char(length)
+        | Sql::Character(length)
+        | Sql::CharacterVarying(length)
+        | Sql::CharVarying(length)
+        | Sql::Nvarchar(length) => length.as_ref()?,
+        Sql::String(length) => return *length,
+        _ => return None,
+    };
+    match length {
+        CharacterLength::IntegerLength { length, .. } => Some(*length),
+        CharacterLength::Max => None,
+    }
+}
+
+/// A type within a list or an object, where no length is checked.
+fn inner(sql: &Sql, views: bool) -> Option<DataType> {
+    match (max_chars(sql), digits_of_seconds(sql)) {
+        (None, None | Some(6)) => arrow(sql, views),
+        _ => None,
+    }
 }
 
 const KNOWN: [&str; 14] = [
@@ -86,14 +138,14 @@ fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
         Sql::Array(
             ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item),
         )
-        | Sql::Array(ArrayElemTypeDef::Parenthesis(item)) => list(arrow(item, views)?),
+        | Sql::Array(ArrayElemTypeDef::Parenthesis(item)) => list(inner(item, views)?),
         Sql::Struct(fields, _) => {
             let fields: Option<Vec<Field>> = fields
                 .iter()
                 .map(|f| {
                     Some(Field::new(
                         f.field_name.as_ref()?.value.clone(),
-                        arrow(&f.field_type, views)?,
+                        inner(&f.field_type, views)?,
                         true,
                     ))
                 })
@@ -104,7 +156,10 @@ fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
             name.to_string().to_uppercase().as_str(),
             arguments.as_slice(),
         ) {
-            ("LIST", [item]) => list(parse(item, views).ok()?),
+            ("LIST", [item]) => match parse(item, views) {
+                Ok((item, None)) => list(item),
+                _ => return None,
+            },
             ("TIMESTAMPTZ", _) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
             _ => return None,
         },
@@ -136,11 +191,20 @@ pub fn string(views: bool) -> DataType {
     }
 }
 
+/// Whether there are bytes in a type, which no text stands for.
+pub fn has_bytes(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Binary | DataType::BinaryView => true,
+        DataType::List(item) => has_bytes(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|f| has_bytes(f.data_type())),
+        _ => false,
+    }
+}
+
 /// A type found in files, as tables have it: microseconds, UTC as `+00:00`, no dictionaries, strings of the session.
 pub fn normal(found: &DataType, views: bool) -> DataType {
     let field = |f: &Arc<Field>| Arc::new(Field::new(f.name(), normal(f.data_type(), views), true));
     match found {
-        DataType::Null => string(views),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => string(views),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
             if views {
@@ -163,6 +227,20 @@ pub fn normal(found: &DataType, views: bool) -> DataType {
     }
 }
 
+/// Text where no file has said a type.
+pub fn settled(found: &DataType, views: bool) -> DataType {
+    let field = |f: &Arc<Field>| {
+        let data_type = settled(f.data_type(), views);
+        Arc::new(f.as_ref().clone().with_data_type(data_type))
+    };
+    match found {
+        DataType::Null => string(views),
+        DataType::List(item) => DataType::List(field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        other => other.clone(),
+    }
+}
+
 /// The type that holds values of both, if there is one.
 pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     if a == b {
@@ -179,43 +257,30 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         return Some(DataType::Float64);
     }
     match (a, b) {
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        (DataType::Decimal128(p, s), DataType::Decimal128(q, t)) => {
+            let (scale, whole) = ((*s).max(*t), (*p as i8 - s).max(*q as i8 - t));
+            let precision = u8::try_from(scale.checked_add(whole)?).ok()?;
+            (precision <= 38).then_some(DataType::Decimal128(precision, scale))
+        }
         (DataType::Date32, DataType::Timestamp(..)) => Some(b.clone()),
         (DataType::Timestamp(..), DataType::Date32) => Some(a.clone()),
         (DataType::List(x), DataType::List(y)) => Some(list(common(x.data_type(), y.data_type())?)),
         (DataType::Struct(x), DataType::Struct(y)) => {
             let mut fields: Vec<Field> = vec![];
             for field in x {
-                let other = y.iter().find(|f| f.name() == field.name());
+                let other = y.iter().find(|f| names::same(f.name(), field.name()));
                 let merged = other.map_or_else(
                     || Some(field.data_type().clone()),
                     |o| common(field.data_type(), o.data_type()),
                 )?;
                 fields.push(Field::new(field.name(), merged, true));
             }
-            let new = y.iter().filter(|f| !x.iter().any(|g| g.name() == f.name()));
+            let new = y.iter().filter(|f| !x.iter().any(|g| names::same(g.name(), f.name())));
             fields.extend(new.map(|f| f.as_ref().clone()));
             Some(DataType::Struct(fields.into()))
         }
         _ => None,
-    }
-}
-
-/// `a timestamp`, `a DECIMAL(12,2)`: what a value should have been.
-pub fn called(wanted: &DataType) -> String {
-    match wanted {
-        DataType::Boolean => "true or false".into(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "an integer".into(),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
-            "an integer".into()
-        }
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => "a number".into(),
-        DataType::Decimal128(p, s) => format!("a DECIMAL({p},{s})"),
-        DataType::Date32 => "a date".into(),
-        DataType::Timestamp(..) => "a timestamp".into(),
-        DataType::Time64(_) => "a time".into(),
-        DataType::Struct(_) => "an object".into(),
-        DataType::List(_) => "a list".into(),
-        _ => "text".into(),
     }
 }
 
