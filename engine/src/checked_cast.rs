@@ -20,7 +20,6 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -39,7 +38,7 @@ use futures::StreamExt;
 use prost::Message;
 use retail_proto::v1;
 
-use crate::text_scan::{CellBuilder, CellRule, called};
+use crate::text_scan::{CellBuilder, CellRule, called, misfit};
 
 /// How a file's type relates to the table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,10 +132,7 @@ pub struct CheckedCastExec {
 impl CheckedCastExec {
     /// # Errors
     /// A column is not in the input.
-    pub fn try_new(
-        input: Arc<dyn ExecutionPlan>,
-        columns: Arc<Vec<CastColumn>>,
-    ) -> Result<Self> {
+    pub fn try_new(input: Arc<dyn ExecutionPlan>, columns: Arc<Vec<CastColumn>>) -> Result<Self> {
         let there = input.schema().fields().len();
         if let Some(column) = columns.iter().find(|c| c.from.is_some_and(|i| i >= there)) {
             return Err(DataFusionError::Internal(format!(
@@ -321,11 +317,10 @@ fn convert_batch(
             &column.rule.data_type,
             batch.num_rows(),
         )),
-        Some(from) if column.checked => {
-            checked(&column.name, batch.column(from), &column.rule).map_err(|bad| {
+        Some(from) if column.checked => checked(&column.name, batch.column(from), &column.rule)
+            .map_err(|bad| {
                 DataFusionError::Execution(format!("a cell cannot be cast: {}", bad.what))
-            })
-        }
+            }),
         Some(from) => Ok(Arc::clone(batch.column(from))),
     });
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -359,9 +354,8 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
         return checked(name, &plain, rule);
     }
     let wanted = &rule.data_type;
-    let is_text = |t: &DataType| {
-        matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-    };
+    let is_text =
+        |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (found, wanted) {
         (from, to) if is_text(from) || is_text(to) => {
             let strict = CastOptions {
@@ -404,7 +398,9 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
                     && (near.is_null(*i)
                         || (wide.value(*i).is_infinite() && before.value(*i).is_finite()))
             });
-            lost.map_or(Ok(near), |row| Err(bad(name, rule, array, row, "too large")))
+            lost.map_or(Ok(near), |row| {
+                Err(bad(name, rule, array, row, "too large"))
+            })
         }
         _ => exact(name, rule, array),
     }
@@ -440,9 +436,14 @@ fn exact(name: &str, rule: &CellRule, array: &ArrayRef) -> Result<ArrayRef, BadV
     };
     let there = cast(array, &rule.data_type).map_err(broken)?;
     let back = cast(&there, array.data_type()).map_err(broken)?;
-    let same = datafusion::arrow::compute::kernels::cmp::not_distinct(array, &back).map_err(broken)?;
+    let same =
+        datafusion::arrow::compute::kernels::cmp::not_distinct(array, &back).map_err(broken)?;
     let lost = (0..array.len()).find(|row| !same.value(*row));
-    lost.map_or(Ok(there), |row| Err(bad(name, rule, array, row, "")))
+    let why = match array.data_type().is_integer() && rule.data_type.is_integer() {
+        true => "too large",
+        false => "",
+    };
+    lost.map_or(Ok(there), |row| Err(bad(name, rule, array, row, why)))
 }
 
 fn bad(name: &str, rule: &CellRule, array: &ArrayRef, row: usize, why: &str) -> BadValue {
@@ -454,13 +455,13 @@ fn bad(name: &str, rule: &CellRule, array: &ArrayRef, row: usize, why: &str) -> 
         Ok(value) => value.to_string().chars().take(80).collect(),
         Err(error) => error.to_string(),
     };
-    let why = match why {
-        "" => String::new(),
-        why => format!(" ({why})"),
+    let declared = CellRule {
+        guessed: false,
+        ..rule.clone()
     };
     BadValue {
         row,
-        what: format!("{name} is not {}{why}: {value}", called(rule)),
+        what: misfit(name, &declared, &value, why),
     }
 }
 
@@ -512,12 +513,4 @@ pub(crate) fn decode(
         checked: column.checked,
     });
     CheckedCastExec::try_new(input, Arc::new(columns.collect()))
-}
-
-/// Statistics in which nothing is claimed that the file does not say for sure.
-pub fn unknown_bounds(column: &mut ColumnStatistics) {
-    column.min_value = Precision::Absent;
-    column.max_value = Precision::Absent;
-    column.sum_value = Precision::Absent;
-    column.distinct_count = Precision::Absent;
 }

@@ -282,7 +282,9 @@ fn number(text: &str) -> Result<Number<'_>, Misfit> {
             Some(power.parse::<i32>().map_err(|_| TOO_LARGE)?)
         }
         Some((b',', cents)) if !has_point && cents.iter().all(u8::is_ascii_digit) => {
-            return Err(Cow::Borrowed("a decimal comma"));
+            return Err(Cow::Borrowed(
+                "a decimal comma; VARCHAR and replace(…, ',', '.') in SQL take it",
+            ));
         }
         Some(_) => return Err(NO_REASON),
     };
@@ -415,8 +417,7 @@ fn real(text: &str) -> Result<f32, Misfit> {
 
 fn fixed(bytes: &[u8]) -> Option<i64> {
     bytes.iter().try_fold(0, |value, b| {
-        b.is_ascii_digit()
-            .then(|| value * 10 + i64::from(b - b'0'))
+        b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0'))
     })
 }
 
@@ -470,7 +471,11 @@ fn clock(bytes: &[u8]) -> Option<(i64, &[u8])> {
                 return None;
             }
             for place in 0..6 {
-                micros = micros * 10 + after.get(place).filter(|_| place < digits).map_or(0, |b| i64::from(b - b'0'));
+                micros = micros * 10
+                    + after
+                        .get(place)
+                        .filter(|_| place < digits)
+                        .map_or(0, |b| i64::from(b - b'0'));
             }
             rest = &after[digits..];
         }
@@ -551,7 +556,9 @@ fn timestamp(text: &str, zoned: bool, guessed: bool) -> Result<i64, Misfit> {
 
 fn not_iso(text: &str) -> Misfit {
     if text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Cow::Borrowed("a number; seconds since 1970 are a BIGINT and to_timestamp_seconds(…) in SQL");
+        return Cow::Borrowed(
+            "a number; seconds since 1970 are a BIGINT and to_timestamp_seconds(…) in SQL",
+        );
     }
     let bytes = text.as_bytes();
     let iso = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-';
@@ -603,7 +610,9 @@ mod tests {
         for text in ["9999999999.995", "1e10", "1e999999", "1e99999999999"] {
             assert_eq!(decimal(text, 12, 2), Err(TOO_LARGE), "{text}");
         }
-        for text in ["", "-", ".", "1,5", "1.5.2", "1 000", "NaN", "0x10", "1e", "1e+-3", "१"] {
+        for text in [
+            "", "-", ".", "1,5", "1.5.2", "1 000", "NaN", "0x10", "1e", "1e+-3", "१",
+        ] {
             assert!(decimal(text, 12, 2).is_err(), "{text}");
         }
     }
@@ -619,7 +628,13 @@ mod tests {
         ] {
             assert_eq!(read(text, DataType::Date32), days);
         }
-        for text in ["1900-02-29", "2024-13-01", "2024-00-10", "2024-1-2", "0000-01-01"] {
+        for text in [
+            "1900-02-29",
+            "2024-13-01",
+            "2024-00-10",
+            "2024-1-2",
+            "0000-01-01",
+        ] {
             assert!(date(text).is_err(), "{text}");
         }
     }

@@ -44,11 +44,7 @@ pub(super) struct CsvDecoder {
 
 impl CsvDecoder {
     /// `start`: the input begins with the file.
-    pub(super) fn new(
-        format: &CsvFormat,
-        wanted: Vec<(usize, CellBuilder)>,
-        start: bool,
-    ) -> Self {
+    pub(super) fn new(format: &CsvFormat, wanted: Vec<(usize, CellBuilder)>, start: bool) -> Self {
         Self {
             core: ReaderBuilder::new()
                 .delimiter(format.delimiter)
@@ -177,7 +173,12 @@ impl CsvDecoder {
             if cell.is_empty() || self.format.null_values.iter().any(|n| n == cell) {
                 cells.null();
             } else if let Err(why) = cells.push(cell) {
-                let what = super::misfit(&self.format.names[*index], cells.rule(), &quoted(cell), &why);
+                let what = super::misfit(
+                    &self.format.names[*index],
+                    cells.rule(),
+                    &quoted(cell),
+                    &why,
+                );
                 misfit = Some((*index, what));
                 break;
             }

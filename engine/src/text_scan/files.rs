@@ -34,7 +34,9 @@ pub(super) fn read(
         DataFusionError::Internal(format!("a text scan has no partition {partition}"))
     })?;
     let files: Vec<PartitionedFile> = group.files().to_vec();
-    let store = context.runtime_env().object_store(&config.object_store_url)?;
+    let store = context
+        .runtime_env()
+        .object_store(&config.object_store_url)?;
     let of_files = Arc::new(OfFiles {
         read: Arc::clone(read),
         schema: Arc::clone(&schema),
@@ -203,7 +205,12 @@ impl Lines {
         }
         let at = self.at;
         self.at += bytes.len() as u64;
-        let line_feed = |from: usize| bytes[from..].iter().position(|b| *b == b'\n').map(|i| from + i);
+        let line_feed = |from: usize| {
+            bytes[from..]
+                .iter()
+                .position(|b| *b == b'\n')
+                .map(|i| from + i)
+        };
         let mut begin = 0;
         if !self.begun {
             match line_feed(0) {

@@ -152,7 +152,10 @@ impl<'a> Parser<'a> {
         let bytes = self.text.as_bytes();
         let start = self.at;
         let digits = |from: usize| {
-            bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count()
+            bytes[from..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count()
         };
         let mut at = start + usize::from(bytes[start] == b'-');
         let whole = digits(at);
@@ -335,13 +338,19 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_with_its_column() {
         for (line, what) in [
-            (r#"{"a": 01}"#, "expected a number without a leading zero at column 7"),
+            (
+                r#"{"a": 01}"#,
+                "expected a number without a leading zero at column 7",
+            ),
             (r#"{"a": NaN}"#, "expected a value at column 7"),
             (r#"{"a": 1} {"a": 2}"#, "more than one value, at column 10"),
             (r#"{"a": 1, "a": 2}"#, "the key a stands twice at column 13"),
             (r#"{"ü": tru}"#, "expected a value at column 7"),
             (r#"{"a": 1"#, "expected , or } at column 8"),
-            (r#"{"a": "\ud800"}"#, "half of a surrogate pair at column 14"),
+            (
+                r#"{"a": "\ud800"}"#,
+                "half of a surrogate pair at column 14",
+            ),
             (r#"{a: 1}"#, "expected a key in double quotes at column 2"),
             ("", "the line ends within a value at column 1"),
         ] {

@@ -104,7 +104,8 @@ impl JsonDecoder {
         };
         let text = std::str::from_utf8(line).map_err(|error| {
             let byte = line[error.valid_up_to()];
-            let what = format!("the line is not UTF-8 text (byte 0x{byte:02X}); save the file as UTF-8");
+            let what =
+                format!("the line is not UTF-8 text (byte 0x{byte:02X}); save the file as UTF-8");
             bad(None, what)
         })?;
         let fields = match parse(text) {
@@ -274,9 +275,7 @@ impl Values {
             (Values::Struct { .. }, other) => {
                 Err(format!("{path} is not an object: {}", other.shown()))
             }
-            (Values::List { .. }, other) => {
-                Err(format!("{path} is not a list: {}", other.shown()))
-            }
+            (Values::List { .. }, other) => Err(format!("{path} is not a list: {}", other.shown())),
         }
     }
 
@@ -345,7 +344,9 @@ fn cell(
         Json::Number(text) if is_number || is_text || rule.data_type == DataType::Boolean => {
             cells.push(text)
         }
-        Json::Number(_) => Err("a number; seconds since 1970 are a BIGINT and to_timestamp_seconds(…) in SQL".into()),
+        Json::Number(_) => Err(
+            "a number; seconds since 1970 are a BIGINT and to_timestamp_seconds(…) in SQL".into(),
+        ),
         Json::Bool(value) if is_text || rule.data_type == DataType::Boolean => {
             cells.push(if *value { "true" } else { "false" })
         }

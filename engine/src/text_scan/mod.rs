@@ -207,7 +207,7 @@ impl Decoder {
 }
 
 /// `price is not a DECIMAL(12,2) (too large): "1e99"`.
-fn misfit(name: &str, rule: &CellRule, shown: &str, why: &str) -> String {
+pub(crate) fn misfit(name: &str, rule: &CellRule, shown: &str, why: &str) -> String {
     let mut wanted = match why {
         "too large" => called(rule),
         _ if rule.data_type.is_integer() => "an integer".into(),
@@ -316,7 +316,11 @@ impl DisplayAs for TextScanExec {
             TextFormat::Json(_) => "json",
         };
         let columns: Vec<&str> = self.read.columns.iter().map(|c| c.name.as_str()).collect();
-        write!(f, "TextScanExec: {format}, columns=[{}]", columns.join(", "))?;
+        write!(
+            f,
+            "TextScanExec: {format}, columns=[{}]",
+            columns.join(", ")
+        )?;
         match self.read.compression {
             FileCompressionType::UNCOMPRESSED => Ok(()),
             packed => write!(f, ", compression={}", wire::compression_name(packed)),
@@ -390,7 +394,14 @@ impl ExecutionPlan for TextScanExec {
             let empty = datafusion::physical_plan::EmptyRecordBatchStream::new(self.schema());
             return Ok(Box::pin(empty));
         };
-        files::read(config, &self.read, self.schema(), partition, &context, &self.metrics)
+        files::read(
+            config,
+            &self.read,
+            self.schema(),
+            partition,
+            &context,
+            &self.metrics,
+        )
     }
 
     fn statistics_from_inputs(

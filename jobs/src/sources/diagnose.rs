@@ -1,10 +1,22 @@
 //! After a query failed on the content of a file: which file, which row, which cell.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::datasource::file_format::FileFormat as _;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::FileScanConfigBuilder;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
+use retail_engine::checked_cast::{CastColumn, checked};
 use retail_engine::text_scan::{BadRow, CellRule, Origin, TextScan, first_bad_row};
 use retail_lakehouse::ObjectStores;
 use tokio::sync::mpsc;
@@ -12,8 +24,9 @@ use tokio::sync::mpsc;
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Compression, FileFormat, Source, SourceLocation};
 
+use super::listing::Listing;
 use super::shape::{self, FileShape};
-use super::{file_shapes, listing, text_scan};
+use super::{file_shapes, listing, parquet_columns, text_scan};
 
 /// Looks in the CSV and JSON files of `read` for what made a query fail with `error`, and tells the first bad cell.
 ///
@@ -45,7 +58,11 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
                 format: FileFormat::Json,
                 ..
             } => scan(source, stores, FileFormat::Json, &error).await,
-            _ => None,
+            SourceLocation::Files {
+                format: FileFormat::Parquet,
+                ..
+            } => parquet(source, stores).await,
+            SourceLocation::Iceberg { .. } => None,
         };
         if found.is_some() {
             return found;
@@ -124,6 +141,74 @@ async fn scan(
     None
 }
 
+/// The first value of the source's Parquet files that does not fit into its column.
+async fn parquet(source: &Source, stores: &ObjectStores) -> Option<Failure> {
+    let SourceLocation::Files {
+        pattern,
+        format,
+        options,
+    } = &source.location
+    else {
+        return None;
+    };
+    let listing = match listing::list(source, pattern, stores).await {
+        Ok(listing) => listing,
+        Err(failure) => return Some(failure),
+    };
+    let runtime = RuntimeEnvBuilder::new().with_object_store_registry(stores.registry());
+    let runtime = runtime.build_arc().ok()?;
+    let session = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
+    let shape = file_shapes(source, &listing, *format, options, Some(&session.state()))
+        .await
+        .and_then(|files| shape::shape(source, *format, options, &listing.keys, files, false));
+    let shape = match shape {
+        Ok(shape) => shape,
+        Err(failure) => return Some(failure),
+    };
+    for file in &shape.files {
+        let (read, columns) = parquet_columns(&shape, file);
+        for column in columns.iter().filter(|c| c.checked) {
+            let read = read.field(column.from?);
+            let Some((row, what)) = bad_value(&session, &listing, file, read, column).await else {
+                continue;
+            };
+            let bad = BadRow {
+                row,
+                line: 0,
+                column: Some(column.name.clone()),
+                what,
+            };
+            return Some(tell(source, file, &bad));
+        }
+    }
+    None
+}
+
+/// The first row, from 1, whose value does not fit, and why.
+async fn bad_value(
+    session: &SessionContext,
+    listing: &Listing,
+    file: &FileShape,
+    read: &Field,
+    column: &CastColumn,
+) -> Option<(u64, String)> {
+    let schema = Arc::new(Schema::new(vec![read.clone()]));
+    let source = ParquetFormat::default().file_source(TableSchema::from(schema));
+    let config = FileScanConfigBuilder::new(listing.url.clone(), source)
+        .with_file(PartitionedFile::new_from_meta(file.meta.clone()))
+        .build();
+    let scan = DataSourceExec::from_data_source(config);
+    let mut batches = scan.execute(0, session.task_ctx()).ok()?;
+    let mut before = 0;
+    while let Some(Ok(batch)) = batches.next().await {
+        if let Err(bad) = checked(&column.name, batch.column(0), &column.rule) {
+            return Some((before + bad.row as u64 + 1, bad.what));
+        }
+        before += batch.num_rows() as u64;
+    }
+    None
+}
+
 /// The columns that the error names, else all.
 fn rules(read: &TextScan, error: &str) -> Vec<(usize, CellRule)> {
     let of_files = read.columns.iter().filter_map(|column| match column.from {
@@ -137,7 +222,11 @@ fn rules(read: &TextScan, error: &str) -> Vec<(usize, CellRule)> {
             .iter()
             .any(|next| error.contains(&format!("parsed: {name}{next}")))
     };
-    let some: Vec<_> = all.iter().filter(|(_, c)| named(&c.name)).copied().collect();
+    let some: Vec<_> = all
+        .iter()
+        .filter(|(_, c)| named(&c.name))
+        .copied()
+        .collect();
     let chosen = if some.is_empty() { all } else { some };
     let rules = chosen.into_iter().map(|(i, c)| (i, c.rule.clone()));
     rules.collect()

@@ -44,8 +44,12 @@ pub async fn read(
     format: FileFormat,
     options: &FileOptions,
 ) -> Result<Option<Head>, HeadError> {
-    if file.size == 0 && options.compression == Compression::None {
-        return Ok(None);
+    if file.size == 0 {
+        return match options.compression {
+            Compression::None => Ok(None),
+            // Nothing packed is still some bytes.
+            _ => Err(content("the file has 0 bytes; it was not written whole", 0)),
+        };
     }
     let mut wanted = HEAD_BYTES;
     let (text, whole) = loop {
@@ -112,17 +116,10 @@ fn unpacked(
             return Ok((out, false));
         }
         match from.read(&mut buffer) {
-            // Nothing packed is still some bytes.
-            Ok(0) if bytes.is_empty() => {
-                return Err(content("the file has 0 bytes; it was not written whole", 0));
-            }
             Ok(0) => return Ok((out, whole)),
             Ok(n) => out.extend_from_slice(&buffer[..n]),
             // The end of what was read, not of the file.
             Err(_) if !whole && !out.is_empty() => return Ok((out, false)),
-            Err(_) if bytes.is_empty() => {
-                return Err(content("the file has 0 bytes; it was not written whole", 0));
-            }
             Err(error) => {
                 let name = if compression == Compression::Gzip {
                     "gzip"
@@ -280,7 +277,10 @@ fn either(a: &DataType, b: &DataType) -> Option<DataType> {
         (DataType::Struct(x), DataType::Struct(y)) => {
             let mut fields: Vec<Field> = x.iter().map(|f| f.as_ref().clone()).collect();
             for new in y {
-                match fields.iter_mut().find(|f| names::same(f.name(), new.name())) {
+                match fields
+                    .iter_mut()
+                    .find(|f| names::same(f.name(), new.name()))
+                {
                     None => fields.push(new.as_ref().clone()),
                     Some(field) => {
                         let merged = either(field.data_type(), new.data_type())?;

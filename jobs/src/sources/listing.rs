@@ -158,11 +158,7 @@ impl Walk<'_> {
             let matcher = self.matcher(last)?;
             for folder in &folders {
                 let (_, inner) = self.entries(folder).await?;
-                files.extend(
-                    inner
-                        .into_iter()
-                        .filter(|m| taken(&matcher, &m.location)),
-                );
+                files.extend(inner.into_iter().filter(|m| taken(&matcher, &m.location)));
             }
         } else {
             for folder in &folders {

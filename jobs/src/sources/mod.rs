@@ -6,6 +6,8 @@
 mod diagnose;
 mod head;
 mod listing;
+#[cfg(test)]
+mod page;
 mod shape;
 mod statistics;
 mod table;
@@ -17,6 +19,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::FileFormat as Format;
@@ -27,7 +30,6 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::context::SessionState;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::prelude::SessionContext;
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 use retail_engine::checked_cast::{CastColumn, Fit, fit};
@@ -159,7 +161,11 @@ async fn file_shape(
             Ok(None) => return Ok(None),
             Ok(Some(head)) => {
                 let named = format == FileFormat::Csv && options.header;
-                let line = if named { head.first_line } else { String::new() };
+                let line = if named {
+                    head.first_line
+                } else {
+                    String::new()
+                };
                 (head.schema, line, None)
             }
             Err(HeadError::Store(error)) => return Err(unreadable(&error)),
@@ -302,7 +308,12 @@ fn text_scan(
 ) -> TextScan {
     // A CSV file has the columns of its header; a line of JSON may have each of the table's.
     let names: Vec<String> = match format {
-        FileFormat::Csv => file.schema.fields().iter().map(|f| f.name().clone()).collect(),
+        FileFormat::Csv => file
+            .schema
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .collect(),
         _ => shape.of_files().map(|c| c.name.clone()).collect(),
     };
     let mut paths = 0;
@@ -421,12 +432,21 @@ fn path_values(
                 .note(format!("correct its data_type in {}", source.defined_at))
             };
             if said == "__HIVE_DEFAULT_PARTITION__" {
-                return ScalarValue::try_from(&column.rule.data_type).map_err(|e| fail(e.to_string()));
+                return ScalarValue::try_from(&column.rule.data_type)
+                    .map_err(|e| fail(e.to_string()));
             }
-            let value = unescaped(said)
-                .ok_or_else(|| fail(format!("the path says {}={said}, which is not UTF-8", column.name)))?;
+            let value = unescaped(said).ok_or_else(|| {
+                fail(format!(
+                    "the path says {}={said}, which is not UTF-8",
+                    column.name
+                ))
+            })?;
             text_scan::scalar(&value, &column.rule).map_err(|why| {
-                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                let why = if why.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({why})")
+                };
                 fail(format!("the path says {}={said}{why}", column.name))
             })
         })
@@ -439,7 +459,9 @@ fn unescaped(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).filter(|h| bytes[at] == b'%' && h.iter().all(u8::is_ascii_hexdigit));
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .filter(|h| bytes[at] == b'%' && h.iter().all(u8::is_ascii_hexdigit));
         let byte = hex
             .and_then(|h| std::str::from_utf8(h).ok())
             .and_then(|h| u8::from_str_radix(h, 16).ok());

@@ -287,7 +287,9 @@ fn missing(source: &Source, column: &Column, file: &FileShape) -> Failure {
         failure.column = 1;
     }
     if let [only] = file.spelled.as_slice()
-        && let Some(delimiter) = [';', '\t', '|', ','].into_iter().find(|d| only.contains(*d))
+        && let Some(delimiter) = [';', '\t', '|', ',']
+            .into_iter()
+            .find(|d| only.contains(*d))
     {
         failure = failure.note(format!(
             "the header is one name; if {delimiter:?} separates columns, say delimiter: {delimiter:?}"

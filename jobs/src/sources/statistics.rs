@@ -24,15 +24,15 @@ use super::shape::FileShape;
 /// numbers.
 pub(super) fn prunes(footer: &ParquetMetaData) -> bool {
     let chunks = footer.row_groups().iter().flat_map(|group| group.columns());
-    chunks.filter_map(|chunk| Some((chunk.statistics()?, chunk.column_type()))).all(
-        |(bounds, physical)| {
+    chunks
+        .filter_map(|chunk| Some((chunk.statistics()?, chunk.column_type())))
+        .all(|(bounds, physical)| {
             let bytes = matches!(
                 physical,
                 Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
             );
             bounds.null_count_opt().is_some() && !(bytes && bounds.is_min_max_deprecated())
-        },
-    )
+        })
 }
 
 /// The file with what is known about it; `schema` is what it is read with.
@@ -45,12 +45,23 @@ pub(super) fn known(
     let Ok(mut known) = DFParquetMetadata::statistics_from_parquet_metadata(footer, schema) else {
         return file;
     };
-    let rows = footer.row_groups().iter().map(|g| g.num_rows()).sum::<i64>();
+    let rows = footer
+        .row_groups()
+        .iter()
+        .map(|g| g.num_rows())
+        .sum::<i64>();
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     for (field, column) in schema.fields().iter().zip(&mut known.column_statistics) {
         let of_file = shape.spelled.iter().position(|n| n == field.name());
         let of_file = of_file.map(|index| shape.schema.field(index).data_type());
-        restrict(column, footer, field.name(), field.data_type(), of_file, rows);
+        restrict(
+            column,
+            footer,
+            field.name(),
+            field.data_type(),
+            of_file,
+            rows,
+        );
     }
     let columns = known.column_statistics.len();
     let mut file = file.with_statistics(Arc::new(known));
@@ -77,7 +88,10 @@ fn restrict(
     };
     let groups = footer.row_groups();
     let chunks = groups.iter().map(|group| {
-        let chunk = group.columns().iter().find(|c| matches!(c.column_path().parts(), [only] if only == name));
+        let chunk = group
+            .columns()
+            .iter()
+            .find(|c| matches!(c.column_path().parts(), [only] if only == name));
         chunk.map(|c| (c.statistics(), c.num_values()))
     });
     let Some(chunks) = chunks.collect::<Option<Vec<_>>>() else {
@@ -85,13 +99,18 @@ fn restrict(
         *column = keep;
         return;
     };
-    let nulls = chunks.iter().map(|(s, _)| s.and_then(Chunk::null_count_opt));
+    let nulls = chunks
+        .iter()
+        .map(|(s, _)| s.and_then(Chunk::null_count_opt));
     keep.null_count = match nulls.sum::<Option<u64>>() {
         Some(nulls) => Precision::Exact(usize::try_from(nulls).unwrap_or(usize::MAX)),
         None => Precision::Absent,
     };
     let numbers = groups.iter().all(|group| {
-        let chunk = group.columns().iter().find(|c| matches!(c.column_path().parts(), [only] if only == name));
+        let chunk = group
+            .columns()
+            .iter()
+            .find(|c| matches!(c.column_path().parts(), [only] if only == name));
         chunk.is_some_and(|c| matches!(c.column_type(), Physical::INT32 | Physical::INT64))
     });
     let bounded = chunks.iter().all(|(statistics, values)| {

@@ -276,7 +276,9 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
                 )?;
                 fields.push(Field::new(field.name(), merged, true));
             }
-            let new = y.iter().filter(|f| !x.iter().any(|g| names::same(g.name(), f.name())));
+            let new = y
+                .iter()
+                .filter(|f| !x.iter().any(|g| names::same(g.name(), f.name())));
             fields.extend(new.map(|f| f.as_ref().clone()));
             Some(DataType::Struct(fields.into()))
         }
