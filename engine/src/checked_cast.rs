@@ -13,7 +13,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, new_null_array,
+};
 use datafusion::arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Field, Float32Type, Float64Type, Schema, SchemaRef, TimeUnit,
@@ -313,10 +315,7 @@ fn convert_batch(
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
     let arrays = columns.iter().map(|column| match column.from {
-        None => Ok(datafusion::arrow::array::new_null_array(
-            &column.rule.data_type,
-            batch.num_rows(),
-        )),
+        None => Ok(new_null_array(&column.rule.data_type, batch.num_rows())),
         Some(from) if column.checked => checked(&column.name, batch.column(from), &column.rule)
             .map_err(|bad| {
                 DataFusionError::Execution(format!("a cell cannot be cast: {}", bad.what))
@@ -354,6 +353,9 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
         return checked(name, &plain, rule);
     }
     let wanted = &rule.data_type;
+    if *found == DataType::Null {
+        return Ok(new_null_array(wanted, array.len()));
+    }
     let is_text =
         |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (found, wanted) {
