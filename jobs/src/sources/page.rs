@@ -444,7 +444,7 @@ fn every_type_of_the_page_is_one() {
     for row in table("Types in YAML", "| `data_type` | is |") {
         for name in texts(&row[0].replace("`, `", "` `")).into_iter().flatten() {
             let text = name.replace("(p,s)", "(12,2)").replace("(n)", "(5)");
-            super::types::parse(&text, false).unwrap_or_else(|e| panic!("{e}"));
+            super::types::of_cells(&text, false).unwrap_or_else(|e| panic!("{e}"));
             seen.insert(name);
         }
     }
@@ -465,6 +465,6 @@ fn every_type_of_the_page_is_one() {
         "money",
         "integer x",
     ] {
-        assert!(super::types::parse(refused, false).is_err(), "{refused}");
+        assert!(super::types::of_cells(refused, false).is_err(), "{refused}");
     }
 }

@@ -214,7 +214,7 @@ fn declared_rule(
         .at(&column.at.file, column.at.line, 0)
         .cause(cause)
     };
-    let (data_type, max_chars) = types::parse(text, views).map_err(cannot)?;
+    let (data_type, max_chars) = types::of_cells(text, views).map_err(cannot)?;
     if format == FileFormat::Csv && data_type.is_nested() {
         return Err(cannot(format!("a CSV file cannot hold {text}"))
             .note("declare it VARCHAR and take it apart in SQL"));

@@ -15,17 +15,22 @@ pub const UTC: &str = "+00:00";
 
 /// Parses a type. Timestamps count microseconds; with a time zone they are UTC. The error is the cause.
 ///
-/// `views` chooses Arrow's string views over plain strings, as the session does for its own. The number is that of
-/// `VARCHAR(n)`.
-pub fn parse(text: &str, views: bool) -> Result<(DataType, Option<u32>), String> {
-    let unknown = |_| format!("{text} is no SQL type");
-    let mut parser = Parser::new(&DuckDbDialect {})
-        .try_with_sql(text)
-        .map_err(unknown)?;
-    let sql = parser.parse_data_type().map_err(unknown)?;
-    if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
-        return Err(format!("{text} is no SQL type"));
-    }
+/// `views` chooses Arrow's string views over plain strings, as the session does for its own.
+pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
+    let sql = parsed(text)?;
+    arrow(&sql, views).ok_or_else(|| {
+        let near = crate::project::did_you_mean(&text.to_uppercase(), KNOWN);
+        format!("type {text} is not supported{near}")
+    })
+}
+
+/// Parses the type of a source's column, which says what its cells may be: the number is that of `VARCHAR(n)`.
+///
+/// # Errors
+/// The text is no type, or promises digits of seconds that nobody would hold cells to.
+pub fn of_cells(text: &str, views: bool) -> Result<(DataType, Option<u32>), String> {
+    let data_type = parse(text, views)?;
+    let sql = parsed(text)?;
     if let Some(digits) = digits_of_seconds(&sql)
         && digits != 6
     {
@@ -35,11 +40,19 @@ pub fn parse(text: &str, views: bool) -> Result<(DataType, Option<u32>), String>
     }
     let max_chars = max_chars(&sql).map(u32::try_from).transpose();
     let max_chars = max_chars.map_err(|_| format!("type {text} is not supported"))?;
-    let data_type = arrow(&sql, views).ok_or_else(|| {
-        let near = crate::project::did_you_mean(&text.to_uppercase(), KNOWN);
-        format!("type {text} is not supported{near}")
-    })?;
     Ok((data_type, max_chars))
+}
+
+fn parsed(text: &str) -> Result<Sql, String> {
+    let unknown = |_| format!("{text} is no SQL type");
+    let mut parser = Parser::new(&DuckDbDialect {})
+        .try_with_sql(text)
+        .map_err(unknown)?;
+    let sql = parser.parse_data_type().map_err(unknown)?;
+    if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
+        return Err(format!("{text} is no SQL type"));
+    }
+    Ok(sql)
 }
 
 /// The p of `TIMESTAMP(p)`.
@@ -156,7 +169,7 @@ fn arrow(sql: &Sql, views: bool) -> Option<DataType> {
             name.to_string().to_uppercase().as_str(),
             arguments.as_slice(),
         ) {
-            ("LIST", [item]) => match parse(item, views) {
+            ("LIST", [item]) => match of_cells(item, views) {
                 Ok((item, None)) => list(item),
                 _ => return None,
             },
