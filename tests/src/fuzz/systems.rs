@@ -89,27 +89,10 @@ pub fn shapes() -> Vec<Shape> {
             4,
             EngineConfig {
                 max_partitions_per_task: 1,
-                ..base.clone()
-            },
-        ),
-        shape("one-executor-small", 1, small),
-        shape(
-            "two-executors-sort-merge",
-            2,
-            EngineConfig {
-                prefer_hash_join: false,
-                ..base.clone()
-            },
-        ),
-        shape(
-            "four-executors-sort-merge-narrow",
-            4,
-            EngineConfig {
-                prefer_hash_join: false,
-                max_partitions_per_task: 1,
                 ..base
             },
         ),
+        shape("one-executor-small", 1, small),
     ]
 }
 
