@@ -18,7 +18,11 @@ pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Val
             (equals, colon) => equals.is_some() || colon.is_none(),
         };
         if !is_pair {
-            vars.extend(vars_of_yaml(argument).map_err(|reason| bad(argument, &reason))?);
+            let more = vars_of_yaml(argument).map_err(|reason| bad(argument, &reason))?;
+            if let Some(number) = more.keys().find(|name| name.parse::<f64>().is_ok()) {
+                return Err(bad(argument, &format!("{number} is no name")));
+            }
+            vars.extend(more);
             continue;
         }
         let Some((name, value)) = argument

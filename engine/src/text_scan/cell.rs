@@ -328,12 +328,12 @@ impl Number<'_> {
             }
         }
         let mut exact = true;
-        if kept >= 0 {
-            if let Some(first) = digits.next() {
-                exact = first == 0;
-                if first >= 5 {
-                    value = value.checked_add(1).ok_or(TOO_LARGE)?;
-                }
+        if kept >= 0
+            && let Some(first) = digits.next()
+        {
+            exact = first == 0;
+            if first >= 5 {
+                value = value.checked_add(1).ok_or(TOO_LARGE)?;
             }
         }
         exact = exact && digits.all(|d| d == 0);

@@ -155,7 +155,7 @@ pub fn first_bad_row(
 /// Rows of one format as they come.
 #[derive(Debug)]
 enum Decoder {
-    Csv(csv::CsvDecoder),
+    Csv(Box<csv::CsvDecoder>),
     Json(jsonl::JsonDecoder),
 }
 
@@ -165,7 +165,7 @@ impl Decoder {
             TextFormat::Csv(csv) => {
                 let wanted = rules.iter().map(|(i, r)| Ok((*i, CellBuilder::new(r)?)));
                 let wanted = wanted.collect::<Result<Vec<_>>>()?;
-                Decoder::Csv(csv::CsvDecoder::new(csv, wanted, start))
+                Decoder::Csv(Box::new(csv::CsvDecoder::new(csv, wanted, start)))
             }
             TextFormat::Json(json) => {
                 let wanted = rules

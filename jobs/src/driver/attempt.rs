@@ -101,11 +101,12 @@ async fn run_models(
                 .all(|d| !ours.contains(d) || done.contains_key(d));
             if ready && running.len() < MAX_PARALLEL_MODELS {
                 let stop = stop.clone();
-                let sources = lineage.of(model);
+                let reads = model::Reads {
+                    relations,
+                    sources: lineage.of(model),
+                };
                 let run = async move {
-                    let run = model::run(
-                        spec, context, relations, model, sources, attempt, events, &stop,
-                    );
+                    let run = model::run(spec, context, reads, model, attempt, events, &stop);
                     (model, run.await)
                 };
                 running.push(run.boxed());

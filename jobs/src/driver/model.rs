@@ -35,24 +35,30 @@ pub(super) struct ModelResult {
     pub elapsed_ms: u64,
 }
 
-/// Runs a model and puts its result where the models after it read it. `sources` are the files it is made of.
+/// What a model reads.
+#[derive(Clone, Copy)]
+pub(super) struct Reads<'a> {
+    /// The names that its SQL can use.
+    pub relations: &'a Arc<Relations>,
+    /// The files it is made of.
+    pub sources: Option<&'a SourceFiles>,
+}
+
+/// Runs a model and puts its result where the models after it read it.
 ///
 /// # Errors
 /// What failed, with the model's file and, for SQL, its line and column.
 pub(super) async fn run(
     spec: &JobSpec,
     context: &JobContext,
-    relations: &Arc<Relations>,
+    reads: Reads<'_>,
     model: &Model,
-    sources: Option<&SourceFiles>,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
     let span = spans::model(spec, model, attempt);
-    let run = run_model(
-        spec, context, relations, model, sources, attempt, events, cancel,
-    );
+    let run = run_model(spec, context, reads, model, attempt, events, cancel);
     let outcome = run.instrument(span.clone()).await;
     spans::ended(&span, &outcome);
     outcome
@@ -61,13 +67,13 @@ pub(super) async fn run(
 async fn run_model(
     spec: &JobSpec,
     context: &JobContext,
-    relations: &Arc<Relations>,
+    reads: Reads<'_>,
     model: &Model,
-    sources: Option<&SourceFiles>,
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
 ) -> Result<ModelResult, Failure> {
+    let Reads { relations, sources } = reads;
     let started = Instant::now();
     send(
         events,

@@ -450,32 +450,29 @@ fn constraints(
             test.kind = kind;
             found.push(test);
         };
-        let unique =
-            |test: &DataTest, add: &mut dyn FnMut(&str, Option<&str>, TestKind, &DataTest)| {
-                match constraint.columns.as_slice() {
-                    [one] => add("unique", Some(one), TestKind::Unique, test),
-                    many => add(
-                        "unique",
-                        None,
-                        TestKind::UniqueTogether {
-                            columns: many.to_vec(),
-                        },
-                        test,
-                    ),
-                }
-            };
+        let unique = || match constraint.columns.as_slice() {
+            [one] => (Some(one.as_str()), TestKind::Unique),
+            many => {
+                let columns = many.to_vec();
+                (None, TestKind::UniqueTogether { columns })
+            }
+        };
         match &constraint.kind {
             ConstraintKind::NotNull => {
                 for column in &constraint.columns {
                     add("not_null", Some(column), TestKind::NotNull, &test);
                 }
             }
-            ConstraintKind::Unique => unique(&test, &mut add),
+            ConstraintKind::Unique => {
+                let (column, kind) = unique();
+                add("unique", column, kind, &test);
+            }
             ConstraintKind::PrimaryKey => {
                 for column in &constraint.columns {
                     add("not_null", Some(column), TestKind::NotNull, &test);
                 }
-                unique(&test, &mut add);
+                let (column, kind) = unique();
+                add("unique", column, kind, &test);
             }
             ConstraintKind::Check { expression } => {
                 let expression = make.renderer.value(expression).map_err(&fail)?;

@@ -5,9 +5,12 @@
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
+/// Makes one of the two comparisons again over other sides.
+type Rebuild = fn(Box<Expr>, Box<Expr>) -> Expr;
+
 /// `a IS DISTINCT FROM (b AND c)` as `(a IS DISTINCT FROM b) AND c`.
 pub(super) fn distinct_first(expr: &mut Expr) -> Option<Expr> {
-    let (left, right, rebuild): (_, _, fn(Box<Expr>, Box<Expr>) -> Expr) = match expr {
+    let (left, right, rebuild): (_, _, Rebuild) = match expr {
         Expr::IsDistinctFrom(left, right) => (left, right, Expr::IsDistinctFrom),
         Expr::IsNotDistinctFrom(left, right) => (left, right, Expr::IsNotDistinctFrom),
         _ => return None,

@@ -492,7 +492,7 @@ fn plain_interval(interval: &mut Interval) -> Result<()> {
             "'{text_of}' is no interval; write one such as '1 month 2 days' or '02:30:00'"
         )
     })?;
-    interval.value = Box::new(text(words));
+    *interval.value = text(words);
     interval.leading_field = None;
     Ok(())
 }

@@ -102,9 +102,8 @@ fn moments(args: &[ArrayRef]) -> Result<ArrayRef> {
     let item = TimestampMicrosecondBuilder::new()
         .with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone));
     let mut out = ListBuilder::new(item);
-    for row in 0..starts.len() {
-        let (false, false, Some(step)) = (starts.is_null(row), ends.is_null(row), &steps[row])
-        else {
+    for (row, step) in steps.iter().enumerate() {
+        let (false, false, Some(step)) = (starts.is_null(row), ends.is_null(row), step) else {
             out.append_null();
             continue;
         };

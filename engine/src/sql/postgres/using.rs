@@ -11,6 +11,7 @@
 //! That needs the columns of each relation in FROM; they are planned first, with the WITH clauses that they see.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
@@ -43,9 +44,8 @@ pub(crate) async fn merge_keys(state: &SessionState, mut parsed: Parsed) -> Resu
             let mut columns = Columns::new();
             for relation in next.relations {
                 let key = relation.to_string();
-                if !columns.contains_key(&key) {
-                    let found = columns_of(state, relation, &next.seen).await?;
-                    columns.insert(key, found);
+                if let Entry::Vacant(unknown) = columns.entry(key) {
+                    unknown.insert(columns_of(state, relation, &next.seen).await?);
                 }
             }
             let mut merge = Merge { columns };

@@ -78,10 +78,13 @@ pub(super) enum Target {
     Tuple(Vec<Target>),
 }
 
+/// A parameter of a macro and its default.
+pub(super) type Param = (Rc<str>, Option<Expr>);
+
 #[derive(Debug)]
 pub(super) struct Macro {
     pub(super) name: Rc<str>,
-    pub(super) params: Vec<(Rc<str>, Option<Expr>)>,
+    pub(super) params: Vec<Param>,
     pub(super) body: Vec<Stmt>,
     pub(super) file: Rc<str>,
     pub(super) at: Span,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ast::{Args, Expr, ExprKind, Filter, For, Macro, Stmt, Target, Template};
+use super::ast::{Args, ExprKind, Filter, For, Macro, Param, Stmt, Target, Template};
 use super::error::{Error, Span};
 use super::expr::Tokens;
 use super::lexer::{Piece, Tok, pieces};
@@ -320,9 +320,9 @@ impl Parser {
 
 impl Tokens {
     /// `(a, b=1)` of a macro.
-    fn params(&mut self) -> Result<Vec<(Rc<str>, Option<Expr>)>, Error> {
+    fn params(&mut self) -> Result<Vec<Param>, Error> {
         self.expect("(")?;
-        let mut params: Vec<(Rc<str>, Option<Expr>)> = vec![];
+        let mut params: Vec<Param> = vec![];
         while !self.take(")") {
             let name: Rc<str> = self.name("the name of an argument")?.into();
             let default = if self.take("=") {

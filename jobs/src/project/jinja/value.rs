@@ -13,10 +13,11 @@ use super::datetime::Moment;
 use super::error::Error;
 
 /// A value.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) enum Value {
     /// Prints as nothing; the name is for messages.
     Undefined(Rc<str>),
+    #[default]
     None,
     Bool(bool),
     Int(i64),
@@ -61,10 +62,13 @@ pub(crate) trait Object {
     }
 }
 
+/// What a function of the program does with its arguments.
+type Call = dyn Fn(&mut dyn Host, Arguments) -> Result<Value, Error>;
+
 /// A function of the program.
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    pub(crate) call: Box<dyn Fn(&mut dyn Host, Arguments) -> Result<Value, Error>>,
+    pub(crate) call: Box<Call>,
 }
 
 /// What a function of the program may ask of the template that calls it.
@@ -640,12 +644,6 @@ fn quote(out: &mut String, text: &str) {
         }
     }
     out.push(quote);
-}
-
-impl Default for Value {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl fmt::Debug for Value {

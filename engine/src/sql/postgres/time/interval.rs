@@ -132,8 +132,8 @@ impl Span {
     /// Reads an interval as people write them: `1 day 02:03:04`, `1 month - 1 day`, `90 minutes`, `P1Y2M`.
     pub(super) fn read(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase();
-        if text.starts_with('p') {
-            return Self::read_iso(&text[1..]);
+        if let Some(iso) = text.strip_prefix('p') {
+            return Self::read_iso(iso);
         }
         let (text, sign) = match text.strip_suffix("ago") {
             Some(rest) => (rest.trim().to_owned(), -1.0),
