@@ -29,7 +29,7 @@ const RENEWALS: u32 = 5;
 pub enum Ownership {
     /// Ours, as long as the lease is renewed.
     Ours(Lease),
-    /// Another scheduler's, as [`held_by`] says: tables are read, jobs are refused.
+    /// Another scheduler's, as `held_by` says: tables are read, jobs are refused.
     Others(String),
 }
 

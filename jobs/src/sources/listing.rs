@@ -72,7 +72,7 @@ pub async fn list(
     Ok(listing)
 }
 
-/// Whether `pattern` would list a file at `path` if it were there; `path` as [`Listing::shown`] writes it.
+/// Whether `pattern` would list a file at `path` if it were there; `path` as `Listing::shown` writes it.
 pub fn would_list(pattern: &str, path: &str) -> bool {
     let (root, inside) = root_and_path(pattern);
     let Some(path) = path.strip_prefix(&shown_root(&root)) else {

@@ -14,7 +14,7 @@ const ANSWERS: [(&str, &str); 8] = [
          from marts.prices",
         "1,2,3,7002",
     ),
-    ("select * from marts.found", "1,0.427500,8.55"),
+    ("select * from marts.found", "1,0.4275,8.55"),
     (
         "select sum(big), sum(price * 0.0725), avg(price), sum(distinct part) from marts.prices",
         "184467440737095516140000,145007.250000,100.005000,6",
