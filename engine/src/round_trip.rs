@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
@@ -44,7 +45,7 @@ fn sent(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) -> Result<Arc<dyn 
 }
 
 fn difference(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let same_columns = ours.schema() == theirs.schema();
+    let same_columns = same_columns(&ours.schema(), &theirs.schema());
     let (ours, theirs) = (&without_identity(ours), &without_identity(theirs));
     let differ = |what: &str, ours: &str, theirs: &str| {
         (ours != theirs).then(|| format!("{what} is {ours} here and {theirs} on an executor"))
@@ -82,6 +83,20 @@ fn difference(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) ->
         .iter()
         .zip(others)
         .find_map(|(child, other)| difference(child, &other))
+}
+
+/// Names and types are the same, and a column that may be null here may be null there.
+fn same_columns(ours: &Schema, theirs: &Schema) -> bool {
+    ours.fields().len() == theirs.fields().len()
+        && ours
+            .fields()
+            .iter()
+            .zip(theirs.fields())
+            .all(|(ours, theirs)| {
+                ours.name() == theirs.name()
+                    && ours.data_type().equals_datatype(theirs.data_type())
+                    && (theirs.is_nullable() || !ours.is_nullable())
+            })
 }
 
 /// A node's own line. Whether an exchange happens to keep an order is not a part of it: what needs the order is checked

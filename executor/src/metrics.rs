@@ -26,6 +26,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
+use retail_engine::text_scan::TextScanExec;
 use retail_lakehouse::{Observation, Observer};
 use retail_telemetry::metrics;
 
@@ -97,7 +98,9 @@ fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
     let mut scans = vec![];
     let walked = plan.apply(|node| {
         let source = node.downcast_ref::<DataSourceExec>();
-        if source.is_some_and(|s| s.data_source().is::<FileScanConfig>()) {
+        if source.is_some_and(|s| s.data_source().is::<FileScanConfig>())
+            || node.is::<TextScanExec>()
+        {
             scans.push(Arc::clone(node));
         }
         Ok(TreeNodeRecursion::Continue)

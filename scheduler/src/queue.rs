@@ -67,7 +67,7 @@ pub struct Submission {
     pub traceparent: Option<String>,
     /// See [`JobSpec`].
     pub allow_removed_files: bool,
-    pub replace_foreign_rows: bool,
+    pub keep_foreign_rows: bool,
 }
 
 /// Why a job was not accepted.
@@ -222,7 +222,7 @@ impl JobManager {
             tests_only,
             traceparent,
             allow_removed_files,
-            replace_foreign_rows,
+            keep_foreign_rows,
         } = submission;
         let new = NewJob {
             project: project.name.clone(),
@@ -238,7 +238,7 @@ impl JobManager {
             executor_timeout: executor_timeout.or(self.executor_timeout),
             tests_only,
             allow_removed_files,
-            replace_foreign_rows,
+            keep_foreign_rows,
         };
         let job = Arc::new(LiveJob {
             feed: Feed::new(stored.id.clone(), self.store.clone()),

@@ -249,9 +249,10 @@ pub struct RunArgs {
     /// Publish although source files are gone that the published tables were made of: their rows go
     #[arg(long)]
     pub allow_removed_files: bool,
-    /// Rebuild tables that other engines changed since they were published: what those wrote goes
+    /// Stop instead of rebuilding tables that other engines changed since they were published; else a warning names
+    /// what they wrote, and it goes
     #[arg(long)]
-    pub replace_foreign_rows: bool,
+    pub keep_foreign_rows: bool,
     #[command(flatten)]
     pub local: LocalArgs,
     /// Fail when no executor comes within this time (60s, 5m); without it the job waits

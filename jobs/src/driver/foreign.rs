@@ -1,4 +1,4 @@
-//! Rows that other engines wrote into tables which a run rebuilds: named, and kept unless the run may replace them.
+//! Rows that other engines wrote into tables which a run rebuilds: named before they go, and kept where the run was asked to.
 
 use retail_lakehouse::{ForeignChange, LakeTable, Relation, Staged, StagedTable};
 
@@ -10,7 +10,7 @@ use crate::project::Model;
 /// Says what other engines wrote into the tables that are to be rebuilt.
 ///
 /// # Errors
-/// The first table whose rows would go, unless the run may replace them.
+/// The first table whose rows would go, where the run is to keep them.
 pub(super) fn at_pin(
     spec: &JobSpec,
     published: &[(&Model, LakeTable)],
@@ -22,7 +22,7 @@ pub(super) fn at_pin(
     Ok(())
 }
 
-/// Warns of rows that go where they may, and refuses where they may not.
+/// Warns of rows that go, and refuses where they are to be kept.
 fn replace(
     spec: &JobSpec,
     model: &Model,
@@ -33,7 +33,7 @@ fn replace(
         return Ok(());
     }
     let what = described(changes);
-    if !spec.replace_foreign_rows {
+    if spec.keep_foreign_rows {
         return Err(Failure::new(
             FailureKind::Publish,
             format!("cannot rebuild {}: another engine changed it", model.table),
@@ -43,7 +43,7 @@ fn replace(
         .cause(format!("{what} since it was last published; a rebuild replaces all rows"))
         .note("nothing was published; the table is as it was")
         .note("to keep those rows, let the other engine write a table of its own and read it in the model")
-        .note("to let them go, run again with --replace-foreign-rows"));
+        .note("to let them go, run again without --keep-foreign-rows"));
     }
     let text = format!("{} is rebuilt: {what}; those changes go", model.table);
     tracing::warn!(job = %spec.id, table = %model.table, snapshots = changes.len(), "changes of another engine are replaced");
@@ -108,7 +108,7 @@ fn described(changes: &[ForeignChange]) -> String {
 /// False when another run published, or a table is laid out differently now: the attempt is to be begun again.
 ///
 /// # Errors
-/// A store or the catalog fails; rows would go that the run may not replace.
+/// A store or the catalog fails; rows would go that the run is to keep.
 pub(super) async fn rebase(
     spec: &JobSpec,
     context: &JobContext,

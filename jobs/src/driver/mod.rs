@@ -59,8 +59,8 @@ pub struct JobSpec {
     pub tests_only: bool,
     /// Publish although source files are gone that the published tables were made of.
     pub allow_removed_files: bool,
-    /// Rebuild tables that other engines changed: what they wrote goes.
-    pub replace_foreign_rows: bool,
+    /// Stop instead of rebuilding tables that other engines changed; else they are named and what they wrote goes.
+    pub keep_foreign_rows: bool,
 }
 
 /// What to run it with.

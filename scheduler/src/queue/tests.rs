@@ -152,7 +152,7 @@ fn shop() -> Submission {
         tests_only: false,
         traceparent: None,
         allow_removed_files: false,
-        replace_foreign_rows: false,
+        keep_foreign_rows: false,
     }
 }
 
@@ -358,7 +358,7 @@ async fn a_job_whose_tables_are_in_the_catalog_is_not_called_interrupted() {
         executor_timeout: None,
         tests_only: false,
         allow_removed_files: false,
-        replace_foreign_rows: false,
+        keep_foreign_rows: false,
     };
     let context = JobContext {
         lake: lake.clone(),

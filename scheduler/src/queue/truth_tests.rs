@@ -28,7 +28,7 @@ struct Run<'a> {
     /// Of the files, below the folder.
     pattern: &'a str,
     allow_removed_files: bool,
-    replace_foreign_rows: bool,
+    keep_foreign_rows: bool,
 }
 
 fn run(id: &str) -> Run<'_> {
@@ -96,7 +96,7 @@ impl Shop {
             executor_timeout: None,
             tests_only: false,
             allow_removed_files: run.allow_removed_files,
-            replace_foreign_rows: run.replace_foreign_rows,
+            keep_foreign_rows: run.keep_foreign_rows,
         }
     }
 
@@ -293,29 +293,29 @@ async fn a_pattern_that_chooses_fewer_files_is_no_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_another_engine_are_named_and_stay_unless_told() {
+async fn rows_of_another_engine_are_named_before_they_go_and_stay_where_asked() {
     let shop = Shop::new().await;
     shop.deliver("day=1/orders.csv", 3);
     shop.run(run("first")).await.unwrap();
     shop.append().await;
     assert_eq!(shop.rows().await, 5);
-    let failure = shop.run(run("later")).await.unwrap_err();
+    let kept = Run {
+        keep_foreign_rows: true,
+        ..run("later")
+    };
+    let failure = shop.run(kept).await.unwrap_err();
     let text = shown(&failure);
     for part in [
         "marts.a",
         "another engine appended 2 rows",
-        "--replace-foreign-rows",
+        "--keep-foreign-rows",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     assert_eq!((failure.kind, shop.rows().await), (FailureKind::Publish, 5));
 
     let cluster = InProcess::new(EngineConfig::default(), 2, &shop.stores).unwrap();
-    let told = Run {
-        replace_foreign_rows: true,
-        ..run("told")
-    };
-    let (outcome, events) = shop.run_on(Arc::new(cluster), told).await;
+    let (outcome, events) = shop.run_on(Arc::new(cluster), run("told")).await;
     outcome.unwrap();
     let warned = events.iter().any(|event| {
         matches!(event, EventKind::Warning { text, .. }
@@ -345,11 +345,7 @@ async fn a_writer_that_appends_all_the_time_does_not_starve_a_run() {
         // A query that takes several of the writer's rounds.
         let held = Held::new(&shop.stores, false);
         let mut begun = held.begun.subscribe();
-        let told = Run {
-            replace_foreign_rows: true,
-            ..run("told")
-        };
-        let runs = shop.run_on(held.clone(), told);
+        let runs = shop.run_on(held.clone(), run("told"));
         let lets_go = async {
             begun.wait_for(|begun| *begun > 0).await.unwrap();
             let first = shop.table("marts.a").await.snapshot_id();

@@ -71,7 +71,7 @@ impl v1::jobs_server::Jobs for JobsService {
             tests_only: request.tests_only,
             traceparent,
             allow_removed_files: request.allow_removed_files,
-            replace_foreign_rows: request.replace_foreign_rows,
+            keep_foreign_rows: request.keep_foreign_rows,
         };
         match self.jobs.submit(submission).await {
             Ok(job_id) => Ok(Response::new(v1::SubmitResponse { job_id })),

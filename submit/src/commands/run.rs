@@ -39,7 +39,7 @@ async fn run_on(
         executor_timeout_ms: args.timeout.unwrap_or(0),
         tests_only,
         allow_removed_files: args.allow_removed_files,
-        replace_foreign_rows: args.replace_foreign_rows,
+        keep_foreign_rows: args.keep_foreign_rows,
     };
     if args.detach {
         let job_id = session.client.submit(request).await?;

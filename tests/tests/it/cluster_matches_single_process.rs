@@ -112,7 +112,7 @@ async fn in_this_process(lake: &LakeAt, project: &Path, input: &Path) {
         executor_timeout: None,
         tests_only: false,
         allow_removed_files: false,
-        replace_foreign_rows: false,
+        keep_foreign_rows: false,
     };
     let cluster = InProcess::new(EngineConfig::default(), 2, lake.stores()).unwrap();
     let context = JobContext {

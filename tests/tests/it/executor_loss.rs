@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 async fn executor_loss_reruns_its_tasks_and_changes_no_row() {
     let mut cluster = Cluster::start(Setup {
         executors: 3,
-        executor_timeout_s: 3,
+        executor_timeout_s: 10, // it stands still while the job is checked, and must be in the list at its first task
         ..Setup::default()
     })
     .await;

@@ -56,19 +56,18 @@ async fn rows_that_pyiceberg_appends_are_read_and_replaced_only_when_told() {
     assert_eq!(answer.stdout, "n\n107\n");
     others_see_the_same(&python, &cluster.lake).await;
 
-    let refused = cluster.submit().project(&project, &[]);
+    let refused = cluster.submit().project(&project, &["--keep-foreign-rows"]);
     let said = [
         "staging.stg_orders",
         "appended 7 rows",
-        "--replace-foreign-rows",
+        "--keep-foreign-rows",
     ];
     refused.failed(1, &said);
     assert_eq!(cluster.lake.summaries().await, after);
-    let told = cluster
-        .submit()
-        .project(&project, &["--replace-foreign-rows"]);
+    let named = cluster.submit().project(&project, &[]);
     assert!(
-        told.succeeded()
+        named
+            .succeeded()
             .stderr
             .contains("staging.stg_orders is rebuilt")
     );
