@@ -85,7 +85,8 @@ fn difference(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) ->
         .find_map(|(child, other)| difference(child, &other))
 }
 
-/// Names and types are the same, and a column that may be null here may be null there.
+/// Whether names and types are the same. Whether a column may be null is worked out again where a plan is decoded: a
+/// union widens the columns of its inputs here, and its stand-in there does so with their rows.
 fn same_columns(ours: &Schema, theirs: &Schema) -> bool {
     ours.fields().len() == theirs.fields().len()
         && ours
@@ -93,9 +94,7 @@ fn same_columns(ours: &Schema, theirs: &Schema) -> bool {
             .iter()
             .zip(theirs.fields())
             .all(|(ours, theirs)| {
-                ours.name() == theirs.name()
-                    && ours.data_type().equals_datatype(theirs.data_type())
-                    && (theirs.is_nullable() || !ours.is_nullable())
+                ours.name() == theirs.name() && ours.data_type().equals_datatype(theirs.data_type())
             })
 }
 

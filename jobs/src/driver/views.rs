@@ -129,10 +129,7 @@ pub(super) fn sources_behind<'a>(project: &'a Project, model: &Model) -> Vec<&'a
 pub(super) async fn query(model: &Model, session: &SessionContext) -> Result<LogicalPlan, Failure> {
     let state = session.state();
     let plan = retail_engine::sql::plan(&state, &model.sql).await;
-    let plan = plan.map_err(|e| match e.to_string().contains(SEVERAL) {
-        true => not_one_query(model, "this holds several statements"),
-        false => sql_errors::plan_failure(model, &e),
-    })?;
+    let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
     let questions = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -152,9 +149,6 @@ pub(super) async fn query(model: &Model, session: &SessionContext) -> Result<Log
     }
     Ok(plan)
 }
-
-/// How the engine says that a text holds more than one statement.
-const SEVERAL: &str = "only supports a single SQL statement";
 
 fn not_one_query(model: &Model, found: &str) -> Failure {
     Failure::new(

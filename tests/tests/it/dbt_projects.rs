@@ -157,7 +157,7 @@ async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_error
         ),
         (
             "select 1 as x; select 2 as x",
-            "a model is one SELECT, and this holds several statements",
+            "there are 2 statements here; write one",
         ),
         (
             "create table m.b as select 1 as x",

@@ -48,3 +48,5 @@ select date_trunc('month', day) m, extract(dow from day) d, count(*) from sales 
 select sku || '-' || category, upper(sku), substr(sku, 1, 1), coalesce(null, sku) from products order by 1;
 select product_id, sum(price) s from sales group by product_id order by s desc limit 3;
 select * from products where sku like 'a%' or sku in ('b', 'c', 'd', 'e') or product_id between 1 and 2;
+(select count(*) as n from sales) union (select product_id from products);
+select * from ((select day, count(*) n from sales group by day) union all (select day, count(*) from sales group by day order by 1 desc limit 2)) u;
