@@ -59,7 +59,8 @@ impl Subqueries {
         let names = NamePreserver::new(&plan);
         let plan = plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let changed = expr.transform_up(|expr| self.expression(expr, &schema, in_filter))?;
+            let whole = in_filter && keeps_no_unknown(&expr, true);
+            let changed = expr.transform_up(|expr| self.expression(expr, &schema, whole))?;
             Ok(changed.update_data(|expr| name.restore(expr)))
         })?;
         plan.transform_data(|plan| match plan {
@@ -210,6 +211,38 @@ impl Subqueries {
             None => Ok(builder),
         }
     }
+}
+
+/// Whether a condition comes out the same when a subquery that is unknown (NULL) counts as false: then it is left to the
+/// engine's joins. `alone`: the condition decides by itself whether a row stays.
+fn keeps_no_unknown(condition: &Expr, alone: bool) -> bool {
+    match condition {
+        Expr::BinaryExpr(both) if both.op == Operator::And => {
+            keeps_no_unknown(&both.left, alone) && keeps_no_unknown(&both.right, alone)
+        }
+        Expr::BinaryExpr(either) if either.op == Operator::Or => {
+            keeps_no_unknown(&either.left, false) && keeps_no_unknown(&either.right, false)
+        }
+        Expr::InSubquery(is_in) => alone || !is_in.negated,
+        Expr::SetComparison(_) | Expr::Exists(_) => true,
+        Expr::Not(of) => match of.as_ref() {
+            Expr::InSubquery(is_in) => alone && !is_in.negated,
+            Expr::Exists(_) => true,
+            of => !has_predicate(of),
+        },
+        other => !has_predicate(other),
+    }
+}
+
+/// Whether some subquery in an expression is a condition of its own.
+fn has_predicate(expr: &Expr) -> bool {
+    expr.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::Exists(_)
+        ))
+    })
+    .unwrap_or(true)
 }
 
 /// `(SELECT c.name || '!')`, which has no relation of its own, as the expression that it is.
