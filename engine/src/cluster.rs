@@ -83,7 +83,7 @@ pub struct QueryRun {
 pub struct QueryProgress {
     /// The running stage, 1-based; 0 before the first.
     pub stage: u32,
-    /// Stages known so far; an adaptive plan may find more.
+    /// Stages of the plan.
     pub stages: u32,
     pub tasks_done: u32,
     pub tasks: u32,

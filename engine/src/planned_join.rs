@@ -271,11 +271,10 @@ fn is_scan(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.is::<DataSourceExec>() {
         return true;
     }
-    const PASSING: [&str; 5] = [
+    const PASSING: [&str; 4] = [
         "CooperativeExec",
         "FieldIdScanExec",
         "FilterExec",
-        "PackedScanExec",
         "ProjectionExec",
     ];
     PASSING.contains(&plan.name()) && plan.children().into_iter().all(is_scan)

@@ -28,7 +28,7 @@ async fn pyiceberg_and_duckdb_read_every_table_of_the_retail_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_pyiceberg_appends_are_read_and_replaced_only_when_told() {
+async fn rows_that_pyiceberg_appends_are_read_and_named_before_a_rebuild_replaces_them() {
     let Some(python) = needs::python() else {
         return;
     };
