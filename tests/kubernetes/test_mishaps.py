@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -228,6 +229,17 @@ class Mishaps(WithOperator):
             kubectl("scale", f"statefulset/{store}", "--replicas=1")
         for store in ("postgres", "s3"):
             wait_for(store, 120, lambda: get(f"statefulset/{store}", ".status.readyReplicas") == "1")
+        # A ready pod is reached by its service's address a moment later, when the node has taken the new endpoint over.
+        for store, port in (("postgres", 5432), ("s3", 7070)):
+            wait_for(f"{store}'s address", 60, lambda: connects(cluster.address(store), port))
+
+
+def connects(host, port):
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def cluster_spec():
