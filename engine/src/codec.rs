@@ -20,12 +20,13 @@ use datafusion_proto::physical_plan::{
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use prost::Message;
 use retail_proto::v1::{
-    Gather, OneTask, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
+    Gather, Keyless, OneTask, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
 };
 
 use crate::gather::GatherExec;
 use crate::keep_first;
 use crate::one_task::{self, OneTaskExec};
+use crate::order_claims::KeylessExec;
 use crate::planned_join::{PlannedJoinExec, over};
 use crate::{checked_cast, text_scan};
 
@@ -59,6 +60,9 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             (Some(plan_node::Node::KeepFirst(node)), [input]) => keep_first::decode(&node, Arc::clone(input)),
             (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
                 Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
+            }
+            (Some(plan_node::Node::Keyless(_)), [input]) => {
+                Ok(Arc::new(KeylessExec::new(Arc::clone(input))))
             }
             (Some(plan_node::Node::CheckedCast(node)), [input]) => {
                 Ok(Arc::new(checked_cast::decode(&node, Arc::clone(input))?))
@@ -101,6 +105,8 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             Some(plan_node::Node::KeepFirst(node))
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
+        } else if node.is::<KeylessExec>() {
+            Some(plan_node::Node::Keyless(Keyless {}))
         } else if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
             Some(plan_node::Node::PlannedJoin(PlannedJoin {
                 join: self.nested_bytes(&over_nothing(join.join())?, converter)?,

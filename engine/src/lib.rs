@@ -20,14 +20,18 @@ pub mod gather;
 mod in_process;
 pub mod keep_first;
 mod one_task;
+mod order_claims;
 mod origin;
 mod panics;
 mod planned_join;
 mod planner;
 mod round_trip;
 mod session;
+mod sort_keys;
 pub mod sql;
 mod task_plan;
+#[cfg(test)]
+mod testing;
 pub mod text_scan;
 mod windows;
 

@@ -268,10 +268,11 @@ pub(crate) fn over(
 
 /// A scan, perhaps filtered: cheaper to read in each task than to hand on.
 fn is_scan(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    if plan.is::<DataSourceExec>() {
+    if plan.is::<DataSourceExec>() || plan.name() == "TextScanExec" {
         return true;
     }
-    const PASSING: [&str; 4] = [
+    const PASSING: [&str; 5] = [
+        "CheckedCastExec",
         "CooperativeExec",
         "FieldIdScanExec",
         "FilterExec",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{QueryPlanner, SessionState};
@@ -18,8 +19,10 @@ use retail_lakehouse::WritePlanner;
 use crate::gather::gather_unions;
 use crate::keep_first::keep_first_rule;
 use crate::one_task::as_one_task;
+use crate::order_claims::{WithoutFalseClaims, do_sorts};
 use crate::panics::or_refuse_async;
 use crate::planned_join::{JoinModes, seal_joins};
+use crate::sort_keys::each_key_once;
 use crate::sql::guard_plan;
 use crate::windows::seal_windows;
 
@@ -36,7 +39,7 @@ pub enum Execution {
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
 /// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
-/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors;
+/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors, and [`do_sorts`];
 /// 4. for executors, joins are sealed: nothing changes them any more.
 #[derive(Debug)]
 pub struct RetailPlanner {
@@ -76,22 +79,59 @@ impl RetailPlanner {
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WritePlanner)]);
-        let bare = SessionStateBuilder::new_from_existing(state.clone())
-            .with_physical_optimizer_rules(vec![])
+        let state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_physical_optimizer_rules(self.steps(state))
             .build();
-        let options = state.config_options();
-        let plan = guard_plan(plan.clone())?;
-        let mut physical = planner.create_physical_plan(&plan, &bare).await?;
-        physical = gather_unions(physical)?;
+        planner
+            .create_physical_plan(&each_key_once(guard_plan(plan.clone())?)?, &state)
+            .await
+    }
+
+    /// Every step after the initial plan is a rule, so that EXPLAIN shows the plan that runs.
+    fn steps(&self, state: &SessionState) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+        let mut rules = vec![step("GatherUnions", gather_unions)];
         if self.keep_first {
-            physical = keep_first_rule().optimize(physical, options)?;
+            rules.push(keep_first_rule());
         }
-        physical = planner.optimize_physical_plan(physical, state, |_, _| {})?;
-        physical = retail_lakehouse::scan_rule().optimize(physical, options)?;
-        match self.execution {
-            Execution::InProcess => Ok(physical),
-            Execution::InStages => seal_windows(seal_joins(physical)?),
+        rules.extend(state.physical_optimizers().iter().cloned());
+        rules.push(retail_lakehouse::scan_rule());
+        rules.push(step("DoSorts", do_sorts));
+        if self.execution == Execution::InStages {
+            rules.push(step("SealJoins", seal_joins));
+            rules.push(step("SealWindows", seal_windows));
         }
+        rules
+    }
+}
+
+type Rewrite = fn(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>;
+
+/// A rewrite as a rule of the optimizer.
+fn step(name: &'static str, rewrite: Rewrite) -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
+    Arc::new(Step { name, rewrite })
+}
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    rewrite: Rewrite,
+}
+
+impl PhysicalOptimizerRule for Step {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        (self.rewrite)(plan)
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn schema_check(&self) -> bool {
+        true
     }
 }
 
@@ -107,6 +147,11 @@ pub(crate) fn physical_rules(
             .iter()
             .position(|rule| rule.name() == "join_selection");
         rules.insert(selection.map_or(0, |at| at + 1), Arc::new(JoinModes));
+    }
+    for rule in &mut rules {
+        if rule.name() == "EnsureRequirements" {
+            *rule = Arc::new(WithoutFalseClaims(Arc::clone(rule)));
+        }
     }
     rules
 }

@@ -1,0 +1,272 @@
+//! Keeps false claims of order and uniqueness from taking sorts away.
+//!
+//! DataFusion 55 leaves a sort out where its input claims the order: while it plans, and again when a `SortExec` starts.
+//! Two claims are false:
+//!
+//! * **Keys that moved.** The keys of an aggregate are noted as unique, and rows in the order of a prefix that holds such
+//!   keys need no further sort. Where a projection or another aggregate moves the columns, the keys are looked up by their
+//!   position above instead of below (`EquivalenceProperties::projected_constraints`), so another column passes for unique:
+//!
+//!   ```text
+//!     SortExec: n, k                    left out: "n is unique"
+//!       ProjectionExec: n@1, k@0        key: column 0, which is n here
+//!         AggregateExec: gby=[k]        key: column 0, which is k
+//!   ```
+//!
+//!   While sorts are put in, such a node reads from one that claims no keys; so does a sort that stays in the plan.
+//! * **Merges by less.** `SortPreservingMergeExec` by `n` claims every order of its input, `n, k` among them, and only
+//!   keeps `n`. It is made to merge by the whole order.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Constraint, Constraints, Statistics};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+
+use crate::planned_join::over;
+
+/// A rule that puts sorts in or takes them away, on plans that claim no false keys.
+#[derive(Debug)]
+pub(crate) struct WithoutFalseClaims(pub Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for WithoutFalseClaims {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = plan.transform_up(forget_keys).data()?;
+        let plan = self.0.optimize(plan, config)?;
+        plan.transform_up(|node| {
+            if let Some(keyless) = node.downcast_ref::<KeylessExec>() {
+                Ok(Transformed::yes(Arc::clone(&keyless.input)))
+            } else {
+                merge_whole_order(node)
+            }
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+fn forget_keys(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let moved = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+        let exprs: Vec<_> = projection.expr().iter().map(|e| &e.expr).collect();
+        moves_keys(&exprs, projection.input())
+    } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
+        moves_keys(&exprs, aggregate.input())
+    } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
+        filter.projection().is_some() && !keys(filter.input()).is_empty()
+    } else {
+        false
+    };
+    if !moved {
+        return Ok(Transformed::no(node));
+    }
+    Ok(Transformed::yes(over_keyless(node)?))
+}
+
+fn keys(input: &Arc<dyn ExecutionPlan>) -> &Constraints {
+    input.equivalence_properties().constraints()
+}
+
+/// Whether a key of the input comes out of `exprs` at another position than the one it has, or twice.
+fn moves_keys(exprs: &[&Arc<dyn PhysicalExpr>], input: &Arc<dyn ExecutionPlan>) -> bool {
+    let stays = |column: usize| {
+        let is_column = |e: &Arc<dyn PhysicalExpr>| {
+            (e.downcast_ref::<Column>()).is_some_and(|c| c.index() == column)
+        };
+        let mut at = (0..exprs.len()).filter(|i| is_column(exprs[*i]));
+        at.next() == Some(column) && at.next().is_none()
+    };
+    keys(input).iter().any(|key| {
+        let (Constraint::PrimaryKey(columns) | Constraint::Unique(columns)) = key;
+        // The position of a key is found by counting, so all columns before it must stay as well.
+        let last = columns.iter().max();
+        last.is_some_and(|last| *last < exprs.len() && !(0..=*last).all(stays))
+    })
+}
+
+fn over_keyless(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let children = node.children().into_iter();
+    let keyless = children.map(|child| Arc::new(KeylessExec::new(Arc::clone(child))) as _);
+    let keyless = keyless.collect();
+    over(node, keyless)
+}
+
+/// Merges by the longest order of the input that begins with the one asked for.
+fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() else {
+        return Ok(Transformed::no(node));
+    };
+    let claims = merge.input().equivalence_properties();
+    let Some(asked) = claims.normalize_sort_exprs(merge.expr().iter().cloned()) else {
+        return Ok(Transformed::no(node));
+    };
+    let orders = claims.normalized_oeq_class();
+    let longer = orders
+        .iter()
+        .filter(|order| order.len() > asked.len() && order.iter().zip(&asked).all(|(a, b)| a == b))
+        .max_by_key(|order| order.len());
+    let Some(longer) = longer else {
+        return Ok(Transformed::no(node));
+    };
+    let rest = longer.iter().skip(asked.len()).cloned();
+    let Some(whole) = LexOrdering::new(merge.expr().iter().cloned().chain(rest)) else {
+        return Ok(Transformed::no(node));
+    };
+    let whole = SortPreservingMergeExec::new(whole, Arc::clone(merge.input()));
+    Ok(Transformed::yes(Arc::new(whole.with_fetch(merge.fetch()))))
+}
+
+/// A complete plan whose sorts are all done: one that its input's claims would make it leave out when it starts reads from
+/// an input that claims no keys.
+///
+/// # Errors
+/// A sort cannot be built again.
+pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let left_out = match node.downcast_ref::<SortExec>() {
+            Some(sort) if !keys(sort.input()).is_empty() => {
+                let claims = sort.input().equivalence_properties();
+                claims.ordering_satisfy(sort.expr().clone())?
+            }
+            _ => false,
+        };
+        Ok(match left_out {
+            true => Transformed::yes(over_keyless(node)?),
+            false => Transformed::no(node),
+        })
+    })
+    .data()
+}
+
+/// Its input, of which no columns are known to be unique.
+#[derive(Debug)]
+pub struct KeylessExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl KeylessExec {
+    /// Forgets what is claimed of the input's keys.
+    pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = PlanProperties::clone(input.properties());
+        let properties = Arc::new(properties.with_constraints(Constraints::default()));
+        Self { input, properties }
+    }
+}
+
+impl DisplayAs for KeylessExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "KeylessExec")
+    }
+}
+
+impl ExecutionPlan for KeylessExec {
+    fn name(&self) -> &'static str {
+        "KeylessExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(children.swap_remove(0))))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        Ok(Arc::clone(&inputs[0]))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::rows;
+
+    const SALES: &str = "(values (4, 5), (1, 5), (2, 5), (3, 7), (6, 4)) as t(k, x)";
+
+    #[tokio::test]
+    async fn a_rank_that_ties_is_not_unique_because_a_key_below_is() {
+        let query = format!(
+            "select rank() over (order by max(x)) as r, -k as k from {SALES} group by k order by 1, 2"
+        );
+        assert_eq!(rows(&query).await, ["1-6", "2-4", "2-2", "2-1", "5-3"]);
+    }
+
+    #[tokio::test]
+    async fn a_total_before_its_key_is_sorted_by_both() {
+        let query = format!(
+            "select n, k from (select k, max(x) as n from {SALES} group by k order by 2 limit 4) order by n, k"
+        );
+        let sorted = rows(&query).await;
+        assert_eq!(sorted, ["46", "51", "52", "54"]);
+    }
+}
