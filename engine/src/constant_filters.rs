@@ -23,16 +23,21 @@ use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-/// DataFusion's rules, with its filter rule in our keeping.
+use crate::empty_branches::NamedBranches;
+
+/// DataFusion's rules, with two of them in our keeping: filters that name no column, and unions with empty branches.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let theirs = PushDownFilter::new();
-    let rules = Optimizer::new().rules.into_iter();
+    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 2] = [
+        Arc::new(PushDownColumnFilters::default()),
+        Arc::new(NamedBranches::default()),
+    ];
+    let mut rules = Optimizer::new().rules;
+    for rule in &mut rules {
+        if let Some(ours) = ours.iter().find(|ours| ours.name() == rule.name()) {
+            *rule = Arc::clone(ours);
+        }
+    }
     rules
-        .map(|rule| match rule.name() == theirs.name() {
-            true => Arc::new(PushDownColumnFilters::default()) as _,
-            false => rule,
-        })
-        .collect()
 }
 
 /// [`PushDownFilter`], but what names no column stays above an aggregate that gives a row for no rows.

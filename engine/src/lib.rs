@@ -15,6 +15,7 @@ mod cluster;
 mod codec;
 mod config;
 mod constant_filters;
+mod empty_branches;
 mod functions;
 pub mod gather;
 mod in_process;
