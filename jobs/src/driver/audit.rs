@@ -139,7 +139,14 @@ async fn hold(
         elapsed_ms,
         "tests held"
     );
-    let failure = failed(&results, counts);
+    let kept = tested.is_anything_kept(built);
+    let failure = failed(&results, counts).map(|failure| match kept && !spec.tests_only {
+        true => failure.note(
+            "of the run's tables nothing was published, they are as they were; only the failing rows of its tests were \
+             stored",
+        ),
+        false => failure,
+    });
     send(
         events,
         EventKind::Tested {

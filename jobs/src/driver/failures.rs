@@ -10,7 +10,7 @@ use crate::project::{Model, Source};
 use crate::sources;
 
 /// The job was stopped by somebody.
-pub(super) fn cancelled() -> Failure {
+pub(crate) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "the job was cancelled").note("nothing was published")
 }
 
@@ -80,7 +80,7 @@ fn storage_way_out(message: &str) -> &'static str {
 }
 
 /// The catalog or a store refused something.
-pub(super) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
+pub(crate) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
     let kind = match error {
         LakehouseError::PublishConflict { .. }
         | LakehouseError::PublishUnknown { .. }

@@ -15,7 +15,7 @@
 mod attempt;
 mod audit;
 mod check;
-mod failures;
+pub(crate) mod failures;
 mod foreign;
 mod inputs;
 mod model;

@@ -6,13 +6,17 @@ use retail_lakehouse::TableName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::config::identifier;
 use super::model::{Model, ModelName, Place, SourceRef};
 
 /// A declared test, with everything that its query needs.
 #[derive(Debug, Clone)]
 pub struct DataTest {
     /// As dbt names it (`not_null_orders_order_id`), or as the YAML does.
+    /// As the YAML names it, or as dbt does (`not_null_orders_order_id`).
     pub name: String,
+    /// The same, short enough for a table: as in dbt, long names end in their digest.
+    pub short_name: String,
     pub subject: Subject,
     /// A column, or the expression that stands in its place; `None` for a test of whole rows.
     pub column: Option<String>,
@@ -24,6 +28,10 @@ pub struct DataTest {
     pub line: String,
     /// Declared as a constraint of a contract.
     pub is_constraint: bool,
+    /// What stands for the relation that it reads, where the project's `get_where_subquery` says so.
+    pub relation: Option<String>,
+    /// The table that keeps its failing rows (`store_failures`).
+    pub stored_in: Option<TableName>,
     /// Models that its query reads, its subject among them.
     pub models: Vec<ModelName>,
     /// Sources that its query reads, its subject among them.
@@ -136,10 +144,17 @@ pub struct TestConfig {
     pub fail_calc: Option<String>,
     pub enabled: Option<bool>,
     pub tags: Vec<String>,
+    /// `store_failures`: failing rows go to a table.
+    pub store_failures: Option<bool>,
+    /// `store_failures_as`: `table`, or not at all; goes over `store_failures` wherever either is set.
+    pub store_failures_as: Option<bool>,
+    /// Names of that table; without them it has the test's name and a schema of its own.
+    pub alias: Option<String>,
+    pub schema: Option<String>,
 }
 
 /// Every setting of a test that we know.
-pub const SETTINGS: [&str; 9] = [
+pub const SETTINGS: [&str; 12] = [
     "severity",
     "where",
     "limit",
@@ -149,15 +164,24 @@ pub const SETTINGS: [&str; 9] = [
     "enabled",
     "tags",
     "store_failures",
+    "store_failures_as",
+    "alias",
+    "schema",
 ];
 
-/// Settings of dbt that say where failures would be stored, and notes of people.
-const IGNORED: [&str; 7] = [
-    "meta", "docs", "alias", "schema", "database", "group", "name",
-];
+/// Notes of people, and what dbt does nothing with in a test.
+const IGNORED: [&str; 4] = ["meta", "docs", "group", "name"];
 
 impl TestConfig {
-    /// Takes one setting; `false` when dbt has none of this name. The error is the cause.
+    /// Whether failing rows are kept in a table.
+    pub fn is_stored(&self) -> bool {
+        self.store_failures_as
+            .or(self.store_failures)
+            .unwrap_or(false)
+    }
+
+    /// Takes one setting; `false` when dbt has none of this name. Null sets nothing, as in dbt: what was set before
+    /// stays. The error is the cause.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<bool, String> {
         let text = || match value {
             Value::String(text) => Ok(text.clone()),
@@ -165,6 +189,9 @@ impl TestConfig {
             Value::Bool(flag) => Ok(flag.to_string()),
             _ => Err(format!("{key} must be text")),
         };
+        if value.is_null() {
+            return Ok(SETTINGS.contains(&key) || IGNORED.contains(&key) || key == "database");
+        }
         match key {
             "severity" => {
                 self.severity = match text()?.to_lowercase().as_str() {
@@ -173,12 +200,12 @@ impl TestConfig {
                     other => return Err(format!("severity is error or warn, not {other}")),
                 }
             }
-            "where" => self.filter = (!value.is_null()).then(text).transpose()?,
+            "where" => self.filter = Some(text()?).filter(|filter| !filter.trim().is_empty()),
             "limit" => {
-                self.limit = match value {
-                    Value::Null => None,
-                    _ => Some(text()?.parse().map_err(|_| "limit is a number of rows")?),
-                }
+                let limit = text()?;
+                let rows = limit.trim().parse();
+                self.limit =
+                    Some(rows.map_err(|_| format!("limit is a number of rows, not {limit}"))?);
             }
             "error_if" => self.error_if = text()?.parse()?,
             "warn_if" => self.warn_if = text()?.parse()?,
@@ -194,15 +221,29 @@ impl TestConfig {
                     .extend(tags.iter().filter_map(|t| Some(t.as_str()?.to_string()))),
                 _ => self.tags.push(text()?),
             },
-            "store_failures" => {
-                if flag(key, value)? {
-                    return Err(NOT_STORED.into());
-                }
-            }
+            "store_failures" => self.store_failures = Some(flag(key, value)?),
             "store_failures_as" => {
-                if !value.is_null() && text()? != "ephemeral" {
-                    return Err(NOT_STORED.into());
-                }
+                self.store_failures_as = Some(match text()?.to_lowercase().as_str() {
+                    "table" => true,
+                    "ephemeral" => false,
+                    "view" => {
+                        return Err("failing rows are kept as they were found, which a view cannot do: write \
+                                    store_failures_as: table"
+                            .into());
+                    }
+                    other => {
+                        return Err(format!(
+                            "store_failures_as is table or ephemeral, not {other}"
+                        ));
+                    }
+                });
+            }
+            "alias" => self.alias = Some(identifier(key, &text()?)?),
+            "schema" => self.schema = Some(identifier(key, &text()?)?),
+            "database" => {
+                return Err(
+                    "database is not supported: there is one catalog; take this setting out".into(),
+                );
             }
             _ if IGNORED.contains(&key) => {}
             _ => return Ok(false),
@@ -210,9 +251,6 @@ impl TestConfig {
         Ok(true)
     }
 }
-
-const NOT_STORED: &str = "failing rows are not stored in a table (store_failures): a failing test shows some of them \
-                          and the query for all; take this setting out";
 
 fn flag(key: &str, value: &Value) -> Result<bool, String> {
     match value {
@@ -328,12 +366,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn failing_rows_that_would_have_to_be_stored_are_refused() {
+    fn of(settings: &[(&str, Value)]) -> TestConfig {
         let mut config = TestConfig::default();
-        assert_eq!(config.set("store_failures", &json!(false)), Ok(true));
-        assert!(config.set("store_failures", &json!(true)).is_err());
-        assert!(config.set("store_failures_as", &json!("view")).is_err());
-        assert_eq!(config.set("wehre", &json!("x")), Ok(false));
+        for (key, value) in settings {
+            assert_eq!(config.set(key, value), Ok(true), "{key}");
+        }
+        config
+    }
+
+    #[test]
+    fn how_failing_rows_are_kept_goes_over_whether_they_are() {
+        let stored = |settings: &[(&str, Value)]| of(settings).is_stored();
+        assert!(!stored(&[]));
+        assert!(stored(&[("store_failures", json!(true))]));
+        assert!(!stored(&[
+            ("store_failures_as", json!("ephemeral")),
+            ("store_failures", json!(true))
+        ]));
+        assert!(stored(&[
+            ("store_failures_as", json!("table")),
+            ("store_failures", json!(false))
+        ]));
+        for (key, value) in [
+            ("store_failures_as", "view"),
+            ("store_failures_as", "tabel"),
+            ("schema", "not a name"),
+            ("database", "elsewhere"),
+        ] {
+            assert!(TestConfig::default().set(key, &json!(value)).is_err());
+        }
+        assert_eq!(TestConfig::default().set("wehre", &json!("x")), Ok(false));
+    }
+
+    #[test]
+    fn null_leaves_a_setting_as_it_was() {
+        let config = of(&[("where", json!("a > 1")), ("where", Value::Null)]);
+        assert_eq!(config.filter.as_deref(), Some("a > 1"));
+        assert_eq!(
+            of(&[("where", json!("a > 1")), ("where", json!(""))]).filter,
+            None
+        );
     }
 }

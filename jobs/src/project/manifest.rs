@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 
 use super::config::{Settings, is_setting};
-use super::data_test::{self, TestConfig};
 use super::model::{Place, Warning};
 use super::render::Renderer;
 use super::suggest::did_you_mean;
+use super::test_yaml::Setting;
 use super::yaml::{Doc, Node};
 
 /// What `dbt_project.yml` says.
@@ -29,7 +29,7 @@ pub struct Manifest {
     /// Settings by folder (or file) under the model paths; the empty path is the whole project.
     folders: Vec<Folder>,
     /// Settings of tests by folder, the outer before the inner.
-    tests: Vec<(Vec<String>, String, Value)>,
+    tests: Vec<(Vec<String>, Setting)>,
 }
 
 #[derive(Debug)]
@@ -124,10 +124,13 @@ pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
                         }
                         true => {
                             let near = did_you_mean(&key, [manifest.name.as_str()]);
-                            return Err(value.fail(format!(
-                                "tests of {key}: this project is {}{near}",
-                                manifest.name
-                            )));
+                            let text =
+                                format!("tests of {key}: this project is {}{near}", manifest.name);
+                            if !near.is_empty() {
+                                return Err(value.fail(text));
+                            }
+                            // Most often those of a package.
+                            manifest.warnings.push(Warning::new(text, value.at()));
                         }
                         false => test_setting(&key, &value, &[], &mut manifest.tests)?,
                     }
@@ -267,7 +270,7 @@ fn setting(key: &str, value: &Node<'_>) -> Option<String> {
 fn test_settings(
     node: &Node<'_>,
     path: &[String],
-    found: &mut Vec<(Vec<String>, String, Value)>,
+    found: &mut Vec<(Vec<String>, Setting)>,
 ) -> Result<(), Failure> {
     let mut inner = vec![];
     for (key, value) in node.entries()? {
@@ -285,17 +288,9 @@ fn test_setting(
     key: &str,
     value: &Node<'_>,
     path: &[String],
-    found: &mut Vec<(Vec<String>, String, Value)>,
+    found: &mut Vec<(Vec<String>, Setting)>,
 ) -> Result<(), Failure> {
-    let (key, json) = (key.trim_start_matches('+'), value.json());
-    match TestConfig::default().set(key, &json) {
-        Ok(true) => found.push((path.to_vec(), key.to_string(), json)),
-        Ok(false) => {
-            let near = did_you_mean(key, data_test::SETTINGS);
-            return Err(value.fail(format!("a test has no setting {key}{near}")));
-        }
-        Err(cause) => return Err(value.fail(cause)),
-    }
+    found.push((path.to_vec(), Setting::read(key, value)?));
     Ok(())
 }
 
@@ -340,7 +335,7 @@ impl Manifest {
     }
 
     /// The settings of tests that are declared in the file at `path`, the outer before the inner.
-    pub fn test_settings_for(&self, path: &str) -> Vec<(String, Value)> {
+    pub fn test_settings_for(&self, path: &str) -> Vec<&Setting> {
         let folders = self.model_paths.iter().chain(&self.test_paths);
         let inside = folders
             .filter_map(|f| path.strip_prefix(f.as_str())?.strip_prefix('/'))
@@ -350,13 +345,12 @@ impl Manifest {
         let mut matching: Vec<_> = self
             .tests
             .iter()
-            .filter(|(folder, _, _)| {
+            .filter(|(folder, _)| {
                 folder.len() <= inside.len() && folder.iter().eq(&inside[..folder.len()])
             })
             .collect();
-        matching.sort_by_key(|(folder, _, _)| folder.len());
-        let setting = |(_, key, value): &(Vec<String>, String, Value)| (key.clone(), value.clone());
-        matching.into_iter().map(setting).collect()
+        matching.sort_by_key(|(folder, _)| folder.len());
+        matching.into_iter().map(|(_, setting)| setting).collect()
     }
 
     /// Folders in `models:` that hold no model: their settings have no effect.

@@ -5,7 +5,9 @@
 //! without one. A model is a view unless it says otherwise, as in dbt.
 
 mod config;
+mod constraints;
 mod data_test;
+mod docs;
 mod files;
 mod jinja;
 mod manifest;
@@ -14,14 +16,18 @@ mod properties;
 mod render;
 mod source_map;
 mod source_yaml;
+mod stored;
 mod suggest;
 mod test_blocks;
+mod test_names;
+mod test_settings;
 mod test_yaml;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tests_of;
 mod yaml;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use retail_lakehouse::TableName;
@@ -153,12 +159,14 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
         }
     }
     let defaults = |path: &str| manifest.test_settings_for(path);
+    let warnings = RefCell::default();
     let make = tests_of::Maker {
         renderer: &renderer,
         scope: &scope,
         generic: &layout.generic,
         defaults: &defaults,
         project: &manifest.name,
+        warnings: &warnings,
     };
     let files = tests_of::Files {
         texts: &texts,
@@ -173,6 +181,7 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
         &singular,
     )?;
     crate::graph::order(&project)?;
+    project.warnings.extend(warnings.take());
     project.warnings.extend(renderer.warnings());
     project.files = texts;
     Ok(project)
@@ -215,6 +224,8 @@ struct Layout {
     generic: BTreeMap<String, String>,
     /// Files below `tests/` that are tests by themselves.
     singular: Vec<(String, String)>,
+    /// Names of the `{% docs %}` blocks.
+    docs: Vec<String>,
 }
 
 impl Layout {
@@ -232,6 +243,10 @@ impl Layout {
             })
         };
         for (path, text) in texts {
+            if path.ends_with(".md") {
+                layout.docs.extend(docs::blocks(text));
+                continue;
+            }
             let sql = path.ends_with(".sql");
             let yaml = path.ends_with(".yml") || path.ends_with(".yaml");
             let own = || (path.clone(), text.clone());
@@ -260,14 +275,20 @@ impl Layout {
                     layout
                         .analyses
                         .push((path.clone(), stem.to_string(), text.clone()));
+                } else if yaml {
+                    layout.yaml.push(own());
                 }
             } else if below(path, &manifest.macro_paths).is_some() {
                 if sql {
                     layout.macros.push(own());
+                } else if yaml {
+                    layout.yaml.push(own());
                 }
             } else if let Some(inside) = below(path, &manifest.test_paths) {
                 match (sql, yaml) {
                     (true, _) if inside.starts_with("generic/") => layout.macros.push(own()),
+                    // Rows for unit tests.
+                    _ if inside.starts_with("fixtures/") => {}
                     (true, _) => layout.singular.push(own()),
                     (_, true) => layout.yaml.push(own()),
                     _ => {}
@@ -381,9 +402,10 @@ fn read_yaml(
     let mut described = Described::default();
     for (path, text) in &layout.yaml {
         let doc = Doc::parse(path, text)?;
+        docs::check(&doc.root(), &layout.docs, warnings)?;
         let sections = properties::sections(&doc, warnings)?;
         for node in sections.models {
-            let found = properties::model(&node, warnings)?;
+            let found = properties::model(&node, renderer, warnings)?;
             if let Some(other) = described.models.iter().find(|d| d.name == found.name) {
                 return Err(found.stray.cause(format!(
                     "model {} is already described in {}",

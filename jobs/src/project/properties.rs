@@ -4,6 +4,7 @@ use crate::failure::Failure;
 
 use super::config::Settings;
 use super::model::{Column, Place, Warning};
+use super::render::Renderer;
 use super::suggest::did_you_mean;
 use super::test_yaml::{self, Constraint, Declared};
 use super::yaml::{Doc, Node};
@@ -80,8 +81,12 @@ pub fn sections<'a>(doc: &'a Doc, warnings: &mut Vec<Warning>) -> Result<Section
     Ok(found)
 }
 
-/// Reads one entry of `models:`.
-pub fn model(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<Description, Failure> {
+/// Reads one entry of `models:`. Jinja in settings and types is rendered, as in dbt.
+pub fn model(
+    node: &Node<'_>,
+    renderer: &Renderer,
+    warnings: &mut Vec<Warning>,
+) -> Result<Description, Failure> {
     let name_node = node
         .get("name")
         .ok_or_else(|| node.fail("a model needs a name"))?;
@@ -112,21 +117,24 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<Description
             "config" => {
                 for (key, value) in value.entries()? {
                     let key = key.trim_start_matches('+').to_string();
+                    let json = rendered(&value, renderer)?;
                     description
                         .settings
-                        .set(&key, &value.json())
+                        .set(&key, &json)
                         .map_err(|cause| value.fail(cause))?;
                 }
             }
             "meta" | "tags" => {
+                let json = rendered(&value, renderer)?;
                 description
                     .settings
-                    .set(&key, &value.json())
+                    .set(&key, &json)
                     .map_err(|cause| value.fail(cause))?;
             }
             "columns" => {
                 description.columns = columns(
                     &value,
+                    renderer,
                     &mut description.tests,
                     Some(&mut description.constraints),
                     warnings,
@@ -176,6 +184,7 @@ pub fn model(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<Description
 /// a source has none, since nobody here writes it.
 pub fn columns(
     node: &Node<'_>,
+    renderer: &Renderer,
     tests: &mut Vec<Declared>,
     mut constraints: Option<&mut Vec<Constraint>>,
     warnings: &mut Vec<Warning>,
@@ -202,7 +211,8 @@ pub fn columns(
                 "name" | "tags" | "quote" | "policy_tags" | "granularity" | "docs" => {}
                 "description" => column.description = value.text()?.trim().to_string(),
                 "data_type" => {
-                    let written = value.text()?;
+                    let written = renderer.value(&value.text()?);
+                    let written = written.map_err(|cause| value.fail(cause))?;
                     column.at.line = value.line();
                     column.optional |= written.trim_end().ends_with('?');
                     column.data_type =
@@ -248,6 +258,11 @@ pub fn columns(
         columns.push(column);
     }
     Ok(columns)
+}
+
+fn rendered(node: &Node<'_>, renderer: &Renderer) -> Result<serde_json::Value, Failure> {
+    let rendered = renderer.json(&node.json());
+    rendered.map_err(|cause| node.fail(cause))
 }
 
 fn optional(node: &Node<'_>) -> Result<bool, Failure> {

@@ -129,7 +129,7 @@ pub fn source(
                 .trim()
                 .to_string(),
             columns: match table.get("columns") {
-                Some(node) => columns(&node, &mut tests, None, warnings)?,
+                Some(node) => columns(&node, renderer, &mut tests, None, warnings)?,
                 None => vec![],
             },
             strict_columns: found
@@ -216,6 +216,20 @@ fn is_near(key: &str) -> bool {
 
 /// Tells what a source or its table says that has no effect.
 fn tell(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+    let config = node.get("config").map(|config| config.entries());
+    for (key, value) in config.transpose()?.unwrap_or_default() {
+        let text = match key.trim_start_matches('+') {
+            "freshness" | "loaded_at_query" => format!("{key} of sources is not checked"),
+            "meta" | "enabled" | "tags" | "docs" | "loaded_at_field" | "quoting" | "options" => {
+                continue;
+            }
+            k if SETTINGS.contains(&k) => continue,
+            _ => format!("setting {key} of a source has no effect"),
+        };
+        if !value.is_empty() {
+            warnings.push(Warning::new(text, value.at()));
+        }
+    }
     for (key, value) in node.entries()? {
         let text = match key.as_str() {
             "freshness" | "loaded_at_query" => format!("{key} of sources is not checked"),

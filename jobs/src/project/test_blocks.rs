@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::render::next_tag;
+
 /// Generic tests of `dbt_utils` and `dbt_expectations`, written for this engine.
 const BUILT_IN: &str = include_str!("builtin_tests.sql");
 /// The name of their template.
@@ -29,39 +31,53 @@ pub fn built_in_names() -> Vec<String> {
         .collect()
 }
 
+/// The words that open a test.
+const OPEN: [&str; 2] = ["test", "data_test"];
+
 /// The text with its test blocks as macros.
 pub fn as_macros(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at);
-        out.push_str(before);
-        let lead = tag[2..].trim_start_matches(['-', '+']).trim_start();
-        let skipped = tag.len() - lead.len();
-        out.push_str(&tag[..skipped]);
-        rest = lead;
-        if let Some(name) = word(lead, "test") {
-            out.push_str("macro test_");
-            rest = name;
-        } else if let Some(after) = lead.strip_prefix("endtest") {
-            out.push_str("endmacro");
-            rest = after;
-        }
+    let mut at = 0;
+    while let Some(tag) = next_tag(text, at) {
+        let inner = tag.inner;
+        let (word, rest) = match OPEN.into_iter().find_map(|open| word(inner, open)) {
+            Some(name) => ("macro test_", name),
+            None => match inner {
+                "endtest" | "enddata_test" => ("endmacro", ""),
+                _ => ("", inner),
+            },
+        };
+        // Where the inner text stands in the tag.
+        let lead = text[tag.start..tag.end].find(inner).unwrap_or(0) + tag.start;
+        out.push_str(&text[at..lead]);
+        out.push_str(word);
+        out.push_str(rest);
+        out.push_str(&text[lead + inner.len()..tag.end]);
+        at = tag.end;
     }
-    out.push_str(rest);
+    out.push_str(&text[at..]);
     out
 }
 
-/// The names of a text's test blocks.
+/// The names of a text's tests: of its test blocks, and of macros whose names begin with `test_`, which are tests in dbt
+/// as well. What stands in a comment counts for nothing.
 pub fn names(text: &str) -> Vec<String> {
-    text.match_indices("{%")
-        .filter_map(|(at, _)| {
-            let inner = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
-            let name = word(inner, "test")?;
-            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
-            (end > 0).then(|| name[..end].to_string())
-        })
-        .collect()
+    let mut names = vec![];
+    let mut at = 0;
+    while let Some(tag) = next_tag(text, at) {
+        at = tag.end;
+        let block = OPEN.into_iter().find_map(|open| word(tag.inner, open));
+        let by_macro = || word(tag.inner, "macro")?.strip_prefix("test_");
+        let Some(name) = block.or_else(by_macro) else {
+            continue;
+        };
+        let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+        match end {
+            Some(end) if end > 0 => names.push(name[..end].to_string()),
+            _ => {}
+        }
+    }
+    names
 }
 
 /// What follows the keyword and the space behind it.
@@ -97,6 +113,18 @@ mod tests {
         assert_eq!(
             as_macros(text),
             "-- {{ x }}\n{% macro test_is_positive(model, column_name) %}\nselect 1\n{%- endmacro -%}\n{% macro a() %}{% endmacro %}"
+        );
+    }
+
+    #[test]
+    fn a_data_test_and_a_macro_of_dbts_name_are_tests_and_a_comment_is_none() {
+        let text = "{# {% test no(model) %}{% endtest %} #}{%- data_test a(model) -%}1{% enddata_test %}\
+                    {% macro test_b(model) %}2{% endmacro %}{% macro c() %}{% endmacro %}";
+        assert_eq!(names(text), ["a", "b"]);
+        assert_eq!(
+            as_macros(text),
+            "{# {% test no(model) %}{% endtest %} #}{%- macro test_a(model) -%}1{% endmacro %}\
+             {% macro test_b(model) %}2{% endmacro %}{% macro c() %}{% endmacro %}"
         );
     }
 

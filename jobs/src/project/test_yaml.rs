@@ -9,6 +9,61 @@ use super::model::Place;
 use super::suggest::did_you_mean;
 use super::yaml::Node;
 
+/// A setting of a test as it is written: Jinja in its value is rendered when the test is made.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub key: String,
+    pub value: Value,
+    /// If it is wrong; the cause is left to say.
+    pub stray: Failure,
+}
+
+impl Setting {
+    /// Reads `key: value`; `+key` is the same.
+    ///
+    /// # Errors
+    /// The value is wrong, or the key is nearly one of ours.
+    pub fn read(key: &str, value: &Node<'_>) -> Result<Self, Failure> {
+        let setting = Self {
+            key: key.trim_start_matches('+').to_string(),
+            value: value.json(),
+            stray: value.fail(String::new()),
+        };
+        match has_jinja(&setting.value) {
+            true => Ok(setting),
+            false => setting.put(&mut TestConfig::default()).map(|_| setting),
+        }
+    }
+
+    /// Puts the setting over `config`; `false` when a test has none of this name.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn put(&self, config: &mut TestConfig) -> Result<bool, Failure> {
+        let known = config.set(&self.key, &self.value);
+        let known = known.map_err(|cause| self.stray.clone().cause(cause))?;
+        let near = did_you_mean(&self.key, SETTINGS);
+        match known || near.is_empty() {
+            true => Ok(known),
+            // dbt lets a test have settings of its own; what is nearly ours is a slip of the pen.
+            false => {
+                let cause = format!("a test has no setting {}{near}", self.key);
+                Err(self.stray.clone().cause(cause))
+            }
+        }
+    }
+}
+
+/// Whether a value holds a template.
+pub fn has_jinja(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{{") || text.contains("{%"),
+        Value::Array(list) => list.iter().any(has_jinja),
+        Value::Object(map) => map.values().any(has_jinja),
+        _ => false,
+    }
+}
+
 /// One entry of `data_tests:` (or `tests:`).
 #[derive(Debug, Clone)]
 pub struct Declared {
@@ -20,8 +75,8 @@ pub struct Declared {
     /// Whether the column's name must be quoted (`quote: true`).
     pub quote_column: bool,
     pub arguments: Map<String, Value>,
-    /// Settings in the order they stand, checked.
-    pub settings: Vec<(String, Value)>,
+    /// In the order they stand.
+    pub settings: Vec<Setting>,
     pub at: Place,
     /// A failure at its place; the cause is left to say.
     pub stray: Failure,
@@ -95,7 +150,7 @@ pub fn test(node: &Node<'_>, column: Option<&str>) -> Result<Declared, Failure> 
             }
             "config" => {
                 for (key, value) in value.entries()? {
-                    declared.setting(key.trim_start_matches('+'), &value)?;
+                    declared.setting(&key, &value)?;
                 }
             }
             key if BESIDE.contains(&key) => declared.setting(key, &value)?,
@@ -116,18 +171,8 @@ impl Declared {
     }
 
     fn setting(&mut self, key: &str, value: &Node<'_>) -> Result<(), Failure> {
-        let json = value.json();
-        match TestConfig::default().set(key, &json) {
-            Ok(true) => {
-                self.settings.push((key.to_string(), json));
-                Ok(())
-            }
-            Ok(false) => Err(value.fail(format!(
-                "a test has no setting {key}{}",
-                did_you_mean(key, SETTINGS)
-            ))),
-            Err(cause) => Err(value.fail(cause)),
-        }
+        self.settings.push(Setting::read(key, value)?);
+        Ok(())
     }
 }
 
@@ -237,7 +282,7 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
 #[derive(Debug, Clone)]
 pub struct DescribedFile {
     pub name: String,
-    pub settings: Vec<(String, Value)>,
+    pub settings: Vec<Setting>,
     /// If no file has this name; the cause is left to say.
     pub stray: Failure,
 }
@@ -257,15 +302,7 @@ pub fn described_file(node: &Node<'_>) -> Result<DescribedFile, Failure> {
             "name" | "description" | "docs" | "meta" => {}
             "config" => {
                 for (key, value) in value.entries()? {
-                    let (key, json) = (key.trim_start_matches('+'), value.json());
-                    match TestConfig::default().set(key, &json) {
-                        Ok(true) => described.settings.push((key.to_string(), json)),
-                        Ok(false) => {
-                            let near = did_you_mean(key, SETTINGS);
-                            return Err(value.fail(format!("a test has no setting {key}{near}")));
-                        }
-                        Err(cause) => return Err(value.fail(cause)),
-                    }
+                    described.settings.push(Setting::read(&key, &value)?);
                 }
             }
             key => {

@@ -1,5 +1,6 @@
 //! Declared tests, constraints and the files below `tests/`, brought to queries.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use retail_lakehouse::TableName;
@@ -7,13 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Failure, FailureKind};
 
-use super::data_test::{DataTest, Subject, TestConfig, TestKind};
+use super::constraints;
+use super::data_test::{DataTest, Subject, TestKind};
 use super::model::{Materialized, Model, ModelName, Place, Project, SourceRef, Warning};
 use super::properties::Description;
-use super::render::{Rendered, Renderer, Scope};
+use super::render::{GenericTest, Rendered, Renderer, Scope};
+use super::stored;
 use super::suggest::did_you_mean;
 use super::test_blocks;
-use super::test_yaml::{Constraint, ConstraintKind, Declared, DescribedFile};
+use super::test_names::names_of;
+use super::test_settings::{Block, Settled, settings};
+use super::test_yaml::{Declared, DescribedFile, Setting, has_jinja};
 
 /// What the tests of a project are made with.
 pub struct Maker<'a> {
@@ -22,8 +27,31 @@ pub struct Maker<'a> {
     /// Generic tests of the project, with the file that defines each.
     pub generic: &'a BTreeMap<String, String>,
     /// Settings of `dbt_project.yml` for tests declared in a file, in the order in which they are laid over each other.
-    pub defaults: &'a dyn Fn(&str) -> Vec<(String, Value)>,
+    pub defaults: &'a dyn Fn(&str) -> Vec<&'a Setting>,
     pub project: &'a str,
+    /// What is to be told.
+    pub warnings: &'a RefCell<Vec<Warning>>,
+}
+
+impl Maker<'_> {
+    /// With its Jinja rendered.
+    pub(super) fn rendered(&self, value: &Value, stray: &Failure) -> Result<Value, Failure> {
+        match has_jinja(value) {
+            false => Ok(value.clone()),
+            true => {
+                let rendered = self.renderer.json(value);
+                rendered.map_err(|cause| stray.clone().cause(cause))
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, text: String, at: Place) {
+        let warning = Warning::new(text, at);
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
 }
 
 /// The files that tests come from.
@@ -70,7 +98,7 @@ pub fn add(
             let unheld = match (model.config.contract_enforced, model.materialized) {
                 (Some(true), Materialized::Table) => {
                     let line = |at: &Place| files.line(at);
-                    let held = constraints(make, model, &description.constraints, &line)?;
+                    let held = constraints::tests(make, model, &description.constraints, &line)?;
                     let needed = held
                         .iter()
                         .filter(|t| matches!(t.kind, TestKind::Relationships { .. }))
@@ -126,9 +154,10 @@ pub fn add(
     for (path, text) in files.singular {
         let name = name_of_file(path);
         let about = described.iter().filter(|d| d.name == name);
-        let settings: Vec<(String, Value)> = about.flat_map(|d| d.settings.clone()).collect();
+        let settings: Vec<Setting> = about.flat_map(|d| d.settings.clone()).collect();
         tests.extend(singular(make, path, text, &settings)?);
     }
+    stored::name(&mut tests, project, make.renderer)?;
     project.tests = tests;
     Ok(())
 }
@@ -148,15 +177,17 @@ fn declared(
             _ => failure,
         }
     };
-    let mut config = settings(make, &test.at.file, &test.settings).map_err(&fail)?;
+    let Settled { config, said } = settings(make, &test.at.file, None, &test.settings)?;
     if config.enabled == Some(false) {
         return Ok(None);
     }
-    if let Some(filter) = &mut config.filter {
-        *filter = make.renderer.value(filter).map_err(&fail)?;
-    }
+    let (name, short_name) = match &test.name {
+        Some(name) => (name.clone(), name.clone()),
+        None => names_of(test, subject),
+    };
     let mut found = DataTest {
-        name: test.name.clone().unwrap_or_else(|| name_of(test, subject)),
+        name,
+        short_name,
         subject: subject.clone(),
         column: test.column.clone(),
         kind: TestKind::NotNull,
@@ -164,6 +195,8 @@ fn declared(
         at: test.at.clone(),
         line: line.to_string(),
         is_constraint: false,
+        stored_in: None,
+        relation: None,
         models: vec![],
         sources: vec![],
     };
@@ -172,13 +205,22 @@ fn declared(
         Subject::Source { source, .. } => found.sources.push(source.clone()),
         Subject::Singular => {}
     }
-    let own = make.generic.contains_key(&test.test);
     let built_in = test_blocks::built_in_names();
     let name = test
         .test
         .strip_prefix(&format!("{}.", make.project))
         .or_else(|| test.test.strip_prefix("dbt."))
         .unwrap_or(&test.test);
+    let macro_name = test_blocks::macro_of(name);
+    let over = make.renderer.own_over(&macro_name);
+    let own = over.is_some();
+    if !own && let Some(table) = subject.table() {
+        let what = format!("cannot render test {}", found.name);
+        let relation = make
+            .renderer
+            .where_subquery(table, &said, make.scope, &what);
+        found.relation = relation.map_err(|failure| at_test(failure, test))?;
+    }
     let argument = |key: &str| {
         let known: Vec<&str> = test.arguments.keys().map(String::as_str).collect();
         test.arguments.get(key).ok_or_else(|| {
@@ -212,9 +254,14 @@ fn declared(
         }
         "accepted_values" if !own => {
             only(&["values", "quote"])?;
-            let values = match argument("values")? {
-                Value::Array(values) if !values.is_empty() => values.clone(),
-                _ => return Err(fail("values is a list of what the column may hold".into())),
+            let values = match make.rendered(argument("values")?, &fail(String::new()))? {
+                Value::Array(values) if !values.is_empty() => values,
+                Value::Array(_) => return Err(fail("values is an empty list".into())),
+                other => {
+                    let cause =
+                        format!("values is a list of what the column may hold, not {other}");
+                    return Err(fail(cause));
+                }
             };
             if let Some(odd) = values
                 .iter()
@@ -226,20 +273,34 @@ fn declared(
             }
             let quote = match test.arguments.get("quote") {
                 None => true,
-                Some(Value::Bool(quote)) => *quote,
-                Some(_) => return Err(fail("quote must be true or false".into())),
+                Some(quote) => match make.rendered(quote, &fail(String::new()))? {
+                    Value::Bool(quote) => quote,
+                    other => return Err(fail(format!("quote must be true or false, not {other}"))),
+                },
             };
             TestKind::AcceptedValues { values, quote }
         }
         "relationships" if !own => {
             only(&["to", "field"])?;
             let to = argument("to")?.as_str().unwrap_or_default();
-            let field = argument("field")?.as_str().unwrap_or_default().to_string();
+            let field = match make.rendered(argument("field")?, &fail(String::new()))? {
+                Value::String(field) => field,
+                other => return Err(fail(format!("field is the name of a column, not {other}"))),
+            };
             let to = target(make, to, &mut found).map_err(&fail)?;
             TestKind::Relationships { to, field }
         }
         _ if own || built_in.iter().any(|n| n == name) => {
-            let query = template(make, test, name, subject, &mut found)?;
+            let Some(query) = template(
+                make,
+                test,
+                over.as_deref().unwrap_or(&macro_name),
+                subject,
+                &mut found,
+            )?
+            else {
+                return Ok(None);
+            };
             TestKind::Query {
                 test: name.to_string(),
                 query: Box::new(query),
@@ -279,26 +340,17 @@ fn of_package(names: &[String], package: &str) -> String {
     }
 }
 
-/// The settings of `dbt_project.yml` with those of the test over them.
-fn settings(make: &Maker<'_>, file: &str, own: &[(String, Value)]) -> Result<TestConfig, String> {
-    let mut config = TestConfig::default();
-    let defaults = (make.defaults)(file);
-    for (key, value) in defaults.iter().chain(own) {
-        config.set(key, value)?;
-    }
-    Ok(config)
-}
-
-/// The rendered query of a generic test.
+/// The rendered query of a generic test, or nothing when its template switches it off.
 fn template(
     make: &Maker<'_>,
     test: &Declared,
-    name: &str,
+    macro_name: &str,
     subject: &Subject,
     found: &mut DataTest,
-) -> Result<Model, Failure> {
+) -> Result<Option<Model>, Failure> {
     let Some(table) = subject.table() else {
-        return Err(test.stray.clone().cause(format!("{name} needs a model")));
+        let cause = format!("{} needs a model", test.test);
+        return Err(test.stray.clone().cause(cause));
     };
     let mut arguments: Vec<(String, Value)> = test
         .arguments
@@ -313,17 +365,42 @@ fn template(
         arguments.push(("column_name".into(), Value::String(column)));
     }
     let what = format!("cannot render test {}", found.name);
-    let rendered = make
-        .renderer
-        .generic_test(
-            &test_blocks::macro_of(name),
+    let render = |settled: &Settled| {
+        let config = &settled.said;
+        let relation = make
+            .renderer
+            .where_subquery(table, config, make.scope, &what);
+        let relation = relation.map_err(|failure| at_test(failure, test))?;
+        let generic = GenericTest {
+            macro_name,
             table,
-            found.config.filter.as_deref(),
-            &arguments,
-            make.scope,
-            &what,
-        )
-        .map_err(|failure| at_test(failure, test))?;
+            filter: settled.config.filter.as_deref(),
+            relation: relation.as_deref(),
+            arguments: &arguments,
+            config,
+        };
+        let rendered = make.renderer.generic_test(&generic, make.scope, &what);
+        rendered.map_err(|failure| at_test(failure, test))
+    };
+    let mut settled = settings(make, &test.at.file, None, &test.settings)?;
+    let mut rendered = render(&settled)?;
+    if !rendered.config.is_empty() {
+        // The template has settings of its own: its query is rendered with them.
+        let block = Block {
+            config: &rendered.config,
+            stray: test.stray.clone(),
+            file: make
+                .generic
+                .get(&test.test)
+                .map_or("its macro", String::as_str),
+        };
+        settled = settings(make, &test.at.file, Some(block), &test.settings)?;
+        if settled.config.enabled == Some(false) {
+            return Ok(None);
+        }
+        rendered = render(&settled)?;
+    }
+    found.config = settled.config;
     for model in &rendered.refs {
         if !found.models.contains(model) {
             found.models.push(model.clone());
@@ -334,9 +411,15 @@ fn template(
             found.sources.push(source.clone());
         }
     }
-    // The template has put the filter in.
+    // The template has put them in.
     found.config.filter = None;
-    Ok(query(&found.name, &test.at.file, String::new(), rendered))
+    found.relation = None;
+    Ok(Some(query(
+        &found.name,
+        &test.at.file,
+        String::new(),
+        rendered,
+    )))
 }
 
 /// A failure of a test's template without a place stands where the test is declared.
@@ -381,7 +464,11 @@ fn query(name: &str, path: &str, raw_sql: String, rendered: Rendered) -> Model {
 }
 
 /// `to: ref('stores')`: the relation, noted as read.
-fn target(make: &Maker<'_>, text: &str, found: &mut DataTest) -> Result<TableName, String> {
+pub(super) fn target(
+    make: &Maker<'_>,
+    text: &str,
+    found: &mut DataTest,
+) -> Result<TableName, String> {
     let inner = text
         .trim()
         .trim_start_matches("{{")
@@ -400,113 +487,12 @@ fn target(make: &Maker<'_>, text: &str, found: &mut DataTest) -> Result<TableNam
     Ok(table)
 }
 
-/// Tests that the constraints of a model with an enforced contract are held by, and models that it then depends on.
-fn constraints(
-    make: &Maker<'_>,
-    model: &Model,
-    constraints: &[Constraint],
-    line: &dyn Fn(&Place) -> String,
-) -> Result<Vec<DataTest>, Failure> {
-    let mut found = vec![];
-    for constraint in constraints {
-        let fail = |cause: String| {
-            constraint
-                .stray
-                .clone()
-                .model(model.table.to_string())
-                .cause(cause)
-        };
-        for column in &constraint.columns {
-            if !model.columns.iter().any(|c| c.name == *column) {
-                let near = did_you_mean(column, model.columns.iter().map(|c| c.name.as_str()));
-                return Err(fail(format!("the contract has no column {column}{near}")));
-            }
-        }
-        let mut test = DataTest {
-            name: String::new(),
-            subject: Subject::Model {
-                name: model.name.clone(),
-                table: model.table.clone(),
-            },
-            column: None,
-            kind: TestKind::NotNull,
-            config: TestConfig::default(),
-            at: constraint.at.clone(),
-            line: line(&constraint.at),
-            is_constraint: true,
-            models: vec![model.name.clone()],
-            sources: vec![],
-        };
-        let mut add = |word: &str, column: Option<&str>, kind: TestKind, test: &DataTest| {
-            let mut test = test.clone();
-            let on = column.map_or_else(|| constraint.columns.join("_"), str::to_string);
-            test.name = match &constraint.name {
-                Some(name) => name.clone(),
-                None => format!("constraint_{word}_{}_{on}", model.name)
-                    .trim_end_matches('_')
-                    .to_string(),
-            };
-            test.column = column.map(str::to_string);
-            test.kind = kind;
-            found.push(test);
-        };
-        let unique = || match constraint.columns.as_slice() {
-            [one] => (Some(one.as_str()), TestKind::Unique),
-            many => {
-                let columns = many.to_vec();
-                (None, TestKind::UniqueTogether { columns })
-            }
-        };
-        match &constraint.kind {
-            ConstraintKind::NotNull => {
-                for column in &constraint.columns {
-                    add("not_null", Some(column), TestKind::NotNull, &test);
-                }
-            }
-            ConstraintKind::Unique => {
-                let (column, kind) = unique();
-                add("unique", column, kind, &test);
-            }
-            ConstraintKind::PrimaryKey => {
-                for column in &constraint.columns {
-                    add("not_null", Some(column), TestKind::NotNull, &test);
-                }
-                let (column, kind) = unique();
-                add("unique", column, kind, &test);
-            }
-            ConstraintKind::Check { expression } => {
-                let expression = make.renderer.value(expression).map_err(&fail)?;
-                add("check", None, TestKind::Check { expression }, &test);
-            }
-            ConstraintKind::ForeignKey { to, to_columns } => {
-                let to = target(make, to, &mut test).map_err(&fail)?;
-                let ([column], [field]) = (constraint.columns.as_slice(), to_columns.as_slice())
-                else {
-                    return Err(fail(
-                        "a foreign key of several columns is not held; declare a test for it, such as \
-                         tests/every_key_is_known.sql"
-                            .into(),
-                    ));
-                };
-                let field = field.clone();
-                add(
-                    "foreign_key",
-                    Some(column),
-                    TestKind::Relationships { to, field },
-                    &test,
-                );
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// A file below `tests/`, or nothing when it is switched off. `described` is what YAML says about it.
 fn singular(
     make: &Maker<'_>,
     path: &str,
     text: &str,
-    described: &[(String, Value)],
+    described: &[Setting],
 ) -> Result<Option<DataTest>, Failure> {
     let stem = path.rsplit('/').next().unwrap_or(path);
     let name = stem.strip_suffix(".sql").unwrap_or(stem).to_string();
@@ -522,15 +508,13 @@ fn singular(
     };
     // Which settings it has is known only when it is rendered; one that is switched off may name what is not there.
     let first = make.renderer.model(path, text, &own, None, &what)?;
-    let mut all: Vec<(String, Value)> = described.to_vec();
-    all.extend(first.config.iter().cloned());
-    for (key, value) in &first.config {
-        if !TestConfig::default().set(key, value).map_err(fail)? {
-            let near = did_you_mean(key, super::data_test::SETTINGS);
-            return Err(fail(format!("a test has no setting {key}{near}")));
-        }
-    }
-    let config = settings(make, path, &all).map_err(fail)?;
+    let in_file = first.config.iter().map(|(key, value)| Setting {
+        key: key.clone(),
+        value: value.clone(),
+        stray: fail(String::new()),
+    });
+    let all: Vec<Setting> = described.iter().cloned().chain(in_file).collect();
+    let Settled { config, said } = settings(make, path, None, &all)?;
     if config.enabled == Some(false) {
         return Ok(None);
     }
@@ -539,14 +523,19 @@ fn singular(
             "where is for tests under a model; a file says its own condition".into(),
         ));
     }
+    let node = Map::from_iter([
+        ("name".to_string(), Value::from(name.clone())),
+        ("config".to_string(), Value::Object(said)),
+    ]);
     let rendered = make
         .renderer
-        .model(path, text, &own, Some(make.scope), &what)?;
-    if rendered.sql.trim().is_empty() {
+        .node(path, text, &own, Some(make.scope), &node, &what)?;
+    if super::is_blank(&rendered.sql) {
         return Err(fail("the test has no SQL".into()));
     }
     let (models, sources) = (rendered.refs.clone(), rendered.sources.clone());
     Ok(Some(DataTest {
+        short_name: name.clone(),
         subject: Subject::Singular,
         column: None,
         kind: TestKind::Query {
@@ -560,62 +549,12 @@ fn singular(
         },
         line: text.lines().next().unwrap_or_default().to_string(),
         is_constraint: false,
+        stored_in: None,
+        relation: None,
         models,
         sources,
         name,
     }))
-}
-
-/// The name that dbt gives a test: the test, what it is about, and its arguments.
-fn name_of(test: &Declared, subject: &Subject) -> String {
-    let (prefix, about) = match subject {
-        Subject::Model { name, .. } => ("", name.to_string()),
-        Subject::Source { source, .. } => {
-            ("source_", format!("{}_{}", source.source_name, source.name))
-        }
-        Subject::Singular => ("", String::new()),
-    };
-    let mut arguments: Map<String, Value> = test.arguments.clone();
-    if let Some(column) = &test.column {
-        arguments.insert("column_name".into(), Value::String(column.clone()));
-    }
-    let mut keys: Vec<&String> = arguments.keys().collect();
-    keys.sort();
-    let flat: Vec<String> = keys
-        .into_iter()
-        .flat_map(|key| match &arguments[key] {
-            Value::Array(list) => list.iter().map(written).collect(),
-            Value::Object(map) => map.values().map(written).collect(),
-            one => vec![written(one)],
-        })
-        .collect();
-    let clean = |text: &String| {
-        let mut out = String::new();
-        for c in text.chars() {
-            match c.is_ascii_alphanumeric() || c == '_' {
-                true => out.push(c),
-                false if out.ends_with('\u{1}') => {}
-                false => out.push('\u{1}'),
-            }
-        }
-        out.replace('\u{1}', "_")
-    };
-    let arguments = flat.iter().map(clean).collect::<Vec<_>>().join("__");
-    format!(
-        "{prefix}{}_{about}_{arguments}",
-        test.test.replace('.', "_")
-    )
-}
-
-/// As Python writes it.
-fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Null => "None".into(),
-        other => other.to_string(),
-    }
 }
 
 fn quoted(name: &str) -> String {

@@ -178,6 +178,11 @@ impl<'a> Node<'a> {
         self.value.is_mapping()
     }
 
+    /// Whether this is a list.
+    pub fn is_list(&self) -> bool {
+        self.value.is_sequence()
+    }
+
     /// The value as JSON (what has no JSON form becomes null).
     pub fn json(&self) -> serde_json::Value {
         serde_json::to_value(self.value).unwrap_or_default()

@@ -5,13 +5,17 @@
 //!  statement what a test counts, and which rows are its failures, as SQL            pure
 //!  plan      tests of one relation share a pass; the others have a query each       pure
 //!  verdict   a number of failures and a test's thresholds: passed, warned, failed   pure
-//!  run       the one performer: plans, queries, collects, tells
+//!  answer    a number of failures, failing rows as lines                            pure
+//!  run       plans, queries, collects, tells
+//!  kept      writes failing rows to tables of their own, and publishes those
 //! ```
 //!
-//! Tests read what the run staged; nothing is visible to readers yet (write, audit, publish). `contract` compares the
+//! Tests read what the run staged; nothing of that is visible to readers yet (write, audit, publish). `contract` compares the
 //! columns of a model with those that its YAML promises, when the model is planned.
 
+mod answer;
 pub mod contract;
+mod kept;
 mod literal;
 mod plan;
 pub(crate) mod run;

@@ -40,7 +40,8 @@ struct Pass {
 /// ```
 ///
 /// A pass carries one number per key beside the key itself, however many tests share it: bits, which only say that a
-/// test fails. Few do, and those are counted in a second query.
+/// test fails. Few do, and those are counted in a second query. A test with a `fail_calc` whose failing rows are kept is
+/// not among them: it is counted over the table that keeps them.
 ///
 /// # Errors
 /// The first test that cannot be asked: its column is not there.
@@ -53,6 +54,10 @@ pub(super) fn plan(
     for (index, test) in tests.iter().enumerate() {
         let from = relation(test);
         let pass = passes.iter_mut().find(|p| p.relation == from);
+        if test.stored_in.is_some() && test.config.fail_calc.is_some() {
+            // It is counted over the rows that are kept.
+            continue;
+        }
         if let Some(condition) = condition(test, schema_of)? {
             match pass {
                 Some(pass) if pass.conditions.len() < BITS => {

@@ -4,10 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -16,8 +14,14 @@ use retail_lakehouse::TableName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{ROWS, lines, number};
+use super::kept::Keep;
 use super::plan::{CheckQuery, plan};
-use super::statement::{SchemaOf, cannot, counting, failing, is_written_by_hand, sample};
+use super::statement::{
+    SchemaOf, cannot, counting, counting_kept, failing, is_written_by_hand, limited, sample,
+    sample_kept,
+};
+use super::verdict::Look;
 use super::{chosen, verdict};
 use crate::driver::relations::Relations;
 use crate::driver::{JobContext, JobSpec};
@@ -28,10 +32,6 @@ use crate::{sources, sql_errors};
 
 /// Queries of tests that run side by side.
 const SIDE_BY_SIDE: usize = 4;
-/// Failing rows that are shown of a test, columns of a row, and characters of a cell.
-const ROWS: u64 = 5;
-const COLUMNS: usize = 8;
-const CELL: usize = 32;
 /// Tests whose failing rows are looked up; the others say how many there are.
 const SHOWN: usize = 20;
 
@@ -78,6 +78,10 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
         if let Err(error) = planned {
             return Err(unplanned(test, &sql, &error));
         }
+        if let Some(table) = &test.stored_in {
+            let sql = limited(test, &failing(test, &schema_of)?);
+            tested.can_keep(&Keep { test, table, sql }).await?;
+        }
     }
     Ok(())
 }
@@ -85,7 +89,8 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
 /// Runs the tests. `begin` is told how many tests and queries there are.
 ///
 /// # Errors
-/// A query that could not be run. Failing tests are results.
+/// A query that could not be run, or failing rows that could not be kept where no test has failed. Failing tests are
+/// results.
 pub(crate) async fn run(
     tested: &Tested<'_>,
     built: &HashSet<&ModelName>,
@@ -106,7 +111,13 @@ pub(crate) async fn run(
         .try_collect()
         .await?;
     let mut counted: Vec<Counted> = counted.into_iter().flatten().collect();
+    let kept = tested.keep_all(all, &mut counted, schema).await?;
     counted.sort_by_key(|c| c.test);
+    let fails = |c: &Counted| verdict::state(run[c.test], c.failures) == TestState::Failed;
+    let unkept = match kept {
+        Err(failure) if counted.iter().any(fails) => Some(failure.cause),
+        kept => kept.map(|()| None)?,
+    };
     let mut shown = 0;
     let mut results = vec![];
     for Counted {
@@ -122,14 +133,26 @@ pub(crate) async fn run(
             TestState::Warned | TestState::Failed => {
                 let sql = failing(test, &schema_of)?;
                 shown += 1;
+                let some = match &test.stored_in {
+                    Some(table) => sample_kept(table, ROWS),
+                    None => sample(test, &sql, ROWS),
+                };
                 let rows = match shown <= SHOWN {
-                    true => tested.rows(test, &sample(test, &sql, ROWS)).await?,
+                    true => tested.rows(test, &some).await?,
                     false => vec![],
                 };
                 let staged =
                     !tested.spec.tests_only && !matches!(test.subject, Subject::Source { .. });
+                let look = match (&test.stored_in, &unkept) {
+                    (Some(table), None) => Look::Kept(table),
+                    (stored, unkept) => Look::Query {
+                        sql: &sql,
+                        staged,
+                        unkept: stored.as_ref().and(unkept.as_deref()),
+                    },
+                };
                 Some(Box::new(verdict::failure(
-                    test, state, failures, &rows, &sql, staged,
+                    test, state, failures, &rows, &look,
                 )))
             }
         };
@@ -217,7 +240,62 @@ impl Tested<'_> {
         Chosen { run, skipped }
     }
 
-    fn session(&self) -> Result<SessionContext, Failure> {
+    /// Whether failing rows of a test of the job are kept in a table.
+    pub(crate) fn is_anything_kept(&self, built: &HashSet<&ModelName>) -> bool {
+        let Chosen { run, .. } = self.chosen(built);
+        run.iter().any(|test| test.stored_in.is_some())
+    }
+
+    /// Writes the failing rows of the tests that want them kept, and publishes them. Outside: a query that failed.
+    /// Inside: the rows could not be kept.
+    async fn keep_all(
+        &self,
+        tests: &[&DataTest],
+        counted: &mut Vec<Counted>,
+        schema_of: SchemaOf<'_>,
+    ) -> Result<Result<(), Failure>, Failure> {
+        let mut kept = vec![];
+        for (index, test) in tests.iter().enumerate() {
+            if let Some(table) = &test.stored_in {
+                let known = counted.iter().find(|c| c.test == index).map(|c| c.failures);
+                let sql = failing(test, schema_of)?;
+                let sql = match known {
+                    Some(0) => format!("select * from (\n{sql}\n) dbt_internal_test\nlimit 0"),
+                    _ => limited(test, &sql),
+                };
+                kept.push((index, Keep { test, table, sql }));
+            }
+        }
+        // All of them come to an end: a query that still writes would outlive its job.
+        let mut writes = vec![];
+        for (index, keep) in kept {
+            writes.push(async move {
+                let started = Instant::now();
+                let written = self.keep(&keep).await;
+                (index, keep, started, written)
+            });
+        }
+        let written: Vec<_> = stream::iter(writes).buffered(SIDE_BY_SIDE).collect().await;
+        let (mut kept, mut staged) = (vec![], vec![]);
+        for (index, keep, started, written) in written {
+            let (table, rows) = written?;
+            kept.push(keep);
+            staged.push(table);
+            if let Some(counted) = counted.iter_mut().find(|c| c.test == index) {
+                counted.failures = rows as i64;
+                continue;
+            }
+            let test = tests[index];
+            let sql = match &test.stored_in {
+                Some(table) => counting_kept(test, table),
+                None => continue,
+            };
+            counted.push(self.count_one(tests, index, &sql, started).await?);
+        }
+        Ok(self.publish_kept(&kept, staged).await)
+    }
+
+    pub(super) fn session(&self) -> Result<SessionContext, Failure> {
         self.relations.session().map_err(|error| {
             Failure::new(FailureKind::Internal, "cannot open a session")
                 .cause(error.to_string())
@@ -271,11 +349,11 @@ impl Tested<'_> {
         let asked: Vec<&DataTest> = of.iter().map(|index| tests[*index]).collect();
         let (failed, repeated) = match self.query(&asked, &sql).await {
             Ok(rows) => match (number(&rows, 0), number(&rows, 1)) {
-                (Some(failed), Some(repeated)) => (failed, repeated),
-                _ => {
+                (Ok(failed), Ok(repeated)) => (failed, repeated),
+                (Err(what), _) | (_, Err(what)) => {
                     return Err(
                         verdict::at(asked[0], "cannot count failing rows".to_string())
-                            .cause("the query of its tests gave no number"),
+                            .cause(format!("the query of its tests gives {what}")),
                     );
                 }
             },
@@ -319,18 +397,18 @@ impl Tested<'_> {
     ) -> Result<Counted, Failure> {
         let test = tests[index];
         let rows = self.query(&[test], sql).await?;
-        let failures = number(&rows, 0).ok_or_else(|| {
-            let message = format!("cannot count the failures of test {}", test.name);
-            let failure = verdict::at(test, message);
-            match &test.config.fail_calc {
+        let failures =
+            number(&rows, 0).map_err(|what| {
+                let message = format!("cannot count the failures of test {}", test.name);
+                let failure = verdict::at(test, message);
+                match &test.config.fail_calc {
                 Some(calc) => failure
-                    .cause(format!("fail_calc {calc} gives no number"))
-                    .note(format!(
-                        "over no rows it is null: write coalesce({calc}, 0)"
-                    )),
-                None => failure.cause("its query gave no number"),
+                    .cause(format!("fail_calc {calc} gives {what}"))
+                    .note("fail_calc is one whole number for all failing rows, such as count(*) or \
+                           coalesce(sum(n_records), 0)"),
+                None => failure.cause(format!("its query gives {what}")),
             }
-        })?;
+            })?;
         Ok(Counted {
             test: index,
             failures,
@@ -373,7 +451,12 @@ impl Tested<'_> {
     }
 
     /// A query of tests failed while it ran. Bad cells of sources are looked for and named.
-    async fn unanswered(&self, tests: &[&DataTest], sql: &str, error: QueryError) -> Failure {
+    pub(super) async fn unanswered(
+        &self,
+        tests: &[&DataTest],
+        sql: &str,
+        error: QueryError,
+    ) -> Failure {
         let test = tests[0];
         match (error.kind, &error.source) {
             (QueryErrorKind::Cancelled, _) => {
@@ -412,16 +495,12 @@ impl Tested<'_> {
     }
 }
 
-/// The number in a column of the first row; none where it is null or no number.
-fn number(rows: &[RecordBatch], column: usize) -> Option<i64> {
-    let batch = rows.iter().find(|batch| batch.num_rows() > 0)?;
-    let column = cast(batch.columns().get(column)?, &DataType::Int64).ok()?;
-    let column = column.as_primitive::<Int64Type>();
-    column.is_valid(0).then(|| column.value(0))
-}
-
 /// A test whose SQL does not plan: at its file, or at the line that declares it.
-fn unplanned(test: &DataTest, sql: &str, error: &datafusion::error::DataFusionError) -> Failure {
+pub(super) fn unplanned(
+    test: &DataTest,
+    sql: &str,
+    error: &datafusion::error::DataFusionError,
+) -> Failure {
     if let (TestKind::Query { query, .. }, Subject::Singular) = (&test.kind, &test.subject) {
         let mut failure = sql_errors::plan_failure(query, error);
         failure.message = format!("cannot plan test {}", test.name);
@@ -436,59 +515,4 @@ fn unplanned(test: &DataTest, sql: &str, error: &datafusion::error::DataFusionEr
         failure = failure.note(format!("in its query: {}", found.snippet.trim()));
     }
     failure
-}
-
-/// Rows as aligned lines, the names first, the tested column before the others.
-fn lines(batches: &[RecordBatch], first: Option<&str>) -> Vec<String> {
-    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else {
-        return vec![];
-    };
-    let schema = batch.schema();
-    let mut columns: Vec<usize> = (0..schema.fields().len()).collect();
-    columns.sort_by_key(|i| first.is_none_or(|f| !schema.field(*i).name().eq_ignore_ascii_case(f)));
-    columns.truncate(COLUMNS);
-    let cut = |text: String| {
-        let text = text.replace(['\n', '\r', '\t'], " ");
-        match text.char_indices().nth(CELL) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
-    };
-    let mut table: Vec<Vec<String>> = vec![
-        columns
-            .iter()
-            .map(|i| cut(schema.field(*i).name().clone()))
-            .collect(),
-    ];
-    let options = FormatOptions::default().with_null("null");
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            if table.len() as u64 > ROWS {
-                break;
-            }
-            let cell = |i: &usize| {
-                let shown = ArrayFormatter::try_new(batch.column(*i), &options)
-                    .and_then(|f| f.value(row).try_to_string());
-                cut(shown.unwrap_or_else(|_| "?".into()))
-            };
-            table.push(columns.iter().map(cell).collect());
-        }
-    }
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|c| {
-            table
-                .iter()
-                .map(|r| r[c].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    table.iter().map(line).collect()
 }

@@ -13,6 +13,9 @@ pub(super) type SchemaOf<'a> = &'a (dyn Fn(&TableName) -> Option<SchemaRef> + Sy
 
 /// The query whose rows are the failures, without the test's `limit`.
 ///
+/// Where a person goes on with the rows (`fail_calc`, `store_failures`) they have the columns that they have in dbt; else
+/// those that say most.
+///
 /// # Errors
 /// A column that is not there, or a value that is none of the column's type.
 pub(super) fn failing(test: &DataTest, schema_of: SchemaOf<'_>) -> Result<String, Failure> {
@@ -20,6 +23,7 @@ pub(super) fn failing(test: &DataTest, schema_of: SchemaOf<'_>) -> Result<String
         return Ok(query.sql.clone());
     }
     let from = relation(test);
+    let as_dbt = test.config.fail_calc.is_some() || test.stored_in.is_some();
     Ok(match &test.kind {
         TestKind::NotNull | TestKind::Check { .. } => {
             format!("select * from {from} where {}", breaks(test, schema_of)?)
@@ -28,26 +32,42 @@ pub(super) fn failing(test: &DataTest, schema_of: SchemaOf<'_>) -> Result<String
         TestKind::Relationships { to, field } => {
             let (column, kind) = tested(test, schema_of)?;
             let field = column_of(test, field, to, schema_of)?;
-            let (from, column) = match (&test.config.filter, kind) {
+            let is_filtered = test.relation.is_some() || test.config.filter.is_some();
+            let (from, column) = match (is_filtered, kind) {
                 (_, None) => (
                     format!("(select *, {column} as from_field from {from}) dbt_subquery"),
                     "from_field".to_string(),
                 ),
-                (Some(_), _) => (from, column),
-                (None, _) => (format!("{from} dbt_subquery"), column),
+                (true, _) => (from, column),
+                (false, _) => (format!("{from} dbt_subquery"), column),
+            };
+            let columns = match as_dbt {
+                true => format!("{column} as from_field"),
+                false => "*".to_string(),
             };
             format!(
-                "select * from {from} where {column} is not null and not exists (select 1 from {} parent where \
+                "select {columns} from {from} where {column} is not null and not exists (select 1 from {} parent where \
                  parent.{field} = dbt_subquery.{column})",
                 quoted_table(to)
             )
         }
-        TestKind::Unique => repeated(&from, &[tested(test, schema_of)?.0]),
+        TestKind::Unique => {
+            let column = tested(test, schema_of)?.0;
+            let name = match as_dbt {
+                true => " as unique_field",
+                false => "",
+            };
+            repeated(&from, &[column], name)
+        }
         TestKind::UniqueTogether { columns } => {
             let columns = columns
                 .iter()
                 .map(|c| column_of(test, c, subject(test)?, schema_of));
-            repeated(&from, &columns.collect::<Result<Vec<String>, Failure>>()?)
+            repeated(
+                &from,
+                &columns.collect::<Result<Vec<String>, Failure>>()?,
+                "",
+            )
         }
         TestKind::AcceptedValues { .. } => {
             let column = tested(test, schema_of)?.0;
@@ -99,11 +119,30 @@ pub(super) fn key(
 /// One row with the number of failures.
 pub(super) fn counting(test: &DataTest, failing: &str) -> String {
     let calc = test.config.fail_calc.as_deref().unwrap_or("count(*)");
-    let limit = test
-        .config
-        .limit
-        .map_or_else(String::new, |n| format!("\nlimit {n}"));
-    format!("select {calc} as failures from (\n{failing}{limit}\n) dbt_internal_test")
+    let limited = limited(test, failing);
+    format!("select {calc} as failures from (\n{limited}\n) dbt_internal_test")
+}
+
+/// The failing rows that count: those within the test's `limit`.
+pub(super) fn limited(test: &DataTest, failing: &str) -> String {
+    match test.config.limit {
+        Some(rows) => format!("{failing}\nlimit {rows}"),
+        None => failing.to_string(),
+    }
+}
+
+/// As [`counting`], over the table that keeps the failing rows.
+pub(super) fn counting_kept(test: &DataTest, table: &TableName) -> String {
+    let calc = test.config.fail_calc.as_deref().unwrap_or("count(*)");
+    format!(
+        "select {calc} as failures from {} dbt_internal_test",
+        quoted_table(table)
+    )
+}
+
+/// Some rows of the table that keeps the failing rows.
+pub(super) fn sample_kept(table: &TableName, rows: u64) -> String {
+    format!("select * from {} limit {rows}", quoted_table(table))
 }
 
 /// At most so many of the rows, the most frequent values first.
@@ -129,6 +168,8 @@ pub(super) fn is_written_by_hand(test: &DataTest) -> bool {
             .all(|c| c.is_alphanumeric() || c == '_' || c == ' ')
     };
     test.config.filter.is_some()
+        || test.relation.is_some()
+        || test.stored_in.is_some()
         || test.config.fail_calc.is_some()
         || test.column.as_deref().is_some_and(|c| !is_name(c))
         || matches!(
@@ -157,11 +198,12 @@ fn breaks(test: &DataTest, schema_of: SchemaOf<'_>) -> Result<String, Failure> {
     })
 }
 
-fn repeated(from: &str, columns: &[String]) -> String {
+/// `name` goes behind the columns that are selected.
+fn repeated(from: &str, columns: &[String], name: &str) -> String {
     let there: Vec<String> = columns.iter().map(|c| format!("{c} is not null")).collect();
     let columns = columns.join(", ");
     format!(
-        "select {columns}, count(*) as n_records from {from} where {} group by {columns} having count(*) > 1",
+        "select {columns}{name}, count(*) as n_records from {from} where {} group by {columns} having count(*) > 1",
         there.join(" and ")
     )
 }
@@ -169,9 +211,10 @@ fn repeated(from: &str, columns: &[String]) -> String {
 /// The relation with only the rows that are tested.
 pub(super) fn relation(test: &DataTest) -> String {
     let table = test.subject.table().map_or_else(String::new, quoted_table);
-    match &test.config.filter {
-        Some(filter) => format!("(select * from {table} where {filter}) dbt_subquery"),
-        None => table,
+    match (&test.relation, &test.config.filter) {
+        (Some(relation), _) => format!("(select * from {relation}) dbt_subquery"),
+        (None, Some(filter)) => format!("(select * from {table} where {filter}) dbt_subquery"),
+        (None, None) => table,
     }
 }
 

@@ -13,6 +13,8 @@ use super::{chosen, contract, verdict};
 use crate::events::TestState;
 use crate::project::{DataTest, Project, ProjectFile, load};
 
+mod settings;
+
 const PROJECT: &str = "name: t\nmodels:\n  t:\n    +materialized: table\n    +schema: m\n";
 
 fn project(yaml: &str, more: &[(&str, &str)]) -> Project {
@@ -235,7 +237,12 @@ fn what_is_shown_of_a_failure_is_enough_to_act_on() {
     let unique = &project.tests[0];
     let sql = failing(unique, &schema_of).unwrap();
     let rows = ["id  n_records".to_string(), "4   2".to_string()];
-    let failure = verdict::failure(unique, TestState::Failed, 1, &rows, &sql, false);
+    let look = verdict::Look::Query {
+        sql: &sql,
+        staged: false,
+        unkept: None,
+    };
+    let failure = verdict::failure(unique, TestState::Failed, 1, &rows, &look);
     assert_eq!(
         failure.message,
         "test unique_orders_id failed: 1 value of id is there more than once"

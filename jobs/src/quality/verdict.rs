@@ -1,5 +1,7 @@
 //! From a number of failing rows to what a person reads.
 
+use retail_lakehouse::TableName;
+
 use super::statement::plain;
 use crate::events::TestState;
 use crate::failure::{Failure, FailureKind};
@@ -73,6 +75,19 @@ fn grouped(n: i64) -> String {
     }
 }
 
+/// Where all failing rows of a test are to be seen.
+pub(super) enum Look<'a> {
+    /// In a table that readers see already.
+    Kept(&'a TableName),
+    Query {
+        sql: &'a str,
+        /// It reads what only this run sees.
+        staged: bool,
+        /// Why the rows are not in a table, where they should be.
+        unkept: Option<&'a str>,
+    },
+}
+
 /// What a person reads of a test that did not pass: where it is declared, some of the rows, the query for all.
 ///
 /// `rows` are lines of a small table, none where they were not looked up.
@@ -81,8 +96,7 @@ pub(super) fn failure(
     state: TestState,
     failures: i64,
     rows: &[String],
-    query: &str,
-    staged: bool,
+    look: &Look<'_>,
 ) -> Failure {
     let warns = state == TestState::Warned;
     let mut failure = at(
@@ -130,14 +144,28 @@ pub(super) fn failure(
         };
         failure = failure.note(format!("{some}\n{}", rows.join("\n")));
     }
-    failure = failure.note(format!(
-        "{}: {}",
-        match staged {
-            true => "the query, on what this run wrote",
-            false => "see them",
-        },
-        one_line(query)
-    ));
+    failure = match look {
+        Look::Kept(table) => failure.note(format!(
+            "its failing rows are in {table}: retail-submit sql \"select * from {table}\""
+        )),
+        Look::Query {
+            sql,
+            staged,
+            unkept,
+        } => {
+            let words = match staged {
+                true => "the query, on what this run wrote",
+                false => "see them",
+            };
+            let failure = failure.note(format!("{words}: {}", one_line(sql)));
+            match unkept {
+                Some(cause) => {
+                    failure.note(format!("its failing rows could not be stored: {cause}"))
+                }
+                None => failure,
+            }
+        }
+    };
     if warns {
         return failure;
     }

@@ -480,8 +480,14 @@ impl View {
                 format!("  {mark} {}{cause}   {place}", failure.message),
             ));
             if result.state == TestState::Warned {
-                let notes = failure.notes.iter().flat_map(|note| note.lines());
-                out.extend(notes.map(|note| line(Level::Detail, format!("      {note}"))));
+                for note in failure.notes.iter().flat_map(|note| note.lines()) {
+                    // A table that keeps the failing rows is a result of the run.
+                    let level = match note.contains("retail-submit sql") {
+                        true => Level::Fact,
+                        false => Level::Detail,
+                    };
+                    out.push(line(level, format!("      {note}")));
+                }
             }
         }
         out

@@ -135,6 +135,60 @@ async fn failing_tests_stop_the_publish_and_warnings_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failing_rows_are_kept_where_the_run_publishes_nothing() {
+    let cluster = Cluster::start(Setup::default()).await;
+    let dir = cluster.dir().to_owned();
+    std::fs::write(dir.join("orders.csv"), ORDERS).unwrap();
+    let kept = MODELS
+        .replace(
+            "tests: [unique, not_null]",
+            "tests: [not_null, {unique: {config: {store_failures: true, fail_calc: sum(n_records)}}}]",
+        )
+        .replace(
+            "{values: ['paid']}",
+            "{values: ['paid'], config: {store_failures: true, severity: warn, alias: odd_status}}",
+        );
+    let project = shop(&dir).with("models/m/s.yml", &kept).write(&dir);
+    let submit = cluster.submit();
+    submit.project(&project, &[]).failed(
+        1,
+        &[
+            "test unique_orders_order_id failed: 2 failures",
+            "its failing rows are in dbt_test__audit.unique_orders_order_id",
+            "retail-submit sql \"select * from dbt_test__audit.odd_status\"",
+            "of the run's tables nothing was published",
+        ],
+    );
+    let rows = |table: &str| {
+        let query = format!("select * from dbt_test__audit.{table}");
+        let rows = submit.run(["sql", "--format", "csv", &query]);
+        rows.succeeded().stdout
+    };
+    assert_eq!(
+        rows("unique_orders_order_id"),
+        "unique_field,n_records\n4,2\n"
+    );
+    assert_eq!(rows("odd_status"), "value_field,n_records\nlost,1\n");
+    let missing = submit.run(["sql", "select * from m.orders"]);
+    missing.failed(1, &["there is no table m.orders"]);
+
+    // Each run replaces them. Over no rows the sum is null, which is no number.
+    std::fs::write(dir.join("orders.csv"), REPAIRED).unwrap();
+    submit
+        .project(&project, &[])
+        .failed(1, &["fail_calc sum(n_records) gives null"]);
+    let kept = kept.replace("sum(n_records)", "\"coalesce(sum(n_records), 0)\"");
+    let project = shop(&dir).with("models/m/s.yml", &kept).write(&dir);
+    submit.project(&project, &[]).succeeded();
+    assert_eq!(rows("unique_orders_order_id"), "unique_field,n_records\n");
+    assert_eq!(rows("odd_status"), "value_field,n_records\n");
+    // A run of the tests alone keeps them as well.
+    std::fs::write(dir.join("orders.csv"), ORDERS.replace("lost", "gone")).unwrap();
+    let project = project.to_str().unwrap();
+    submit.run(["test", "--project", project]).succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_contract_decides_columns_their_order_and_their_constraints() {
     let cluster = Cluster::start(Setup::default()).await;
     let dir = cluster.dir().to_owned();

@@ -85,15 +85,16 @@ fn end_of(text: &str, kind: &str, open: &Tag<'_>) -> Result<usize, Error> {
     ))
 }
 
-struct Tag<'a> {
-    start: usize,
-    end: usize,
+/// A `{% … %}`.
+pub(in super::super) struct Tag<'a> {
+    pub(in super::super) start: usize,
+    pub(in super::super) end: usize,
     /// Without the delimiters and the signs that trim.
-    inner: &'a str,
+    pub(in super::super) inner: &'a str,
 }
 
 /// The next `{% … %}`; comments and `{{ … }}` are passed over.
-fn next_tag(text: &str, from: usize) -> Option<Tag<'_>> {
+pub(in super::super) fn next_tag(text: &str, from: usize) -> Option<Tag<'_>> {
     let mut at = from;
     loop {
         let start = at + text[at..].find('{')?;

@@ -7,6 +7,7 @@ mod blocks;
 mod dbt;
 mod failures;
 mod objects;
+mod overrides;
 mod packages;
 #[cfg(test)]
 mod tests;
@@ -27,9 +28,11 @@ use super::jinja::{
 use super::model::{ModelName, Place, SourceRef, Warning};
 use super::source_map::SourceMap;
 use super::suggest::did_you_mean;
+pub(super) use blocks::next_tag;
 use objects::Relation;
 use packages::Macros;
 
+const TARGET: &str = "target.name is always retail, and target.schema main: profiles are not read";
 /// For all templates of a project together; each has its own limit beside it.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -64,6 +67,19 @@ pub struct Rendered {
     /// What it refers to, without doubles, in order.
     pub refs: Vec<ModelName>,
     pub sources: Vec<SourceRef>,
+}
+
+/// A generic test to render.
+pub struct GenericTest<'a> {
+    pub macro_name: &'a str,
+    /// The relation that it is about, of which only the rows of `filter` are tested.
+    pub table: &'a TableName,
+    pub filter: Option<&'a str>,
+    /// What stands in its place, where the project says so.
+    pub relation: Option<&'a str>,
+    pub arguments: &'a [(String, Json)],
+    /// Its settings, for `config.get`.
+    pub config: &'a Map<String, Json>,
 }
 
 /// What a template named while it was rendered.
@@ -145,6 +161,11 @@ impl Renderer {
                 renderer.own.push(name);
             }
         }
+        for (name, place) in &places {
+            if let Some(warning) = overrides::of(name, place)? {
+                renderer.told.warn(warning.text, &place.file, place.line);
+            }
+        }
         packages::add(&mut renderer.globals, &renderer.macros, project)?;
         Ok(renderer)
     }
@@ -206,37 +227,72 @@ impl Renderer {
         })
     }
 
-    /// Renders a generic test: the macro `name` with the relation that it is about, of which only the rows of `filter`
-    /// are tested, and its arguments. Texts that look like a call of `ref`, `source` or `var` are called.
+    /// The project's macro of this name, or the one that goes over dbt's macro of this name in dbt.
+    pub fn own_over(&self, name: &str) -> Option<String> {
+        let prefixed = packages::PREFIXES.map(|prefix| format!("{prefix}{name}"));
+        [name.to_string()]
+            .into_iter()
+            .chain(prefixed)
+            .find(|name| self.own.iter().any(|own| **own == **name))
+    }
+
+    /// What the project's own `get_where_subquery` makes of a relation that is tested; `None` if it has none.
+    pub fn where_subquery(
+        &self,
+        table: &TableName,
+        config: &Map<String, Json>,
+        scope: &Scope,
+        what: &str,
+    ) -> Result<Option<String>, Failure> {
+        let Some(name) = self.own_over("get_where_subquery") else {
+            return Ok(None);
+        };
+        let node = Map::from_iter([("config".to_string(), Json::Object(config.clone()))]);
+        let occasion = Occasion {
+            this: table,
+            scope: Some(scope),
+            node: Some(&node),
+        };
+        let mut globals = self.globals_of(&occasion, &Rc::default());
+        let relation = Value::object(Relation::new(table.clone()));
+        globals.insert("_relation".into(), relation);
+        let text = format!("{{{{ {name}(_relation) }}}}");
+        match self.render("(test)", &text, &globals) {
+            Ok(out) => Ok(Some(out.text.trim().to_string())),
+            Err(error) => Err(self.failure(error, "(test)", &text, what.to_string())),
+        }
+    }
+
+    /// Renders a generic test: its macro with the relation that it is about and its arguments. Texts that look like a
+    /// call of `ref`, `source` or `var` are called.
     pub fn generic_test(
         &self,
-        name: &str,
-        table: &TableName,
-        filter: Option<&str>,
-        arguments: &[(String, Json)],
+        test: &GenericTest<'_>,
         scope: &Scope,
         what: &str,
     ) -> Result<Rendered, Failure> {
         let path = "(test)";
         let record = Rc::new(RefCell::new(Record::default()));
+        let node = Map::from_iter([("config".to_string(), Json::Object(test.config.clone()))]);
         let occasion = Occasion {
-            this: table,
+            this: test.table,
             scope: Some(scope),
-            node: None,
+            node: Some(&node),
         };
         let mut globals = self.globals_of(&occasion, &record);
-        let relation = Value::object(Relation::new(table.clone()));
-        let model = match filter {
-            Some(filter) => {
+        let relation = Value::object(Relation::new(test.table.clone()));
+        let model = match (test.relation, test.filter) {
+            (Some(relation), _) => Value::str(relation),
+            (None, Some(filter)) => {
                 let relation = relation.printed().unwrap_or_default();
                 Value::str(format!(
                     "(select * from {relation} where {filter}) dbt_subquery"
                 ))
             }
-            None => relation,
+            (None, None) => relation,
         };
         let mut all = vec![("model".to_string(), model)];
-        for (key, value) in arguments {
+        for (key, value) in test.arguments {
             let value = match key.as_str() {
                 "column_name" => Ok(Value::from_json(value)),
                 _ => self.argument(&globals, value),
@@ -249,10 +305,11 @@ impl Renderer {
             all.push((key.clone(), value));
         }
         globals.insert("_test_arguments".into(), Value::dict(all));
-        let text = format!("{{{{ {name}(**_test_arguments) }}}}");
+        let text = format!("{{{{ {}(**_test_arguments) }}}}", test.macro_name);
         let out = self
             .render(path, &text, &globals)
             .map_err(|error| self.failure(error, path, &text, what.to_string()))?;
+        self.tell_undefined(path, &text, &out);
         let seen = record.take();
         Ok(Rendered {
             sql: out.text,
@@ -277,9 +334,9 @@ impl Renderer {
                 match inside(trimmed) {
                     _ if call => self.evaluate(globals, trimmed),
                     Some(inner) => self.evaluate(globals, inner),
-                    None if is_template(text) => self
-                        .render("value", text, globals)
-                        .map(|out| Value::str(out.text)),
+                    None if is_template(text) => {
+                        self.defined(text, globals).map(|out| Value::str(out.text))
+                    }
                     None => Ok(Value::str(text.as_str())),
                 }
             }
@@ -332,10 +389,25 @@ impl Renderer {
         if !is_template(text) {
             return Ok(text.to_string());
         }
-        match self.render("value", text, &self.globals) {
+        match self.defined(text, &self.globals) {
             Ok(out) => Ok(out.text),
             Err(error) => Err([vec![error.cause], error.notes].concat().join("; ")),
         }
+    }
+
+    /// Renders a value of YAML. A name that is not defined is an error there, as in dbt: a condition would be cut short.
+    fn defined(&self, text: &str, globals: &Globals) -> Result<Output, Error> {
+        let out = self.render("value", text, globals)?;
+        self.tell_target();
+        match out.undefined.first() {
+            Some((_, name, _)) => Err(self.undefined(name)),
+            None => Ok(out),
+        }
+    }
+
+    fn undefined(&self, name: &str) -> Error {
+        let near = did_you_mean(name, self.globals.keys().map(|k| &**k));
+        Error::unplaced(format!("{name} is not defined{near}"))
     }
 
     /// Renders every text in a value of YAML. A text that is one expression becomes what that gives, as in dbt.
@@ -376,7 +448,10 @@ impl Renderer {
         globals.insert("_arguments".into(), Value::list(values));
         let text = format!("{{{{ {name}(*_arguments) }}}}");
         match self.render("(project)", &text, &globals) {
-            Ok(out) => Ok(Some(out.text.trim().to_string())),
+            Ok(out) => {
+                self.tell_target();
+                Ok(Some(out.text.trim().to_string()))
+            }
             Err(error) => Err(self.failure(error, "(project)", &text, what.to_string())),
         }
     }
@@ -395,7 +470,18 @@ impl Renderer {
             &format!("{{% do _keep({expression}) %}}"),
             &globals,
         )?;
-        Ok(kept.take())
+        self.tell_target();
+        match kept.take() {
+            Value::Undefined(name) => Err(self.undefined(&name)),
+            value => Ok(value),
+        }
+    }
+
+    /// What YAML and the macros that name tables read of the target, said once.
+    fn tell_target(&self) {
+        if self.told.is_target_read() {
+            self.told.warn_once(TARGET, "", 0);
+        }
     }
 
     fn render(&self, path: &str, text: &str, globals: &Globals) -> Result<Output, Error> {
@@ -456,9 +542,7 @@ impl Renderer {
                 .lines()
                 .position(|l| l.contains("target."))
                 .map_or(0, |n| n as u32 + 1);
-            let text =
-                "target.name is always retail, and target.schema main: profiles are not read";
-            self.told.warn_once(text, path, line);
+            self.told.warn_once(TARGET, path, line);
         }
     }
 }

@@ -60,7 +60,7 @@ const NEEDS_DATABASE: [(&str, &str); 14] = [
 ];
 
 /// The prefixes of adapters, in the order in which `dispatch` looks for them.
-const PREFIXES: [&str; 3] = ["retail__", "postgres__", "default__"];
+pub(super) const PREFIXES: [&str; 3] = ["retail__", "postgres__", "default__"];
 
 /// All macros.
 #[derive(Default)]

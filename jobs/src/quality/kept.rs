@@ -1,0 +1,172 @@
+//! Tables that keep the failing rows of tests (`store_failures`).
+//!
+//! They are published before the run's own tables and apart from them: a test that stops the run is why somebody wants
+//! to see its rows. Every run replaces them, with no rows where the test passes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use retail_engine::{Query, QueryError, QueryProgress, until_whole};
+use retail_lakehouse::{
+    LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, TableName, WriteMode,
+    WriteOptions, data_files, write_plan,
+};
+use tokio::sync::watch;
+
+use super::run::{Tested, unplanned};
+use super::verdict;
+use crate::driver::failures;
+use crate::failure::Failure;
+use crate::project::DataTest;
+
+/// How often the rows are written again because somebody else published their table meanwhile.
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice that before the third.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Failing rows of one test, to be written.
+pub(super) struct Keep<'a> {
+    pub test: &'a DataTest,
+    pub table: &'a TableName,
+    pub sql: String,
+}
+
+impl Keep<'_> {
+    fn cannot(&self) -> String {
+        format!("cannot store the failing rows of test {}", self.test.name)
+    }
+
+    fn lake(&self, error: &LakehouseError) -> Failure {
+        let mut failure = failures::lakehouse(&self.cannot(), error);
+        let place = verdict::at(self.test, String::new());
+        failure.file = place.file;
+        failure.line = place.line;
+        failure.snippet = place.snippet;
+        failure
+    }
+}
+
+impl Tested<'_> {
+    /// Whether a table can hold the rows: asked before anything runs.
+    ///
+    /// # Errors
+    /// The query does not plan, or has a column that no table can have.
+    pub(super) async fn can_keep(&self, keep: &Keep<'_>) -> Result<(), Failure> {
+        let session = self.session()?;
+        let plan = retail_engine::sql::plan(&session.state(), &keep.sql).await;
+        let plan = plan.map_err(|error| unplanned(keep.test, &keep.sql, &error))?;
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        let options = WriteOptions::default();
+        let target = self
+            .context
+            .lake
+            .begin_write(keep.table, None, &schema, &options);
+        target.map(|_| ()).map_err(|e| keep.lake(&e))
+    }
+
+    /// Writes the rows and puts their table where queries of the job find it. Nobody else sees it yet.
+    ///
+    /// # Errors
+    /// The query, or a store.
+    pub(super) async fn keep(&self, keep: &Keep<'_>) -> Result<(StagedTable, u64), Failure> {
+        let lake = &self.context.lake;
+        let wrong = |e: LakehouseError| keep.lake(&e);
+        let session = self.session()?;
+        let plan = retail_engine::sql::plan(&session.state(), &keep.sql).await;
+        let plan = plan.map_err(|error| unplanned(keep.test, &keep.sql, &error))?;
+        // As it is now: these tables have nothing to do with what the job reads.
+        let pin = lake.pin().await.map_err(wrong)?;
+        let (base, replaced) = match lake.load(&pin, keep.table).await.map_err(wrong)? {
+            Some(Relation::Table(table)) => (Some(table), None),
+            Some(Relation::View(view)) => (None, Some(view)),
+            None => (None, None),
+        };
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        let options = WriteOptions::default();
+        let target = lake.begin_write(keep.table, base.as_ref(), &schema, &options);
+        let target = target.map_err(wrong)?;
+        let plan = write_plan(&target, plan).map_err(wrong)?;
+        let query = Query {
+            label: format!("{} test {}", self.spec.id, keep.test.name),
+            session: Arc::new(session),
+            plan,
+            cancel: self.cancel.clone(),
+            progress: watch::Sender::new(QueryProgress::default()),
+        };
+        let written = until_whole(
+            query,
+            |_, _| {},
+            |query| async {
+                let run = self.context.cluster.execute(query).await?;
+                let rows: Result<Vec<_>, QueryError> =
+                    run.rows.map_err(QueryError::from).try_collect().await;
+                rows
+            },
+        );
+        let written = match written.await {
+            Ok(written) => written,
+            Err(error) => return Err(self.unanswered(&[keep.test], &keep.sql, error).await),
+        };
+        let files = data_files(&target, &written).map_err(wrong)?;
+        let rows = files.iter().map(|f| f.record_count()).sum();
+        let summary = HashMap::from([
+            (PUBLISH_ID.to_string(), self.spec.id.clone()),
+            ("retail.test".to_string(), keep.test.name.clone()),
+            ("retail.project".to_string(), self.spec.project.name.clone()),
+        ]);
+        let staged = lake.stage(&target, WriteMode::Overwrite, files, summary);
+        let staged = staged.await.map_err(wrong)?;
+        let staged = match replaced {
+            Some(view) => staged.replacing(&view),
+            None => staged,
+        };
+        let provider = staged.table().provider(lake).await.map_err(wrong)?;
+        self.relations.put(keep.table.clone(), provider);
+        Ok((staged, rows))
+    }
+
+    /// Makes the tables visible, all at once. Where somebody else published one of them first, all are written again.
+    ///
+    /// # Errors
+    /// A store or the catalog.
+    pub(super) async fn publish_kept(
+        &self,
+        kept: &[Keep<'_>],
+        mut staged: Vec<StagedTable>,
+    ) -> Result<(), Failure> {
+        let Some(first) = kept.first() else {
+            return Ok(());
+        };
+        let mut attempt = 1;
+        loop {
+            // Not the job's own: that one says whether the tables of its models were published.
+            let id = format!("{}-tests-{}", self.spec.id, uuid::Uuid::new_v4().simple());
+            let is_cancelled = || self.cancel.is_cancelled();
+            let waiting = |reason: String| {
+                tracing::info!(job = %self.spec.id, reason, "failing rows wait to be published");
+            };
+            let publish = Publish {
+                id: &id,
+                lease: self.context.lease,
+                is_cancelled: &is_cancelled,
+                waiting: &waiting,
+            };
+            let all: Vec<Staged> = staged.into_iter().map(Staged::from).collect();
+            match self.context.lake.publish_as(&publish, &all).await {
+                Ok(_) => return Ok(()),
+                Err(LakehouseError::PublishCancelled { .. }) => return Err(failures::cancelled()),
+                Err(LakehouseError::PublishConflict { .. }) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                    staged = Vec::with_capacity(kept.len());
+                    for keep in kept {
+                        staged.push(self.keep(keep).await?.0);
+                    }
+                }
+                Err(error) => return Err(first.lake(&error)),
+            }
+        }
+    }
+}
