@@ -121,7 +121,7 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
                 distinct: query.distinct,
                 schema: schema_bytes(&query.schema)?,
             }))
-        } else if let Some((name, schema)) = one_task::work_table(&node) {
+        } else if let Some((name, schema)) = one_task::work_table(&node)? {
             let schema = schema_bytes(&schema)?;
             Some(plan_node::Node::WorkTable(WorkTable { name, schema }))
         } else if let Some(node) = checked_cast::encode(&node)? {

@@ -14,11 +14,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
 use datafusion::physical_plan::{
@@ -126,7 +128,55 @@ pub(crate) fn as_one_task(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execut
         let input = as_one_task(Arc::clone(input))?;
         return over(plan, vec![input]);
     }
+    let plan = plan.transform_up(with_whole_work_table).data()?;
     Ok(Arc::new(OneTaskExec::new(plan)))
+}
+
+/// A recursive query whose working table is read with all its columns, and cut to those wanted above: which of them a
+/// `WorkTableExec` keeps cannot be asked of it, and would not travel.
+fn with_whole_work_table(
+    node: Arc<dyn ExecutionPlan>,
+) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(query) = node.downcast_ref::<RecursiveQueryExec>() else {
+        return Ok(Transformed::no(node));
+    };
+    let [fixed, recursive] = node.children()[..] else {
+        return Ok(Transformed::no(node));
+    };
+    let (name, whole) = (query.name(), query.schema());
+    let read = |node: Arc<dyn ExecutionPlan>| match node.downcast_ref::<WorkTableExec>() {
+        Some(table) if table.name() == name && keeps_some(table) => {
+            cut(name, &whole, &WorkTableExec::schema(table)).map(Transformed::yes)
+        }
+        _ => Ok(Transformed::no(node)),
+    };
+    let recursive = Arc::clone(recursive).transform_up(read).data()?;
+    let inputs = vec![Arc::clone(fixed), recursive];
+    Ok(Transformed::yes(over(node, inputs)?))
+}
+
+fn cut(name: &str, whole: &SchemaRef, wanted: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
+    let columns = wanted.fields().iter().map(|field| {
+        let mut at = (0..whole.fields().len()).filter(|i| whole.field(*i).name() == field.name());
+        let (Some(index), None) = (at.next(), at.next()) else {
+            return Err(DataFusionError::Plan(format!(
+                "column {} of the recursive query {name} is not the only one of its name; rename it with `with recursive {name}(…)`",
+                field.name()
+            )));
+        };
+        Ok(ProjectionExpr {
+            expr: Arc::new(Column::new(field.name(), index)),
+            alias: field.name().clone(),
+        })
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let table = WorkTableExec::new(name.to_string(), Arc::clone(whole), None)?;
+    Ok(Arc::new(ProjectionExec::try_new(columns, Arc::new(table))?))
+}
+
+/// Whether a working table is read without some of its columns. Only its `Debug` text says so.
+fn keeps_some(table: &WorkTableExec) -> bool {
+    !format!("{table:?}").contains("projection: None")
 }
 
 /// The parts of a recursive query, for the wire.
@@ -147,7 +197,19 @@ pub(crate) fn recursive(node: &Arc<dyn ExecutionPlan>) -> Option<Recursive> {
 }
 
 /// A working table's name and columns; none for other nodes.
-pub(crate) fn work_table(node: &Arc<dyn ExecutionPlan>) -> Option<(String, SchemaRef)> {
-    let table = node.downcast_ref::<WorkTableExec>()?;
-    Some((table.name().to_string(), WorkTableExec::schema(table)))
+///
+/// # Errors
+/// It is read without some of its columns, see `with_whole_work_table`.
+pub(crate) fn work_table(node: &Arc<dyn ExecutionPlan>) -> Result<Option<(String, SchemaRef)>> {
+    let Some(table) = node.downcast_ref::<WorkTableExec>() else {
+        return Ok(None);
+    };
+    if keeps_some(table) {
+        return Err(DataFusionError::Plan(format!(
+            "the recursive query {} cannot be sent to an executor",
+            table.name()
+        )));
+    }
+    let columns = WorkTableExec::schema(table);
+    Ok(Some((table.name().to_string(), columns)))
 }

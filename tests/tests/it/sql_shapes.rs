@@ -13,7 +13,19 @@ const NUMBERS: u32 = 200;
 const FILES: u32 = 4;
 
 /// A statement over `marts.numbers` and `marts.buckets`, and its rows as CSV.
-const SHAPES: [(&str, &str, &str); 26] = [
+const SHAPES: [(&str, &str, &str); 28] = [
+    (
+        "a recursive query that reads some of its columns",
+        "with recursive t(a, b, n) as (select 1, 100, 0 union all select a, a + n, n + 1 from t where n < 3)
+         select n, a, b from t order by n",
+        "0,1,100;1,1,1;2,1,2;3,1,3",
+    ),
+    (
+        "a cut total of parts, sorted by the total and then its key",
+        "select n, bucket from (select bucket, count(*) - bucket % 2 as n from marts.numbers group by bucket order by 2 limit 5) as most
+         order by n, bucket",
+        "39,1;39,3;40,0;40,2;40,4",
+    ),
     (
         "a union of totals",
         "select count(*) as n from marts.numbers union all select sum(n) from marts.numbers order by 1",
