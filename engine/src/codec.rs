@@ -20,13 +20,13 @@ use datafusion_proto::physical_plan::{
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use prost::Message;
 use retail_proto::v1::{
-    Gather, Keyless, OneTask, PlanNode, PlannedJoin, RecursiveQuery, WorkTable, plan_node,
+    Gather, OneTask, PlanNode, PlannedJoin, RecursiveQuery, Unclaimed, WorkTable, plan_node,
 };
 
 use crate::gather::GatherExec;
 use crate::keep_first;
 use crate::one_task::{self, OneTaskExec};
-use crate::order_claims::KeylessExec;
+use crate::order_claims::{Forget, UnclaimedExec};
 use crate::planned_join::{PlannedJoinExec, over};
 use crate::{checked_cast, text_scan};
 
@@ -61,8 +61,8 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
                 Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
             }
-            (Some(plan_node::Node::Keyless(_)), [input]) => {
-                Ok(Arc::new(KeylessExec::new(Arc::clone(input))))
+            (Some(plan_node::Node::Unclaimed(_)), [input]) => {
+                Ok(Arc::new(UnclaimedExec::new(Arc::clone(input), Forget::All)))
             }
             (Some(plan_node::Node::CheckedCast(node)), [input]) => {
                 Ok(Arc::new(checked_cast::decode(&node, Arc::clone(input))?))
@@ -105,8 +105,8 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             Some(plan_node::Node::KeepFirst(node))
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
-        } else if node.is::<KeylessExec>() {
-            Some(plan_node::Node::Keyless(Keyless {}))
+        } else if node.is::<UnclaimedExec>() {
+            Some(plan_node::Node::Unclaimed(Unclaimed {}))
         } else if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
             Some(plan_node::Node::PlannedJoin(PlannedJoin {
                 join: self.nested_bytes(&over_nothing(join.join())?, converter)?,

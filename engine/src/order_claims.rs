@@ -1,7 +1,7 @@
 //! Keeps false claims of order and uniqueness from taking sorts away.
 //!
 //! DataFusion 55 leaves a sort out where its input claims the order: while it plans, and again when a `SortExec` starts.
-//! Two claims are false:
+//! Three claims are false:
 //!
 //! * **Keys that moved.** The keys of an aggregate are noted as unique, and rows in the order of a prefix that holds such
 //!   keys need no further sort. Where a projection or another aggregate moves the columns, the keys are looked up by their
@@ -13,9 +13,13 @@
 //!         AggregateExec: gby=[k]        key: column 0, which is k
 //!   ```
 //!
-//!   While sorts are put in, such a node reads from one that claims no keys; so does a sort that stays in the plan.
+//! * **Constants of grouping sets.** A grouping column that is constant in the input, or equal to another one, is claimed to
+//!   be so in the output, where it is NULL in the rows of other sets.
 //! * **Merges by less.** `SortPreservingMergeExec` by `n` claims every order of its input, `n, k` among them, and only
 //!   keeps `n`. It is made to merge by the whole order.
+//!
+//! While sorts are put in, a node that claims nothing stands below projections that move keys and above grouping sets; a
+//! sort that stays in the plan keeps one below it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +30,7 @@ use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
@@ -51,10 +55,10 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(forget_keys).data()?;
+        let plan = plan.transform_up(forget_claims).data()?;
         let plan = self.0.optimize(plan, config)?;
         plan.transform_up(|node| {
-            if let Some(keyless) = node.downcast_ref::<KeylessExec>() {
+            if let Some(keyless) = node.downcast_ref::<UnclaimedExec>() {
                 Ok(Transformed::yes(Arc::clone(&keyless.input)))
             } else {
                 merge_whole_order(node)
@@ -72,11 +76,13 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
     }
 }
 
-fn forget_keys(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let mut grouping_sets = false;
     let moved = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
         let exprs: Vec<_> = projection.expr().iter().map(|e| &e.expr).collect();
         moves_keys(&exprs, projection.input())
     } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        grouping_sets = !aggregate.group_expr().is_single();
         let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
         moves_keys(&exprs, aggregate.input())
     } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
@@ -84,10 +90,15 @@ fn forget_keys(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Execu
     } else {
         false
     };
-    if !moved {
-        return Ok(Transformed::no(node));
-    }
-    Ok(Transformed::yes(over_keyless(node)?))
+    let node = match moved {
+        true => over_unclaimed(node, Forget::Keys)?,
+        false => node,
+    };
+    Ok(match (grouping_sets, moved) {
+        (true, _) => Transformed::yes(Arc::new(UnclaimedExec::new(node, Forget::All))),
+        (false, true) => Transformed::yes(node),
+        (false, false) => Transformed::no(node),
+    })
 }
 
 fn keys(input: &Arc<dyn ExecutionPlan>) -> &Constraints {
@@ -111,11 +122,13 @@ fn moves_keys(exprs: &[&Arc<dyn PhysicalExpr>], input: &Arc<dyn ExecutionPlan>) 
     })
 }
 
-fn over_keyless(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+fn over_unclaimed(node: Arc<dyn ExecutionPlan>, forget: Forget) -> Result<Arc<dyn ExecutionPlan>> {
     let children = node.children().into_iter();
-    let keyless = children.map(|child| Arc::new(KeylessExec::new(Arc::clone(child))) as _);
-    let keyless = keyless.collect();
-    over(node, keyless)
+    let unclaimed = children.map(|child| {
+        Arc::new(UnclaimedExec::new(Arc::clone(child), forget)) as Arc<dyn ExecutionPlan>
+    });
+    let unclaimed = unclaimed.collect();
+    over(node, unclaimed)
 }
 
 /// Merges by the longest order of the input that begins with the one asked for.
@@ -144,52 +157,71 @@ fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn
 }
 
 /// A complete plan whose sorts are all done: one that its input's claims would make it leave out when it starts reads from
-/// an input that claims no keys.
+/// an input that claims nothing.
 ///
 /// # Errors
 /// A sort cannot be built again.
 pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
         let left_out = match node.downcast_ref::<SortExec>() {
-            Some(sort) if !keys(sort.input()).is_empty() => {
+            Some(sort) => {
                 let claims = sort.input().equivalence_properties();
                 claims.ordering_satisfy(sort.expr().clone())?
             }
-            _ => false,
+            None => false,
         };
         Ok(match left_out {
-            true => Transformed::yes(over_keyless(node)?),
+            true => Transformed::yes(over_unclaimed(node, Forget::All)?),
             false => Transformed::no(node),
         })
     })
     .data()
 }
 
-/// Its input, of which no columns are known to be unique.
+/// What is not believed of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forget {
+    /// Which columns are unique.
+    Keys,
+    /// That, which orders the rows have, and which columns are constant or equal.
+    All,
+}
+
+/// Its input, of which less is claimed.
 #[derive(Debug)]
-pub struct KeylessExec {
+pub struct UnclaimedExec {
     input: Arc<dyn ExecutionPlan>,
+    forget: Forget,
     properties: Arc<PlanProperties>,
 }
 
-impl KeylessExec {
-    /// Forgets what is claimed of the input's keys.
-    pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+impl UnclaimedExec {
+    /// Claims less of `input`.
+    pub fn new(input: Arc<dyn ExecutionPlan>, forget: Forget) -> Self {
         let properties = PlanProperties::clone(input.properties());
-        let properties = Arc::new(properties.with_constraints(Constraints::default()));
-        Self { input, properties }
+        let properties = match forget {
+            Forget::Keys => properties.with_constraints(Constraints::default()),
+            Forget::All => {
+                properties.with_eq_properties(EquivalenceProperties::new(input.schema()))
+            }
+        };
+        Self {
+            input,
+            forget,
+            properties: Arc::new(properties),
+        }
     }
 }
 
-impl DisplayAs for KeylessExec {
+impl DisplayAs for UnclaimedExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "KeylessExec")
+        write!(f, "UnclaimedExec")
     }
 }
 
-impl ExecutionPlan for KeylessExec {
+impl ExecutionPlan for UnclaimedExec {
     fn name(&self) -> &'static str {
-        "KeylessExec"
+        "UnclaimedExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -227,7 +259,7 @@ impl ExecutionPlan for KeylessExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(children.swap_remove(0))))
+        Ok(Arc::new(Self::new(children.swap_remove(0), self.forget)))
     }
 
     fn statistics_from_inputs(
@@ -259,6 +291,15 @@ mod tests {
             "select rank() over (order by max(x)) as r, -k as k from {SALES} group by k order by 1, 2"
         );
         assert_eq!(rows(&query).await, ["1-6", "2-4", "2-2", "2-1", "5-3"]);
+    }
+
+    #[tokio::test]
+    async fn a_grouping_column_that_is_constant_below_is_sorted_with_its_nulls() {
+        let query = format!(
+            "select c, n from (select c, count(*) as n from (select 'all' as c from {SALES}) as s
+             group by grouping sets ((c), ())) as g order by c desc nulls first"
+        );
+        assert_eq!(rows(&query).await, ["5", "all5"]);
     }
 
     #[tokio::test]
