@@ -3,9 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, Decimal128Array, PrimitiveArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, Decimal128Array, PrimitiveArray, Scalar,
 };
 use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{
     ArrowNativeTypeOp, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type,
@@ -189,6 +190,11 @@ fn compute(op: Operator, l: &dyn Datum, r: &dyn Datum, out: &DataType) -> Result
     if let (Operator::Divide, DataType::Decimal128(p, s)) = (op, out) {
         return divide(l, r, *p, *s);
     }
+    if (op, l.get().0.data_type(), r.get().0.data_type())
+        == (Operator::Minus, &DataType::Date32, &DataType::Date32)
+    {
+        return numeric::sub(days(l)?.as_ref(), days(r)?.as_ref()).map_err(|e| explained(e, out));
+    }
     if let Some(array) = quick(op, l, r) {
         return Ok(array);
     }
@@ -212,6 +218,16 @@ fn compute(op: Operator, l: &dyn Datum, r: &dyn Datum, out: &DataType) -> Result
         }
     }
     Ok(array)
+}
+
+/// Dates as days since 1970.
+fn days(dates: &dyn Datum) -> Result<Box<dyn Datum>> {
+    let (dates, is_scalar) = dates.get();
+    let days = cast(&cast(dates, &DataType::Int32)?, &DataType::Int64)?;
+    Ok(match is_scalar {
+        true => Box::new(Scalar::new(days)),
+        false => Box::new(days),
+    })
 }
 
 /// Sums and differences of integers without a branch per row; `None` where that is not the case, or one overflows.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast;
 use super::arithmetic;
 use super::decimal::MAX_DIGITS;
 
-/// Plans `+ - * / %` of integers and decimals as functions that never lose a digit in silence.
+/// Plans `+ - * / %` of integers and decimals, and dates minus dates, as functions that never lose a digit in silence.
 ///
 /// The functions work for every type, because a type may still change: `CASE WHEN a THEN 0 ELSE price END` is an integer
 /// until types are coerced.
@@ -28,7 +28,9 @@ impl ExprPlanner for NumericPlanner {
         let (Ok(l), Ok(r)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
-        let is_ours = is_exact(&l) && is_exact(&r);
+        // What is known of a date minus a date counts seconds to the engine, and days are what it gives.
+        let days = op == Operator::Minus && l == DataType::Date32 && r == DataType::Date32;
+        let is_ours = days || is_exact(&l) && is_exact(&r);
         if !is_ours {
             return Ok(PlannerResult::Original(expr));
         }
