@@ -3,7 +3,7 @@
 //! A scan casts by itself where a type only widens. Where a value may not fit (an INTEGER from BIGINTs, fewer decimal
 //! places, a number from a text) this node casts and refuses, by name and value. Filters pass it only where a file's
 //! bounds tell the truth about them: not on columns that are cast here, and not on floats, whose NaN lies outside of
-//! every bound.
+//! every bound. Floats become canonical here: one NaN, one zero.
 //!
 //! ```text
 //! CheckedCastExec     columns in the table's order, under its names, of its types
@@ -38,6 +38,7 @@ use datafusion::physical_plan::{
 use datafusion_proto::protobuf;
 use futures::StreamExt;
 use prost::Message;
+use retail_lakehouse::{canonical_floats, has_float};
 use retail_proto::v1;
 
 use crate::text_scan::{CellBuilder, CellRule, called, misfit};
@@ -92,7 +93,10 @@ pub fn fit(found: &DataType, wanted: &DataType) -> Fit {
                 let found = a.iter().find(|f| f.name() == wanted.name());
                 found.is_none_or(|f| fit(f.data_type(), wanted.data_type()) == Fit::Widens)
             });
-            nested(if all { Fit::Widens } else { Fit::Never })
+            let some = b
+                .iter()
+                .any(|wanted| a.iter().any(|f| f.name() == wanted.name()));
+            nested(if all && some { Fit::Widens } else { Fit::Never })
         }
         (a, b) if a.is_nested() || b.is_nested() => Fit::Never,
         (a, b) if (number(a) || *a == T::Boolean) && (time(b) || clock(b)) => Fit::Never,
@@ -172,15 +176,6 @@ impl CheckedCastExec {
             same_name && !column.checked && !has_float(&column.rule.data_type)
         });
         columns.map(|(index, _)| index).collect()
-    }
-}
-
-/// Whether there are floats in a type.
-pub fn has_float(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::List(item) => has_float(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|f| has_float(f.data_type())),
-        other => other.is_floating(),
     }
 }
 
@@ -322,6 +317,8 @@ fn convert_batch(
             }),
         Some(from) => Ok(Arc::clone(batch.column(from))),
     });
+    // Arrow compares the bits of floats, SQL their values.
+    let arrays = arrays.map(|array| Ok(canonical_floats(&array?)?));
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(
         Arc::clone(schema),

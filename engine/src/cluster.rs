@@ -302,7 +302,7 @@ fn classify(text: &str) -> QueryErrorKind {
 
 /// Drops the wrappers that each layer puts before a cause ("Job failed due to stage 1 failed: …").
 fn innermost(text: &str) -> String {
-    const WRAPPERS: [&str; 16] = [
+    const WRAPPERS: [&str; 25] = [
         "DataFusion error: ",
         "Execution error: ",
         "Arrow error: ",
@@ -320,6 +320,15 @@ fn innermost(text: &str) -> String {
         "External(",
         "Execution(",
         "Internal(",
+        "ArrowError(",
+        "ParquetError(",
+        "ObjectStore(",
+        "InvalidArgumentError(",
+        "General(",
+        "EOF(",
+        "Parquet error: ",
+        "Parquet argument error: ",
+        "External: ",
     ];
     let mut rest = text.trim();
     loop {
@@ -341,10 +350,34 @@ fn innermost(text: &str) -> String {
     }
     let rest = rest.split("\n\nbacktrace:").next().unwrap_or(rest);
     let rest = rest.trim_end_matches(['\n', ' ']);
-    literal(rest).unwrap_or_else(|| rest.to_owned())
+    let text = literal(rest).unwrap_or_else(|| rest.to_owned());
+    let text = match text.strip_prefix("External: ") {
+        Some(text) => text.to_owned(),
+        None => text,
+    };
+    of_file(&text).unwrap_or(text)
 }
 
-/// The text of a string literal with nothing after it but closing parentheses.
+/// A Parquet file that is gone or was cut off, in words; none for any other text.
+fn of_file(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("Failed to fetch metadata for file ")?;
+    let (file, why) = rest.split_once(": ")?;
+    let has = |needles: &[&str]| needles.iter().any(|n| why.contains(n));
+    if has(&["not found", "NotFound"]) {
+        return Some(format!(
+            "data file {file} is not there: it was deleted after its table named it; restore it, or write the table \
+             again"
+        ));
+    }
+    has(&["range was invalid", "orrupt footer", "footer", "EOF"]).then(|| {
+        format!(
+            "data file {file} was cut off or written over after its table named it; restore it, or write the table \
+             again"
+        )
+    })
+}
+
+/// The text of a string literal with nothing after it but closing parentheses and `None`s.
 fn literal(text: &str) -> Option<String> {
     let mut chars = text.strip_prefix('"')?.chars();
     let mut found = String::new();
@@ -359,7 +392,8 @@ fn literal(text: &str) -> Option<String> {
             other => found.push(other),
         }
     }
-    chars.all(|c| c == ')').then_some(found)
+    let rest = chars.as_str().replace(", None", "");
+    rest.chars().all(|c| c == ')').then_some(found)
 }
 
 fn stage_of(text: &str) -> u32 {
@@ -399,8 +433,8 @@ mod tests {
             "cannot write \"a.parquet\": no space left on device"
         );
         assert_eq!(error.kind, QueryErrorKind::Storage);
-        let half = QueryError::from_text("Execution(\"a\", None)");
-        assert_eq!(half.message, "\"a\", None)");
+        let half = QueryError::from_text("Execution(\"a\", Other)");
+        assert_eq!(half.message, "\"a\", Other)");
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Told {
         match root {
             DataFusionError::SQL(parser, _) => told.syntax(sql, &parser.to_string()),
             DataFusionError::SchemaError(schema, _) => told.schema(sql, schema),
+            DataFusionError::External(cause) => told.cause = cause.to_string(),
             other => told.message(sql, &other.strip_backtrace(), diagnostic),
         }
         told

@@ -153,7 +153,7 @@ pub enum LakehouseError {
     },
 
     /// Table metadata, a manifest or a manifest list could not be read, built or written.
-    #[error("cannot {doing} of table {table}")]
+    #[error("cannot {doing} of table {table}: {}", reason(source))]
     Metadata {
         table: TableName,
         doing: &'static str,
@@ -220,6 +220,20 @@ impl From<LakehouseError> for datafusion::error::DataFusionError {
 /// A local disk that is full or forbidden stays so.
 pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
+}
+
+/// The last cause, which says what is wrong and with which file.
+fn reason(error: &iceberg::Error) -> String {
+    let mut last = error.to_string();
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !last.contains(&text) {
+            last = format!("{last}: {text}");
+        }
+        next = cause.source();
+    }
+    last
 }
 
 fn at_row(table: &Option<TableName>) -> String {

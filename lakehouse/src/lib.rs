@@ -19,6 +19,7 @@ mod commit;
 mod config;
 mod error;
 mod fault;
+mod floats;
 mod lineage;
 mod metadata;
 mod name;
@@ -44,13 +45,14 @@ pub use catalog::{Lakehouse, Pin};
 pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
 pub use error::{LakehouseError, Result};
 pub use fault::fault_point;
+pub use floats::{canonical_floats, canonical_scalar, has_float};
 pub use lineage::SourceFiles;
 pub use name::TableName;
 pub use observe::{
     CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
 };
 pub use publish::{Publish, PublishedTable};
-pub use scan::scan_rule;
+pub use scan::{may_hide_rows, scan_rule};
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
 pub use store_spans::stores_within;
 pub use stores::ObjectStores;

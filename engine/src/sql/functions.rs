@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-use super::{aggregates, arithmetic, casts, math, postgres, ranks};
+use super::{aggregates, arithmetic, casts, floats, math, postgres, ranks};
 
 /// Functions of one row; some take the place of the engine's of the same name.
 pub fn scalar() -> Vec<Arc<ScalarUDF>> {
     [
         arithmetic::functions(),
         casts::functions(),
+        floats::functions(),
         math::functions(),
         postgres::functions(),
     ]

@@ -16,6 +16,7 @@
 //! | decimal `/`, `avg` | rounds half away from zero at the scale of [`decimal::quotient_type`] |
 //! | `sum` | integer gives bigint, bigint gives decimal(38,0), decimal gets 10 more digits |
 //! | decimal with double | compares and computes as double |
+//! | float | one NaN, equal to itself and above all numbers; one zero ([`floats`]) |
 //! | casts to integer | round: decimals half away from zero, doubles half to even |
 //! | `row_number`, `rank`, `dense_rank`, `ntile` | bigint |
 //!
@@ -27,6 +28,7 @@ mod arithmetic;
 mod casts;
 mod coercion;
 pub mod decimal;
+mod floats;
 pub mod functions;
 mod guard;
 mod literals;
@@ -97,6 +99,7 @@ pub fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         }
     }
     postgres::install(&mut rules);
+    rules.push(Arc::new(floats::CanonicalFloats));
     let mut builder = builder
         .with_analyzer_rules(rules)
         .with_type_planner(Arc::new(planner::NumericTypes))

@@ -133,8 +133,9 @@ impl CellBuilder {
             Values::Int16(b) => b.append_value(narrow(integer(bare, guessed)?)?),
             Values::Int32(b) => b.append_value(narrow(integer(bare, guessed)?)?),
             Values::Int64(b) => b.append_value(integer(bare, guessed)?),
-            Values::Float32(b) => b.append_value(real(bare)?),
-            Values::Float64(b) => b.append_value(double(bare, guessed)?),
+            // Zero has no sign: -0.0 would be sorted before 0.0.
+            Values::Float32(b) => b.append_value(real(bare)? + 0.0),
+            Values::Float64(b) => b.append_value(double(bare, guessed)? + 0.0),
             Values::Decimal(b, p, s) => b.append_value(decimal(bare, *p, *s)?),
             Values::Date(b) => b.append_value(date(bare)?),
             Values::Time(b) => b.append_value(time(bare)?),

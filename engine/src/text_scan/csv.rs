@@ -28,6 +28,7 @@ pub struct CsvFormat {
 #[derive(Debug)]
 pub(super) struct CsvDecoder {
     core: Reader,
+    quotes: Quotes,
     format: CsvFormat,
     /// Position among the fields of a record, and what becomes of it.
     wanted: Vec<(usize, CellBuilder)>,
@@ -50,6 +51,7 @@ impl CsvDecoder {
                 .delimiter(format.delimiter)
                 .quote(format.quote)
                 .build(),
+            quotes: Quotes::new(format, start),
             header: format.header && start,
             wanted,
             fields: vec![0; 4096],
@@ -92,6 +94,11 @@ impl CsvDecoder {
                     let bad = self.bad(false, None, LINE_END.to_string());
                     return Err(bad);
                 }
+                ReadRecordResult::Record if self.quotes.is_open() => {
+                    self.row += u64::from(!self.header);
+                    let what = "a quote is opened and never closed; what follows it is one value to the file's end";
+                    return Err(self.bad(false, None, what.to_string()));
+                }
                 ReadRecordResult::Record => self.record(false)?,
                 ReadRecordResult::End => return Ok(()),
                 _ => {}
@@ -105,6 +112,7 @@ impl CsvDecoder {
             &mut self.fields[self.filled..],
             &mut self.ends[self.ended..],
         );
+        self.quotes.follow(&input[..used]);
         *input = &input[used..];
         self.filled += written;
         self.ended += ended;
@@ -118,10 +126,14 @@ impl CsvDecoder {
 
     fn record(&mut self, terminated: bool) -> Result<(), BadRow> {
         let header = std::mem::take(&mut self.header);
+        self.row += u64::from(!header);
+        if self.quotes.broken {
+            let what = "text follows the quote that ends a value; quotes inside of a quoted value are written twice";
+            return Err(self.bad(terminated, None, what.to_string()));
+        }
         if header {
             self.check_header(terminated)?;
         } else {
-            self.row += 1;
             self.cells(terminated)?;
             self.rows += 1;
         }
@@ -217,6 +229,70 @@ impl CsvDecoder {
             line: self.core.line().saturating_sub(behind).max(1),
             column,
             what,
+        }
+    }
+}
+
+/// Follows the quotes of the input: the parser takes a quote that is never closed, and text behind one that is, for
+/// granted.
+#[derive(Debug)]
+struct Quotes {
+    quote: u8,
+    delimiter: u8,
+    at: At,
+    /// Text stands behind a quoted value.
+    broken: bool,
+    /// What is still to come of a byte order mark.
+    mark: &'static [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum At {
+    /// A field begins.
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote within a quoted value: its end, or the first of two.
+    Behind,
+}
+
+impl Quotes {
+    fn new(format: &CsvFormat, start: bool) -> Self {
+        Self {
+            mark: if start { b"\xef\xbb\xbf" } else { b"" },
+            quote: format.quote,
+            delimiter: format.delimiter,
+            at: At::Start,
+            broken: false,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.at == At::Quoted
+    }
+
+    fn follow(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match self.mark.split_first() {
+                Some((first, rest)) if first == byte => {
+                    self.mark = rest;
+                    continue;
+                }
+                _ => self.mark = b"",
+            }
+            let ends = *byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+            self.at = match self.at {
+                At::Quoted if *byte == self.quote => At::Behind,
+                At::Quoted => At::Quoted,
+                At::Behind if *byte == self.quote => At::Quoted,
+                At::Start if *byte == self.quote => At::Quoted,
+                _ if ends => At::Start,
+                At::Behind => {
+                    self.broken = true;
+                    At::Plain
+                }
+                At::Start | At::Plain => At::Plain,
+            };
         }
     }
 }

@@ -72,7 +72,9 @@ pub(super) async fn query(
 
 fn storage_way_out(message: &str) -> &'static str {
     let message = message.to_lowercase();
-    if message.contains("no space left") || message.contains("storage full") {
+    if message.contains("after its table named it") {
+        "look which program deleted or rewrote the file"
+    } else if message.contains("no space left") || message.contains("storage full") {
         "free space on the disk that is full, then run the job again"
     } else {
         "check that the store can be reached and written, then run the job again"

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfigBuilder;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -44,6 +45,10 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
         "fields",
         "unequal length",
         "expected ",
+        "corrupt",
+        "parquet",
+        "eof",
+        "decompress",
     ];
     if !signs.iter().any(|s| error.contains(s)) {
         return None;
@@ -61,7 +66,7 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
             SourceLocation::Files {
                 format: FileFormat::Parquet,
                 ..
-            } => parquet(source, stores).await,
+            } => parquet(source, stores, &error).await,
             SourceLocation::Iceberg { .. } => None,
         };
         if found.is_some() {
@@ -142,7 +147,7 @@ async fn scan(
 }
 
 /// The first value of the source's Parquet files that does not fit into its column.
-async fn parquet(source: &Source, stores: &ObjectStores) -> Option<Failure> {
+async fn parquet(source: &Source, stores: &ObjectStores, error: &str) -> Option<Failure> {
     let SourceLocation::Files {
         pattern,
         format,
@@ -167,6 +172,19 @@ async fn parquet(source: &Source, stores: &ObjectStores) -> Option<Failure> {
     };
     for file in &shape.files {
         let (read, columns) = parquet_columns(&shape, file);
+        if ["corrupt", "eof", "decompress"]
+            .iter()
+            .any(|sign| error.contains(sign))
+            && let Some(damage) = damage(&session, &listing, file, &read).await
+        {
+            let what = format!("source {}: cannot read {}", source.source_ref(), file.shown);
+            return Some(
+                Failure::new(FailureKind::Source, what)
+                    .at(&file.shown, 0, 0)
+                    .cause(damage)
+                    .note("the file is damaged; have it written again"),
+            );
+        }
         for column in columns.iter().filter(|c| c.checked) {
             let read = read.field(column.from?);
             let Some((row, what)) = bad_value(&session, &listing, file, read, column).await else {
@@ -184,6 +202,28 @@ async fn parquet(source: &Source, stores: &ObjectStores) -> Option<Failure> {
     None
 }
 
+/// Why the rows of a file cannot be read, in the file format's words; none if they can.
+async fn damage(
+    session: &SessionContext,
+    listing: &Listing,
+    file: &FileShape,
+    read: &SchemaRef,
+) -> Option<String> {
+    // As the file has them: a type that it does not have is no damage.
+    let of_file = read.fields().iter().filter_map(|field| {
+        let index = file.spelled.iter().position(|name| name == field.name())?;
+        Some(file.schema.field(index).clone().with_name(field.name()))
+    });
+    let schema = Arc::new(Schema::new(of_file.collect::<Vec<_>>()));
+    let mut batches = rows(session, listing, file, schema)?;
+    while let Some(batch) = batches.next().await {
+        if let Err(error) = batch {
+            return Some(retail_engine::QueryError::from(error).message);
+        }
+    }
+    None
+}
+
 /// The first row, from 1, whose value does not fit, and why.
 async fn bad_value(
     session: &SessionContext,
@@ -193,12 +233,7 @@ async fn bad_value(
     column: &CastColumn,
 ) -> Option<(u64, String)> {
     let schema = Arc::new(Schema::new(vec![read.clone()]));
-    let source = ParquetFormat::default().file_source(TableSchema::from(schema));
-    let config = FileScanConfigBuilder::new(listing.url.clone(), source)
-        .with_file(PartitionedFile::new_from_meta(file.meta.clone()))
-        .build();
-    let scan = DataSourceExec::from_data_source(config);
-    let mut batches = scan.execute(0, session.task_ctx()).ok()?;
+    let mut batches = rows(session, listing, file, schema)?;
     let mut before = 0;
     while let Some(Ok(batch)) = batches.next().await {
         if let Err(bad) = checked(&column.name, batch.column(0), &column.rule) {
@@ -207,6 +242,21 @@ async fn bad_value(
         before += batch.num_rows() as u64;
     }
     None
+}
+
+/// The rows of one Parquet file.
+fn rows(
+    session: &SessionContext,
+    listing: &Listing,
+    file: &FileShape,
+    schema: SchemaRef,
+) -> Option<SendableRecordBatchStream> {
+    let source = ParquetFormat::default().file_source(TableSchema::from(schema));
+    let config = FileScanConfigBuilder::new(listing.url.clone(), source)
+        .with_file(PartitionedFile::new_from_meta(file.meta.clone()))
+        .build();
+    let scan = DataSourceExec::from_data_source(config);
+    scan.execute(0, session.task_ctx()).ok()
 }
 
 /// The columns that the error names, else all.

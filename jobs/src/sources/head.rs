@@ -66,6 +66,9 @@ pub async fn read(
         wanted *= 8;
     };
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    if let Some(other) = other_kind(text) {
+        return Err(content(other, 0));
+    }
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
         return Err(content("the file is UTF-16; save it as UTF-8", 1));
     }
@@ -85,6 +88,45 @@ pub async fn read(
         _ => json(text, options)?,
     };
     Ok(schema.map(|schema| Head { schema, first_line }))
+}
+
+/// What a file is that begins as no CSV and no JSON does, and what to do.
+fn other_kind(text: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 6] = [
+        (
+            b"\x1f\x8b",
+            "the file is packed with gzip; give it the ending .gz, or say compression: gzip",
+        ),
+        (
+            b"\x28\xb5\x2f\xfd",
+            "the file is packed with zstd; give it the ending .zst, or say compression: zstd",
+        ),
+        (
+            b"PK\x03\x04",
+            "the file is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV in UTF-8",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0",
+            "the file is an Excel workbook; save the sheet as CSV in UTF-8",
+        ),
+        (
+            b"PAR1",
+            "the file is Parquet; give it the ending .parquet, or say format: parquet",
+        ),
+        (
+            b"Obj\x01",
+            "the file is Avro, which is not read; write it as Parquet",
+        ),
+    ];
+    if let Some((_, kind)) = KINDS.iter().find(|(magic, _)| text.starts_with(magic)) {
+        return Some(kind);
+    }
+    let begins = text.trim_ascii_start();
+    let begins = begins[..begins.len().min(14)].to_ascii_lowercase();
+    let page = ["<!doctype html", "<html", "<?xml"];
+    page.iter()
+        .any(|tag| begins.starts_with(tag.as_bytes()))
+        .then_some("the file is a page of HTML or XML; look whether its download failed")
 }
 
 fn content(cause: impl Into<String>, line: u32) -> HeadError {
@@ -150,6 +192,16 @@ fn csv(text: &[u8], options: &FileOptions) -> Result<Option<Schema>, HeadError> 
     if !next(&mut record)? {
         return Ok(None);
     }
+    let first: &[u8] = text.split(|b| *b == b'\n').next().unwrap_or_default();
+    if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] = first.trim_ascii() {
+        let delimiter = char::from(*delimiter);
+        return Err(content(
+            format!(
+                "the first line is Excel's sep={delimiter}; delete it, and say delimiter: '{delimiter}'"
+            ),
+            1,
+        ));
+    }
     let names = match options.header {
         true => names::of_header(record.iter()).map_err(|cause| content(cause, 1))?,
         false => (1..=record.len()).map(|n| format!("column_{n}")).collect(),
@@ -186,7 +238,7 @@ fn both(a: &DataType, b: &DataType) -> Option<DataType> {
 fn json(text: &[u8], options: &FileOptions) -> Result<Option<Schema>, HeadError> {
     if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
         return Err(content(
-            "the file is one JSON array; one object per line is read",
+            "the file is one JSON array; one object per line is read (jq -c '.[]' makes them)",
             1,
         ));
     }
@@ -208,6 +260,11 @@ fn json(text: &[u8], options: &FileOptions) -> Result<Option<Schema>, HeadError>
                 add(&mut columns, &fields, &options.null_values).map_err(bad)?;
             }
             Ok(_) => return Err(bad("the line is no JSON object".into())),
+            Err(cause) if line.trim() == "{" => {
+                return Err(bad(format!(
+                    "the line is not JSON: {cause}; an object stands on one line (jq -c . makes it so)"
+                )));
+            }
             Err(cause) => return Err(bad(format!("the line is not JSON: {cause}"))),
         }
     }

@@ -48,11 +48,22 @@ pub async fn list(
         .split('/')
         .filter(|s| !s.is_empty() && *s != ".")
         .collect();
-    let keys = segments
+    let keys: Vec<String> = segments
         .iter()
         .filter_map(|s| s.split_once('='))
         .map(|(key, _)| key.to_string())
         .collect();
+    if let Some(key) = keys.iter().find(|key| is_glob(key)) {
+        return Err(Failure::new(
+            FailureKind::Project,
+            format!("source {}: {key}=… names no column", source.source_ref()),
+        )
+        .at(&source.defined_at.file, source.defined_at.line, 0)
+        .cause(format!(
+            "in {pattern} a folder's key is a pattern, and it is the name of a column"
+        ))
+        .note("write the key, as in day=*/*.csv; folders of several keys are several sources"));
+    }
     let mut listing = Listing {
         url,
         store,

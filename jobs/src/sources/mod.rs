@@ -215,6 +215,19 @@ async fn footer(
         .fetch_metadata()
         .await
         .map_err(told)?;
+    // The schema above has the first of two columns of one name.
+    let columns = metadata.file_metadata().schema_descr().root_schema();
+    let mut names = BTreeSet::new();
+    if let Some(twice) = columns
+        .get_fields()
+        .iter()
+        .find(|f| !names.insert(f.name()))
+    {
+        return Err(FooterError::Content(format!(
+            "it has two columns {}; give one of them another name",
+            twice.name()
+        )));
+    }
     Ok((schema.as_ref().clone(), metadata))
 }
 

@@ -1,6 +1,10 @@
 //! Holds `docs/files.md` to the reader: every line of every table of the page is tried.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::parquet::arrow::ArrowWriter;
 
 use super::tests::Shop;
 
@@ -295,6 +299,40 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
         ),
         "semicolons without delimiter: ';'" => (
             Shop::new("o.csv", PRICED).file("o.csv", "id;price\na;1\n"),
+            ALL,
+        ),
+        "a quote that is never closed" => (csv("id,name\n1,\"a\n2,b\n3,c\n"), COUNT),
+        "text behind a quoted value" => (csv("id,name\n1,\"a\"b\n"), COUNT),
+        "quotes within a value that is not quoted" => {
+            (csv("id,name\n1,5\" wide\n"), "select name from orders")
+        }
+        "the same, and no column is declared" => (csv("id;price\n1;2,5\n"), ALL),
+        "Excel's first line sep=;" => (csv("sep=;\r\nid;price\r\n1;2\r\n"), ALL),
+        "a workbook, a ZIP archive" => (csv("PK\u{3}\u{4}rows"), ALL),
+        "a packed file without the ending for it" => {
+            (Shop::new("o.csv", "").bytes("o.csv", &gzip("id\n1\n")), ALL)
+        }
+        "a page of HTML" => (csv("<!DOCTYPE html>\n<title>404</title>\n"), ALL),
+        "a name stands twice in a Parquet file" => {
+            use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+            let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+            let field = Field::new("id", ids.data_type().clone(), true);
+            let schema = Arc::new(Schema::new(vec![field.clone(), field]));
+            let rows = RecordBatch::try_new(schema, vec![Arc::clone(&ids), ids]).unwrap();
+            let mut file = vec![];
+            let writer = ArrowWriter::try_new(&mut file, rows.schema(), None);
+            let mut writer = writer.unwrap();
+            writer.write(&rows).unwrap();
+            writer.close().unwrap();
+            (Shop::new("o.parquet", "").bytes("o.parquet", &file), ALL)
+        }
+        "JSON objects without keys, in all files" => (json("{}\n{}\n"), COUNT),
+        "a folder day=1 where the pattern says *" => {
+            (Shop::new("*/o.csv", "").file("day=1/o.csv", "id\n1\n"), ALL)
+        }
+        "a folder day=1 where the files have a column Day" => (days("", "Day\n2\n", "Day\n"), ALL),
+        "a pattern `*=*`" => (
+            Shop::new("*=*/o.csv", "").file("day=1/o.csv", "id\n1\n"),
             ALL,
         ),
         "lines that end with CR LF" => (csv("id,price\r\na,5\r\n"), PAIRS),

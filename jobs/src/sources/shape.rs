@@ -92,6 +92,9 @@ pub fn shape(
         name_columns(source, &mut files)?;
     }
     one_spelling(source, &mut files)?;
+    if format == FileFormat::Csv && options.header {
+        refuse_other_delimiters(source, &files, options.delimiter)?;
+    }
     for column in source
         .columns
         .iter()
@@ -116,7 +119,8 @@ pub fn shape(
         }
     }
     let from_path = |name: &str| {
-        keys.iter().any(|k| k == name) && !files.iter().any(|f| f.schema.index_of(name).is_ok())
+        let fields = || files.iter().flat_map(|f| f.schema.fields());
+        keys.iter().any(|k| k == name) && !fields().any(|f| names::same(f.name(), name))
     };
     let extra_keys: Vec<&str> = keys
         .iter()
@@ -155,7 +159,67 @@ pub fn shape(
             from_path: true,
         });
     }
+    if columns.is_empty() {
+        return Err(no_columns(source, &files));
+    }
     Ok(Shape { columns, files })
+}
+
+fn no_columns(source: &Source, files: &[FileShape]) -> Failure {
+    let failure = Failure::new(
+        FailureKind::Source,
+        format!("source {}: its files have no columns", source.source_ref()),
+    );
+    let shown = files.first().map(|f| f.shown.clone());
+    failure.at(shown.unwrap_or_default(), 0, 0).note(format!(
+        "declare its columns with their data_type in {}",
+        source.defined_at
+    ))
+}
+
+/// A header that is one name with another delimiter in it is taken for several names, unless YAML has that name.
+fn refuse_other_delimiters(
+    source: &Source,
+    files: &[FileShape],
+    delimiter: u8,
+) -> Result<(), Failure> {
+    for file in files {
+        let [only] = file.spelled.as_slice() else {
+            continue;
+        };
+        let Some(delimiter) = other_delimiter(only)
+            .filter(|d| source.columns.is_empty() && *d != char::from(delimiter))
+        else {
+            continue;
+        };
+        let mut failure = Failure::new(
+            FailureKind::Source,
+            format!("source {}: cannot read {}", source.source_ref(), file.shown),
+        )
+        .at(&file.shown, 1, 0)
+        .cause(format!("the header is one name, {only}"))
+        .note(format!(
+            "if {delimiter:?} separates columns, say delimiter: {delimiter:?}"
+        ))
+        .note(format!(
+            "if it is a name, declare it in {}",
+            source.defined_at
+        ));
+        if !file.first_line.is_empty() {
+            failure.snippet.clone_from(&file.first_line);
+            failure.span = file.first_line.chars().count() as u32;
+            failure.column = 1;
+        }
+        return Err(failure);
+    }
+    Ok(())
+}
+
+/// What may separate columns in what was read as one name.
+fn other_delimiter(name: &str) -> Option<char> {
+    [';', '\t', '|', ',']
+        .into_iter()
+        .find(|d| name.contains(*d))
 }
 
 /// Gives the columns of all files one spelling each: the declared one, else that of the first file.
@@ -287,9 +351,7 @@ fn missing(source: &Source, column: &Column, file: &FileShape) -> Failure {
         failure.column = 1;
     }
     if let [only] = file.spelled.as_slice()
-        && let Some(delimiter) = [';', '\t', '|', ',']
-            .into_iter()
-            .find(|d| only.contains(*d))
+        && let Some(delimiter) = other_delimiter(only)
     {
         failure = failure.note(format!(
             "the header is one name; if {delimiter:?} separates columns, say delimiter: {delimiter:?}"
@@ -396,6 +458,28 @@ fn found_type(
             },
         });
     }
+    let first = found.as_ref().map(|(_, first)| first.shown.clone());
     let found = found.map_or(DataType::Null, |(data_type, _)| data_type);
-    Ok(types::settled(&found, views))
+    let settled = types::settled(&found, views);
+    // A type that holds the values of all files may still not be read from each of them: not within lists and objects.
+    let mut misfits = files.iter().filter_map(|file| {
+        let field = file.schema.field_with_name(name).ok()?;
+        let fits = format != FileFormat::Parquet || fit(field.data_type(), &settled) != Fit::Never;
+        (!fits).then_some((file, field))
+    });
+    match misfits.next() {
+        None => Ok(settled),
+        Some((file, field)) => Err(Failure::new(
+            FailureKind::Source,
+            format!("source {}: files disagree about column {name}", source.source_ref()),
+        )
+        .at(&file.shown, 0, 0)
+        .cause(format!(
+            "here it is {}, and with {} and the others {}; within lists and objects types are not adapted",
+            types::sql(field.data_type()),
+            first.unwrap_or_default(),
+            types::sql(&settled)
+        ))
+        .note("write the files with one type, or make two sources of them")),
+    }
 }

@@ -1,9 +1,10 @@
 //! What the footer of a Parquet file says about its rows, as far as it is sure to be true.
 //!
 //! DataFusion answers `max(x)` and `count(x)` from exact statistics without reading a row, so that a bound that is
-//! only nearly right is a wrong number. A bound is kept where the file's type is the table's, is stored as a number,
-//! and every row group has both bounds; a count of nulls where every row group has one. Floats have none: NaN lies
-//! outside of their bounds. Texts have none: theirs may be shortened.
+//! only nearly right is a wrong number. Bounds are never exact: a writer may say that its bounds are not, and the reader
+//! of footers forgets it for numbers. They are kept, for plans, where the file's type is the table's, is stored as a
+//! number, and every row group has both; a count of nulls, which answers, where every row group has one. Floats have
+//! none: NaN lies outside of their bounds. Texts have none: theirs may be shortened.
 
 use std::sync::Arc;
 
@@ -16,23 +17,14 @@ use datafusion::parquet::basic::Type as Physical;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::parquet::file::statistics::Statistics as Chunk;
 
+use retail_lakehouse::may_hide_rows;
+
 use super::shape::FileShape;
 
 /// Whether row groups may be left out by their bounds.
-///
-/// DataFusion takes a missing count of nulls for none, and old writers put bounds of bytes in the order of signed
-/// numbers.
 pub(super) fn prunes(footer: &ParquetMetaData) -> bool {
-    let chunks = footer.row_groups().iter().flat_map(|group| group.columns());
-    chunks
-        .filter_map(|chunk| Some((chunk.statistics()?, chunk.column_type())))
-        .all(|(bounds, physical)| {
-            let bytes = matches!(
-                physical,
-                Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
-            );
-            bounds.null_count_opt().is_some() && !(bytes && bounds.is_min_max_deprecated())
-        })
+    let mut chunks = footer.row_groups().iter().flat_map(|g| g.columns());
+    !chunks.any(may_hide_rows)
 }
 
 /// The file with what is known about it; `schema` is what it is read with.
@@ -88,11 +80,8 @@ fn restrict(
     };
     let groups = footer.row_groups();
     let chunks = groups.iter().map(|group| {
-        let chunk = group
-            .columns()
-            .iter()
-            .find(|c| matches!(c.column_path().parts(), [only] if only == name));
-        chunk.map(|c| (c.statistics(), c.num_values()))
+        let mut chunks = group.columns().iter();
+        chunks.find(|c| matches!(c.column_path().parts(), [only] if only == name))
     });
     let Some(chunks) = chunks.collect::<Option<Vec<_>>>() else {
         // Nested, or repeated.
@@ -101,31 +90,23 @@ fn restrict(
     };
     let nulls = chunks
         .iter()
-        .map(|(s, _)| s.and_then(Chunk::null_count_opt));
+        .map(|c| c.statistics().and_then(Chunk::null_count_opt));
     keep.null_count = match nulls.sum::<Option<u64>>() {
         Some(nulls) => Precision::Exact(usize::try_from(nulls).unwrap_or(usize::MAX)),
         None => Precision::Absent,
     };
-    let numbers = groups.iter().all(|group| {
-        let chunk = group
-            .columns()
-            .iter()
-            .find(|c| matches!(c.column_path().parts(), [only] if only == name));
-        chunk.is_some_and(|c| matches!(c.column_type(), Physical::INT32 | Physical::INT64))
+    let bounded = chunks.iter().all(|chunk| {
+        let number = matches!(chunk.column_type(), Physical::INT32 | Physical::INT64);
+        number
+            && !may_hide_rows(chunk)
+            && chunk.statistics().is_some_and(|s| {
+                let only_nulls = s.null_count_opt() == u64::try_from(chunk.num_values()).ok();
+                only_nulls || (s.min_bytes_opt().is_some() && s.max_bytes_opt().is_some())
+            })
     });
-    let bounded = chunks.iter().all(|(statistics, values)| {
-        statistics.is_some_and(|s| {
-            let only_nulls = s.null_count_opt() == u64::try_from(*values).ok();
-            only_nulls
-                || (s.min_bytes_opt().is_some()
-                    && s.max_bytes_opt().is_some()
-                    && s.min_is_exact()
-                    && s.max_is_exact())
-        })
-    });
-    if numbers && bounded && of_file == wanted && !wanted.is_floating() {
-        keep.min_value = column.min_value.clone();
-        keep.max_value = column.max_value.clone();
+    if bounded && of_file == wanted && !wanted.is_floating() {
+        keep.min_value = column.min_value.clone().to_inexact();
+        keep.max_value = column.max_value.clone().to_inexact();
     }
     *column = keep;
 }

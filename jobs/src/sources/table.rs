@@ -28,8 +28,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 
-use retail_engine::checked_cast::{CastColumn, CheckedCastExec, has_float};
+use retail_engine::checked_cast::{CastColumn, CheckedCastExec};
 use retail_engine::text_scan::{TextScan, TextScanExec};
+use retail_lakehouse::has_float;
 
 /// The files of a source as one table.
 pub struct FilesTable {

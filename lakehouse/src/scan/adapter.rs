@@ -15,6 +15,7 @@ use iceberg::spec::NestedFieldRef;
 
 use super::columns::{self, Names, Step, TableColumns, Unreadable};
 use super::reshape::{Origin, Reshape};
+use crate::floats::has_float;
 
 /// What the manifest says of a file's columns that the file does not.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,12 +134,12 @@ impl Adapter {
         let step = columns::step(field, wanted_type, have.data_type(), &names, constants);
         let step = step.map_err(|e| self.unreadable(e))?;
         Ok(match step {
-            Step::Same if !wanted.data_type().is_floating() => column,
+            Step::Same if !has_float(wanted.data_type()) => column,
             Step::Cast(_) if keeps_order(wanted.data_type(), have.data_type()) => {
                 let target: FieldRef = Arc::new(wanted.clone());
                 Arc::new(CastExpr::new_with_target_field(column, target, None))
             }
-            // Of floats too: Parquet's bounds leave out NaN, which is above all numbers in a comparison.
+            // Of floats too: they become canonical, and Parquet's bounds leave out NaN, which is above all numbers.
             step => Arc::new(Reshape::new(
                 column,
                 step,

@@ -12,6 +12,7 @@
 mod adapter;
 mod columns;
 mod deletes;
+mod footer;
 mod marker;
 mod provider;
 mod prune;
@@ -30,6 +31,7 @@ use crate::table::LakeTable;
 
 pub(crate) use adapter::FileColumns;
 pub(crate) use columns::TableColumns;
+pub use footer::may_hide_rows;
 pub use marker::scan_rule;
 pub(crate) use marker::{DeadRows, FieldIdScanExec, ScanFacts};
 

@@ -122,6 +122,15 @@ impl SnapshotScan {
             statistics.null_count = nulls.map_or(Precision::Absent, Precision::Exact);
             statistics.min_value = bound(file.lower_bounds().get(&id));
             statistics.max_value = bound(file.upper_bounds().get(&id));
+            if let (Some(min), Some(max)) = (
+                statistics.min_value.get_value(),
+                statistics.max_value.get_value(),
+            ) && min > max
+            {
+                // Whoever wrote them mixed them up: the planner takes them for an interval.
+                (statistics.min_value, statistics.max_value) =
+                    (Precision::Absent, Precision::Absent);
+            }
             statistics
         });
         let column_statistics = columns.collect();

@@ -18,6 +18,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::columns::{Child, Step};
 use crate::error::LakehouseError;
+use crate::floats::canonical_floats;
 use crate::name::TableName;
 
 /// Where a column comes from, for messages.
@@ -108,7 +109,8 @@ impl PhysicalExpr for Reshape {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let column = self.input.evaluate(batch)?.into_array(batch.num_rows())?;
-        let column = apply(&self.step, &column).map_err(|e| match e {
+        let column = apply(&self.step, &column).and_then(|column| canonical_floats(&column));
+        let column = column.map_err(|e| match e {
             ArrowError::MemoryError(_) => DataFusionError::from(e),
             other => self.origin.unreadable(other.to_string()),
         })?;

@@ -82,7 +82,7 @@ pub(super) async fn read(table: &LakeTable) -> Result<Live> {
                     entry: shared,
                     sequence,
                 }),
-                (_, DataContentType::EqualityDeletes) => equality.push(sequence),
+                (_, DataContentType::EqualityDeletes) => equality.push((sequence, shared)),
                 _ => live.deletes.push((sequence, shared)),
             }
         }
@@ -117,19 +117,30 @@ fn check(table: &LakeTable, entry: &ManifestEntryRef) -> Result<()> {
 }
 
 /// Equality deletes apply to rows that are older than they; older ones than all rows delete nothing.
-fn refuse_equality_deletes(table: &LakeTable, live: &Live, equality: &[i64]) -> Result<()> {
+fn refuse_equality_deletes(
+    table: &LakeTable,
+    live: &Live,
+    equality: &[(i64, ManifestEntryRef)],
+) -> Result<()> {
     let oldest = live.files.iter().map(|file| file.sequence).min();
-    let applies = |delete: &&i64| oldest.is_some_and(|oldest| oldest < **delete);
-    match equality.iter().filter(applies).count() {
-        0 => Ok(()),
-        count => {
-            let feature = format!(
-                "a table with equality deletes ({count} files); rewrite its data files with the engine that wrote \
-                 them (Spark: CALL system.rewrite_data_files with 'delete-file-threshold' = '1')"
-            );
-            Err(unsupported(table, feature))
-        }
-    }
+    let mut applying = equality
+        .iter()
+        .filter(|(delete, _)| oldest.is_some_and(|oldest| oldest < *delete));
+    let Some((_, first)) = applying.next() else {
+        return Ok(());
+    };
+    let more = match applying.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let snapshot = table.metadata().current_snapshot_id();
+    let feature = format!(
+        "equality deletes, which snapshot {} has ({}{more}); rewrite its data files with the engine that wrote them \
+         (Spark: CALL system.rewrite_data_files with 'delete-file-threshold' = '1')",
+        snapshot.map_or_else(|| "?".to_owned(), |id| id.to_string()),
+        first.data_file().file_path(),
+    );
+    Err(unsupported(table, feature))
 }
 
 /// The values of the file's identity partition fields whose columns may not be in it.

@@ -1,11 +1,13 @@
 //! A Parquet source that gives each file an adapter of its own.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
     FileOpener, FileScanConfig, FileSource, ParquetSource,
 };
@@ -21,6 +23,7 @@ use object_store::ObjectStore;
 
 use super::adapter::{FieldIds, FileColumns};
 use super::columns::TableColumns;
+use super::footer::BelievableFooters;
 
 /// Reads as `parquet` does, with each file's columns found by what its manifest says of it.
 ///
@@ -85,8 +88,20 @@ impl FileSource for PerFile {
     ) -> Result<Box<dyn Morselizer>> {
         let mut template = config.clone();
         template.file_groups = vec![];
+        let parquet = (self.parquet.as_ref() as &dyn Any).downcast_ref::<ParquetSource>();
+        let parquet = parquet.ok_or_else(|| {
+            DataFusionError::Internal("a field-id scan reads no Parquet".to_owned())
+        })?;
+        let inner = parquet.parquet_file_reader_factory().cloned();
+        let inner = inner
+            .unwrap_or_else(|| Arc::new(DefaultParquetFileReaderFactory::new(Arc::clone(&store))));
+        let footers = Arc::new(BelievableFooters { inner });
+        let parquet = parquet.clone().with_parquet_file_reader_factory(footers);
         Ok(Box::new(Opener {
-            source: self.clone(),
+            source: Self {
+                parquet: Arc::new(parquet),
+                files: Arc::clone(&self.files),
+            },
             store,
             template,
             partition,

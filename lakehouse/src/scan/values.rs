@@ -8,6 +8,7 @@ use datafusion::common::ScalarValue;
 use iceberg::spec::{Literal, PrimitiveLiteral, Type};
 
 use super::columns::missing;
+use crate::floats::canonical_scalar;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -86,9 +87,11 @@ pub(super) fn primitive(literal: &PrimitiveLiteral, data_type: &DataType) -> Opt
         (L::Long(v), DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
             ScalarValue::TimestampNanosecond(Some(*v), zone.clone())
         }
-        (L::Float(v), DataType::Float32) => ScalarValue::Float32(Some(v.0)),
-        (L::Float(v), DataType::Float64) => ScalarValue::Float64(Some(f64::from(v.0))),
-        (L::Double(v), DataType::Float64) => ScalarValue::Float64(Some(v.0)),
+        (L::Float(v), DataType::Float32) => canonical_scalar(ScalarValue::Float32(Some(v.0))),
+        (L::Float(v), DataType::Float64) => {
+            canonical_scalar(ScalarValue::Float64(Some(f64::from(v.0))))
+        }
+        (L::Double(v), DataType::Float64) => canonical_scalar(ScalarValue::Float64(Some(v.0))),
         (L::String(v), DataType::Utf8) => ScalarValue::Utf8(Some(v.clone())),
         (L::Binary(v), DataType::Binary) => ScalarValue::Binary(Some(v.clone())),
         (L::Binary(v), DataType::FixedSizeBinary(n)) if v.len() == *n as usize => {

@@ -281,7 +281,11 @@ async fn equality_deletes_are_refused_unless_they_are_older_than_all_rows() {
     commit(&lab, "lake.t", file).await;
     let error = lab.refusal("lake.t", "SELECT id FROM t").await;
     assert!(error.contains("table lake.t"), "{error}");
-    assert!(error.contains("equality deletes (1 files)"), "{error}");
+    assert!(
+        error.contains("equality deletes, which snapshot"),
+        "{error}"
+    );
+    assert!(error.contains("-eq.parquet"), "{error}");
     assert!(error.contains("rewrite_data_files"), "{error}");
 }
 

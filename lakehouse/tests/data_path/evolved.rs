@@ -267,7 +267,7 @@ async fn nan_is_found_beside_bounds_that_leave_it_out() {
         );
     }
     let sql = "SELECT max(x), min(x), count(y) FROM t";
-    assert_eq!(lab.query("ice.floats", sql).await, ["NaN -0.0 4"]);
+    assert_eq!(lab.query("ice.floats", sql).await, ["NaN 0.0 4"]);
 }
 
 #[tokio::test]

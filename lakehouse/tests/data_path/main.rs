@@ -5,6 +5,7 @@
 mod deletes;
 mod documents;
 mod evolved;
+mod footers;
 mod lab;
 mod layout;
 mod pruning;

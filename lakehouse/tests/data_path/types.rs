@@ -87,7 +87,7 @@ fn every_type() -> RecordBatch {
         ),
         (
             "float32",
-            Arc::new(Float32Array::from(vec![Some(f32::NAN), Some(-0.0), None])),
+            Arc::new(Float32Array::from(vec![Some(f32::NAN), Some(-0.5), None])),
         ),
         (
             "float64",

@@ -359,6 +359,9 @@ fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
         QueryErrorKind::Cancelled => (FailureKind::Cancelled, ""),
         QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and ask again"),
         QueryErrorKind::ResultLost => (FailureKind::Execution, "ask again"),
+        QueryErrorKind::Storage if error.message.contains("after its table named it") => {
+            (FailureKind::Storage, "")
+        }
         QueryErrorKind::Storage => (
             FailureKind::Storage,
             "check that the store can be reached, then ask again",
