@@ -14,6 +14,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, DynamicFilterPhysicalExpr, lit};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
@@ -67,7 +68,7 @@ fn difference(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) ->
             "{name} has {here} partitions here and {there} on an executor"
         ));
     }
-    if let Some(found) = windows(ours, theirs) {
+    if let Some(found) = calls(ours, theirs) {
         return Some(found);
     }
     if expressions(ours) != expressions(theirs) {
@@ -172,19 +173,40 @@ fn comparable(expr: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         .data()
 }
 
-/// Windows show neither IGNORE NULLS nor FILTER nor whether they were reversed, except to programmers.
-fn windows(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let (ours, theirs) = (window_exprs(ours)?, window_exprs(theirs)?);
-    ours.iter().zip(theirs).find_map(|(ours, theirs)| {
-        let (here, there) = (flags(ours), flags(theirs));
-        (here != there).then(|| {
-            let call = ours.name();
-            format!(
-                "{call} loses {} on its way to an executor",
-                missing(&here, &there)
-            )
+/// Calls in windows and aggregates show neither IGNORE NULLS nor FILTER nor whether they were reversed, except to
+/// programmers.
+fn calls(ours: &Arc<dyn ExecutionPlan>, theirs: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let (ours, theirs) = (described_calls(ours), described_calls(theirs));
+    ours.iter()
+        .zip(theirs)
+        .find_map(|((call, ours), (_, theirs))| {
+            let (here, there) = (flags(ours), flags(&theirs));
+            (here != there).then(|| {
+                format!(
+                    "{call} loses {} on its way to an executor",
+                    missing(&here, &there)
+                )
+            })
         })
-    })
+}
+
+/// Each call of a window or an aggregate, and how programmers see it.
+fn described_calls(plan: &Arc<dyn ExecutionPlan>) -> Vec<(String, String)> {
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let calls = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
+        let calls = calls.map(|(call, filter)| {
+            let filter = filter.as_ref().map(ToString::to_string);
+            (
+                call.name().to_string(),
+                format!("{call:?} filter: {filter:?}"),
+            )
+        });
+        return calls.collect();
+    }
+    let windows = window_exprs(plan).unwrap_or_default().iter();
+    windows
+        .map(|call| (call.name().to_string(), format!("{call:?}")))
+        .collect()
 }
 
 fn window_exprs(plan: &Arc<dyn ExecutionPlan>) -> Option<&[Arc<dyn WindowExpr>]> {
@@ -194,16 +216,16 @@ fn window_exprs(plan: &Arc<dyn ExecutionPlan>) -> Option<&[Arc<dyn WindowExpr>]>
     Some(plan.downcast_ref::<BoundedWindowAggExec>()?.window_expr())
 }
 
-/// What a window expression was told besides its arguments, as its own display to programmers has it: most of it is private.
-fn flags(expr: &Arc<dyn WindowExpr>) -> Vec<(&'static str, usize)> {
-    const FLAGS: [(&str, &str); 4] = [
+/// What a call has besides its arguments, out of its display to programmers: most of it is private.
+fn flags(call: &str) -> Vec<(&'static str, usize)> {
+    const FLAGS: [(&str, &str); 5] = [
         ("IGNORE NULLS", "ignore_nulls: true"),
         ("its reversal", "is_reversed: true"),
         ("DISTINCT", "is_distinct: true"),
         ("FILTER", "filter: Some("),
+        ("ORDER BY", "PhysicalSortExpr {"),
     ];
-    let text = format!("{expr:?}");
-    let count = |(name, needle): (&'static str, &str)| (name, text.matches(needle).count());
+    let count = |(name, needle): (&'static str, &str)| (name, call.matches(needle).count());
     FLAGS.map(count).into()
 }
 
