@@ -51,15 +51,30 @@ impl Generator<'_> {
         let mut word = "with";
         if self.chance(15, Feature::RecursiveCte) {
             word = "with recursive";
-            let (name, column) = (self.name('q'), self.name('c'));
+            let name = self.name('q');
+            let columns = [self.name('c'), self.name('c'), self.name('c')];
+            let [n, label, sum] = &columns;
             let most = 2 + self.choices.below(6);
+            // What a step does not read of the step before is not asked of it.
+            let label_then = if self.choices.below(2) == 0 {
+                label.as_str()
+            } else {
+                "'then'"
+            };
+            let sum_then = match self.choices.below(3) {
+                0 => format!("{sum} + {n}"),
+                1 => n.clone(),
+                _ => "cast(7 as bigint)".to_owned(),
+            };
             parts.push(format!(
-                "{name}({column}) as (select cast(1 as bigint) union all select {column} + 1 from {name} where {column} < {most})"
+                "{name}({}) as (select cast(1 as bigint), 'first', cast(100 as bigint) \
+                 union all select {n} + 1, {label_then}, {sum_then} from {name} where {n} < {most})",
+                columns.join(", ")
             ));
             let select = Select {
                 sql: String::new(),
-                names: vec![column],
-                kinds: vec![Kind::Int],
+                names: columns.to_vec(),
+                kinds: vec![Kind::Int, Kind::Text, Kind::Int],
                 rows: u64::from(most),
             };
             self.ctes.push((name, select));
