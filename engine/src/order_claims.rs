@@ -1,7 +1,7 @@
 //! Keeps false claims of order and uniqueness from taking sorts away.
 //!
 //! DataFusion 55 leaves a sort out where its input claims the order: while it plans, and again when a `SortExec` starts.
-//! Three claims are false:
+//! Four claims are false:
 //!
 //! * **Keys that moved.** The keys of an aggregate are noted as unique, and rows in the order of a prefix that holds such
 //!   keys need no further sort. Where a projection or another aggregate moves the columns, the keys are looked up by their
@@ -15,11 +15,14 @@
 //!
 //! * **Constants of grouping sets.** A grouping column that is constant in the input, or equal to another one, is claimed to
 //!   be so in the output, where it is NULL in the rows of other sets.
+//! * **Constants of union branches.** A column that is another constant in each branch is left out of the keys of a sort
+//!   below a merge. With a limit, the sort's partitions share the bound above which they drop rows, which then compares
+//!   rows of different branches by the rest of the keys.
 //! * **Merges by less.** `SortPreservingMergeExec` by `n` claims every order of its input, `n, k` among them, and only
 //!   keeps `n`. It is made to merge by the whole order.
 //!
-//! While sorts are put in, a node that claims nothing stands below projections that move keys and above grouping sets; a
-//! sort that stays in the plan keeps one below it.
+//! While sorts are put in, a node that claims less stands below projections that move keys and above grouping sets and
+//! unions; a sort that stays in the plan and would be left out keeps one below it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
@@ -77,12 +81,12 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
 }
 
 fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let mut grouping_sets = false;
+    let mut above = node.is::<UnionExec>().then_some(Forget::OfPartitions);
     let moved = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
         let exprs: Vec<_> = projection.expr().iter().map(|e| &e.expr).collect();
         moves_keys(&exprs, projection.input())
     } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
-        grouping_sets = !aggregate.group_expr().is_single();
+        above = (!aggregate.group_expr().is_single()).then_some(Forget::All);
         let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
         moves_keys(&exprs, aggregate.input())
     } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
@@ -94,10 +98,10 @@ fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exe
         true => over_unclaimed(node, Forget::Keys)?,
         false => node,
     };
-    Ok(match (grouping_sets, moved) {
-        (true, _) => Transformed::yes(Arc::new(UnclaimedExec::new(node, Forget::All))),
-        (false, true) => Transformed::yes(node),
-        (false, false) => Transformed::no(node),
+    Ok(match (above, moved) {
+        (Some(forget), _) => Transformed::yes(Arc::new(UnclaimedExec::new(node, forget))),
+        (None, true) => Transformed::yes(node),
+        (None, false) => Transformed::no(node),
     })
 }
 
@@ -183,6 +187,8 @@ pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
 pub enum Forget {
     /// Which columns are unique.
     Keys,
+    /// Which columns are constant within a partition only.
+    OfPartitions,
     /// That, which orders the rows have, and which columns are constant or equal.
     All,
 }
@@ -201,6 +207,11 @@ impl UnclaimedExec {
         let properties = PlanProperties::clone(input.properties());
         let properties = match forget {
             Forget::Keys => properties.with_constraints(Constraints::default()),
+            Forget::OfPartitions => {
+                let mut claims = input.equivalence_properties().clone();
+                claims.clear_per_partition_constants();
+                properties.with_eq_properties(claims)
+            }
             Forget::All => {
                 properties.with_eq_properties(EquivalenceProperties::new(input.schema()))
             }
@@ -232,8 +243,9 @@ impl ExecutionPlan for UnclaimedExec {
         vec![&self.input]
     }
 
+    /// A sort that is put below would be made of what the input claims.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![self.forget == Forget::Keys]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -300,6 +312,19 @@ mod tests {
              group by grouping sets ((c), ())) as g order by c desc nulls first"
         );
         assert_eq!(rows(&query).await, ["5", "all5"]);
+    }
+
+    #[tokio::test]
+    async fn a_label_of_union_branches_is_a_key_of_the_sort_below_a_limit() {
+        let query = format!(
+            "explain select k, what from (select k, 'sale' as what from {SALES} where x > 0
+             union all select x, 'return' from {SALES} where k > 0) as u order by what desc, k limit 2"
+        );
+        let plan = rows(&query).await.concat();
+        assert!(
+            plan.contains("TopK(fetch=2),expr=[what@1DESC,k@0"),
+            "{plan}"
+        );
     }
 
     #[tokio::test]

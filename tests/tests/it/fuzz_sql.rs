@@ -5,7 +5,6 @@ use retail_tests::fuzz::run::{Fleet, Plan, run};
 use crate::support::needs;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not seen to pass yet: differences that tests/fuzz_sql found are not all mended"]
 async fn generated_queries_give_the_same_rows_everywhere() {
     let duckdb = needs::python().is_some();
     let plan = Plan {

@@ -40,6 +40,8 @@ pub(super) struct From {
     columns: Vec<Column>,
     /// Columns that make a row unique, or all of them.
     key: Vec<String>,
+    /// Whether no two rows are equal in all columns.
+    unique: bool,
     /// About so many rows at most.
     rows: u64,
     /// The table, where it is one alone.

@@ -138,6 +138,7 @@ impl Generator<'_> {
         From {
             sql: format!("{sql} as {alias}"),
             key: columns.iter().map(|c| c.name.clone()).collect(),
+            unique: false,
             columns,
             rows: select.rows,
             table: None,
@@ -176,6 +177,7 @@ impl Generator<'_> {
                 names.join(", ")
             ),
             key: columns.iter().map(|c| c.name.clone()).collect(),
+            unique: false,
             columns,
             rows: u64::from(count),
             table: None,
@@ -373,6 +375,7 @@ fn of_kind(from: &From, kind: Kind) -> Vec<String> {
 
 fn both(left: From, right: From, sql: String, rows: u64) -> From {
     From {
+        unique: left.unique && right.unique,
         sql,
         columns: left.columns.into_iter().chain(right.columns).collect(),
         key: left.key.into_iter().chain(right.key).collect(),

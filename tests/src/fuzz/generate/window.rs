@@ -21,7 +21,9 @@ impl Generator<'_> {
         let mut has_one = false;
         for (at, kind) in kinds.iter().enumerate() {
             let last = at + 1 == kinds.len();
-            if (last && !has_one) || self.choices.chance(40) {
+            // Rows that are equal in all columns may stand one way round in one window and the other way in another.
+            let allowed = from.unique || !has_one;
+            if (last && !has_one) || (self.choices.chance(40) && allowed) {
                 has_one = true;
                 values.push(self.window(*kind, &from, name));
             } else {
@@ -32,7 +34,7 @@ impl Generator<'_> {
         if let Some((name, named)) = &named {
             tail += &format!(" window {name} as ({named})");
         }
-        if self.chance(8, Feature::Qualify) {
+        if from.unique && self.chance(8, Feature::Qualify) {
             let partition = self.partition();
             let order = self.total_order(&from);
             let most = self.pick(&["1", "2", "3"]);
