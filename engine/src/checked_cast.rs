@@ -10,6 +10,7 @@
 //!   DataSourceExec    columns as the files have them
 //! ```
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -296,11 +299,34 @@ impl ExecutionPlan for CheckedCastExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
+        let files = files_of(&self.input, partition);
         let input = self.input.execute(partition, context)?;
         let (columns, schema) = (Arc::clone(&self.columns), self.schema());
         let into = Arc::clone(&schema);
-        let batches = input.map(move |batch| convert_batch(&batch?, &columns, &into));
+        let batches = input.map(move |batch| convert_batch(&batch?, &columns, &into, &files));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+}
+
+/// The files that a partition of a scan reads, for messages.
+fn files_of(scan: &Arc<dyn ExecutionPlan>, partition: usize) -> String {
+    let Some(source) = scan.downcast_ref::<DataSourceExec>() else {
+        let below = scan.children().into_iter().next();
+        return below.map_or_else(String::new, |below| files_of(below, partition));
+    };
+    let config = (source.data_source().as_ref() as &dyn Any).downcast_ref::<FileScanConfig>();
+    let files = config.and_then(|c| c.file_groups.get(partition));
+    let files = files.map_or(&[][..], |group| group.files());
+    match files {
+        [] => String::new(),
+        [file] => format!(" in {}", file.object_meta.location),
+        [first, rest @ ..] => {
+            let more = rest.len();
+            format!(
+                " in {} or one of {more} other files",
+                first.object_meta.location
+            )
+        }
     }
 }
 
@@ -308,12 +334,13 @@ fn convert_batch(
     batch: &RecordBatch,
     columns: &[CastColumn],
     schema: &SchemaRef,
+    files: &str,
 ) -> Result<RecordBatch> {
     let arrays = columns.iter().map(|column| match column.from {
         None => Ok(new_null_array(&column.rule.data_type, batch.num_rows())),
         Some(from) if column.checked => checked(&column.name, batch.column(from), &column.rule)
             .map_err(|bad| {
-                DataFusionError::Execution(format!("a cell cannot be cast: {}", bad.what))
+                DataFusionError::Execution(format!("a cell cannot be cast{files}: {}", bad.what))
             }),
         Some(from) => Ok(Arc::clone(batch.column(from))),
     });

@@ -222,18 +222,21 @@ pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
 }
 
-/// The last cause, which says what is wrong and with which file.
+/// What is wrong, with every cause that says more.
 fn reason(error: &iceberg::Error) -> String {
-    let mut last = error.to_string();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    let mut text = error.message().to_owned();
+    let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        let text = cause.to_string();
-        if !last.contains(&text) {
-            last = format!("{last}: {text}");
+        let more = match cause.downcast_ref::<iceberg::Error>() {
+            Some(cause) => cause.message().to_owned(),
+            None => cause.to_string(),
+        };
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
         }
         next = cause.source();
     }
-    last
+    text
 }
 
 fn at_row(table: &Option<TableName>) -> String {

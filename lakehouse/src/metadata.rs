@@ -68,6 +68,14 @@ pub(crate) async fn read(
             feature: format!("its format version {version} (1 to 3 are)"),
         });
     }
+    if let Some(transform) = unknown_transform(&json) {
+        return Err(LakehouseError::UnsupportedTable {
+            table: table.clone(),
+            feature: format!(
+                "its transform {transform} of a partition or sort order; have the engine that wrote it replace it"
+            ),
+        });
+    }
     let mut unreadable = Unreadable::default();
     let current = json["current-schema-id"].as_i64();
     let schemas = json["schemas"].as_array_mut();
@@ -94,6 +102,21 @@ pub(crate) async fn read(
     let lost = lost_defaults(&current, metadata.current_schema());
     unreadable.columns.extend(lost);
     Ok((metadata, unreadable))
+}
+
+/// The first transform of a partition spec or sort order that is not known: the crate takes the whole file for damaged.
+fn unknown_transform(json: &Value) -> Option<&str> {
+    const KNOWN: [&str; 7] = [
+        "identity", "void", "unknown", "year", "month", "day", "hour",
+    ];
+    let list = |name| json[name].as_array().into_iter().flatten();
+    let fields = list("partition-specs").chain(list("sort-orders"));
+    let fields = fields.flat_map(|spec| spec["fields"].as_array().into_iter().flatten());
+    let mut transforms = fields
+        .chain(list("partition-spec"))
+        .filter_map(|field| field["transform"].as_str());
+    transforms
+        .find(|t| !KNOWN.contains(t) && !t.starts_with("bucket[") && !t.starts_with("truncate["))
 }
 
 fn json(bytes: &[u8]) -> std::result::Result<Value, String> {
@@ -287,6 +310,22 @@ mod tests {
         assert!(unreadable["payload"].contains("variant"));
         assert!(unreadable["shape"].contains("geometry(srid:4326)"));
         assert!(!schema.to_string().contains("variant"), "{schema}");
+    }
+
+    #[test]
+    fn a_transform_that_nobody_knows_is_named() {
+        let spec = |transform: &str| {
+            json!({"partition-specs": [{"spec-id": 0, "fields": [
+                {"name": "p", "transform": transform, "source-id": 1, "field-id": 1000}]}]})
+        };
+        assert_eq!(unknown_transform(&spec("zorder[2]")), Some("zorder[2]"));
+        for known in ["identity", "void", "bucket[16]", "truncate[4]", "hour"] {
+            assert_eq!(unknown_transform(&spec(known)), None, "{known}");
+        }
+        let sorted =
+            json!({"sort-orders": [{"order-id": 1, "fields": [{"transform": "hilbert"}]}]});
+        assert_eq!(unknown_transform(&sorted), Some("hilbert"));
+        assert_eq!(unknown_transform(&json!({})), None);
     }
 
     #[test]

@@ -70,7 +70,10 @@ pub(super) async fn read(table: &LakeTable) -> Result<Live> {
             true => metadata::manifest(file_io, manifest_file).await,
             false => manifest_file.load_manifest(file_io).await,
         };
-        let manifest = manifest.map_err(unreadable())?;
+        let manifest = manifest.map_err(|e| {
+            let text = format!("manifest {}: {}", manifest_file.manifest_path, e.message());
+            unreadable()(iceberg::Error::new(e.kind(), text).with_source(e))
+        })?;
         for entry in manifest.entries().iter().filter(|e| e.is_alive()) {
             check(table, entry)?;
             let sequence = entry.sequence_number();

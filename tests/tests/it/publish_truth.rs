@@ -114,6 +114,43 @@ async fn a_publish_that_waits_for_a_row_says_so_and_ends_when_it_is_cancelled() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_lands_while_a_run_waits_is_read_and_one_that_goes_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((cluster, _proxy, _)) = behind_a_proxy(dir.path()).await else {
+        return;
+    };
+    let day = |n: u32| dir.path().join(format!("day={n}/orders.csv"));
+    let land = |n: u32, rows: u32| {
+        std::fs::create_dir_all(day(n).parent().unwrap()).unwrap();
+        shop::orders(&day(n), rows);
+    };
+    land(1, 100);
+    let project = Shop::over(&dir.path().join("day=*/orders.csv")).write(dir.path());
+    // One that runs, and one that waits for it; day 2 lands after both were taken.
+    cluster.executors[0].signal("STOP");
+    let runs = cluster.submit().detached(&project, &[]);
+    wait::until("the first job to run", LIMIT, async || {
+        (cluster.submit().job(&runs)["state"] == "running").then_some(())
+    })
+    .await;
+    let waits = cluster.submit().detached(&project, &[]);
+    land(2, 50);
+    cluster.executors[0].signal("CONT");
+    for job in [&runs, &waits] {
+        cluster.submit().watch(job).succeeded();
+        assert_eq!(cluster.submit().job(job)["state"], "succeeded");
+    }
+    let summaries = cluster.lake.summaries().await;
+    assert_eq!(summaries["staging.stg_orders"].rows, 150);
+
+    let before = cluster.lake.publish_ids().await;
+    std::fs::remove_file(day(1)).unwrap();
+    let lost = cluster.submit().project(&project, &[]);
+    lost.failed(1, &["day=1/orders.csv", "nothing was published"]);
+    assert_eq!(cluster.lake.publish_ids().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_scheduler_waits_until_the_first_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let lake = LakeAt::local(dir.path());
@@ -166,16 +203,32 @@ async fn a_second_scheduler_waits_until_the_first_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_that_hung_and_was_replaced_publishes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = LakeAt::local(dir.path());
+    hung_and_replaced(dir.path(), LakeAt::local(dir.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_hung_on_postgresql_and_was_replaced_publishes_nothing() {
+    let Some(postgres) = needs::postgres() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let lake = LakeAt {
+        catalog: postgres.database().await,
+        ..LakeAt::local(dir.path())
+    };
+    hung_and_replaced(dir.path(), lake).await;
+}
+
+async fn hung_and_replaced(dir: &Path, lake: LakeAt) {
     let setup = || Setup {
         lake: Some(lake.clone()),
         lease_s: 2,
         ..Setup::default()
     };
     let mut first = Cluster::start(setup()).await;
-    let orders = dir.path().join("orders.csv");
+    let orders = dir.join("orders.csv");
     shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(dir.path());
+    let project = Shop::over(&orders).write(dir);
     first.submit().project(&project, &[]).succeeded();
     let before = lake.publish_ids().await;
     first.executors[0].signal("STOP");
