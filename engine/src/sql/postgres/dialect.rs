@@ -80,6 +80,8 @@ impl Dialect for Grammar {
         POSTGRES.prec_value(prec)
     }
 
+    // Not `supports_named_fn_args_with_expr_name`: each argument of a call would be parsed as a name first, and then again, so
+    // that n calls within each other take 2^n steps.
     as_postgres!(
         supports_unicode_string_literal,
         supports_filter_during_aggregation,
@@ -90,7 +92,6 @@ impl Dialect for Grammar {
         supports_factorial_operator,
         supports_bitwise_shift_operators,
         supports_named_fn_args_with_colon_operator,
-        supports_named_fn_args_with_expr_name,
         supports_empty_projections,
         supports_nested_comments,
         supports_string_escape_constant,
@@ -102,4 +103,16 @@ impl Dialect for Grammar {
         supports_select_wildcard_with_alias,
         supports_comma_separated_trim,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::rows;
+
+    /// At two attempts a level it would not end.
+    #[tokio::test]
+    async fn forty_calls_within_each_other_are_parsed() {
+        let calls = "lower(".repeat(40) + "'A'" + &")".repeat(40);
+        assert_eq!(rows(&format!("select {calls} as x")).await, ["a"]);
+    }
 }
