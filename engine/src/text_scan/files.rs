@@ -105,6 +105,12 @@ impl OfFiles {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
+        if !self.read.splits() && !(range.start == 0 && whole) {
+            return Err(DataFusionError::Internal(format!(
+                "{} has to be read from its start, and was cut into parts",
+                file.object_meta.location
+            )));
+        }
         // A line that begins where the part begins is known by the line feed before it.
         let from = range.start.saturating_sub(1);
         let options = GetOptions {

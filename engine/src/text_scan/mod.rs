@@ -96,7 +96,7 @@ impl TextScan {
     }
 
     /// Whether a file may be read in parts by several tasks.
-    fn splits(&self) -> bool {
+    pub fn splits(&self) -> bool {
         let by_line = match &self.format {
             TextFormat::Csv(csv) => !csv.newlines_in_values,
             TextFormat::Json(_) => true,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::CsvOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, Statistics};
 use datafusion::datasource::file_format::FileFormat;
@@ -158,7 +159,14 @@ impl FilesTable {
             .build();
         let statistics = unknown(&layout.files, none.table_schema());
         let group = FileGroup::new(layout.files.clone());
-        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(CsvSource::new(none)))
+        // The optimizer cuts big files into parts unless the stock scan says no: those that are packed, or may have line
+        // ends within values, are read from their start.
+        let options = CsvOptions {
+            newlines_in_values: Some(!layout.read.splits()),
+            ..CsvOptions::default()
+        };
+        let source = Arc::new(CsvSource::new(none).with_csv_options(options));
+        let config = FileScanConfigBuilder::new(self.url.clone(), source)
             .with_file_groups(group.split_files(state.config().target_partitions().max(1)))
             .with_statistics(statistics)
             .with_limit(limit)
