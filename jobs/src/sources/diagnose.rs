@@ -50,7 +50,10 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
         "eof",
         "decompress",
     ];
-    if !signs.iter().any(|s| error.contains(s)) {
+    // A cast of the model's own SQL says so; a cell that is wrong as well is not what made it fail.
+    let of_sql = error.contains("cannot cast '");
+    let of_files = error.contains("cannot be parsed") || error.contains("cell cannot be cast");
+    if !signs.iter().any(|s| error.contains(s)) || (of_sql && !of_files) {
         return None;
     }
     for source in read {
