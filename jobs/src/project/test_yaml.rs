@@ -265,6 +265,11 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
     };
     if !matches!(kind, ConstraintKind::Check { .. }) {
         needs_columns()?;
+        if let Some(node) = node.get("expression").filter(|n| !n.is_empty()) {
+            return Err(node.fail(
+                "the expression of a constraint is held for checks only; take it out, or declare a test",
+            ));
+        }
     }
     Ok(Constraint {
         kind,

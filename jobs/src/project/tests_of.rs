@@ -112,7 +112,7 @@ pub fn add(
                     None
                 }
                 (Some(true), kind) => Some(format!(
-                    "constraints of {} are not held: it is {kind}, and only tables have them",
+                    "constraints of {} are not held: it is materialized as {kind}, and only tables have them",
                     model.name
                 )),
                 _ => Some(format!(

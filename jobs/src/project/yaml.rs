@@ -29,8 +29,12 @@ struct Place {
 impl Doc {
     /// Parses `text`. The failure names file, line and column of a syntax error.
     pub fn parse(path: &str, text: &str) -> Result<Self, Failure> {
-        let value: Value =
+        let mut value: Value =
             serde_yaml::from_str(text).map_err(|error| syntax_failure(path, text, &error))?;
+        // `<<: *defaults`.
+        value
+            .apply_merge()
+            .map_err(|error| syntax_failure(path, text, &error))?;
         Ok(Self {
             path: path.to_string(),
             text: text.to_string(),

@@ -3,7 +3,7 @@
 //! They are published before the run's own tables and apart from them: a test that stops the run is why somebody wants
 //! to see its rows. Every run replaces them, with no rows where the test passes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,12 @@ impl Tested<'_> {
         let plan = retail_engine::sql::plan(&session.state(), &keep.sql).await;
         let plan = plan.map_err(|error| unplanned(keep.test, &keep.sql, &error))?;
         let schema = Arc::new(plan.schema().as_arrow().clone());
+        let mut names = HashSet::new();
+        if let Some(twice) = schema.fields().iter().find(|f| !names.insert(f.name())) {
+            return Err(verdict::at(keep.test, keep.cannot())
+                .cause(format!("its rows have two columns {}", twice.name()))
+                .note("give one of them another name, or name the columns instead of *"));
+        }
         let options = WriteOptions::default();
         let target = self
             .context

@@ -10,7 +10,8 @@ use crate::sources::types;
 
 /// The SQL literal, or nothing when no cell of this type can equal the value. The error is the cause.
 ///
-/// `wanted` is `None` where the type is not known: then the value stands as it is written.
+/// `wanted` is `None` where the type is not known: then the value stands as it is written. Without `quote`, a text is SQL
+/// where it is no number, as in dbt: `lower('PAID')`, `date '2024-01-01'`.
 pub(super) fn literal(
     value: &Value,
     quote: bool,
@@ -18,6 +19,10 @@ pub(super) fn literal(
 ) -> Result<Option<String>, String> {
     let text = written(value);
     let wrong = |what: &str| Err(format!("accepted value {text} is not {what}"));
+    let is_constant = || is_number(&text) || is_boolean(&text) || is_date(&text);
+    if !quote && value.is_string() && !is_constant() {
+        return Ok(Some(format!("({text})")));
+    }
     let Some(wanted) = wanted else {
         return Ok(Some(
             match quote || value.is_string() && !is_number(&text) {
@@ -62,12 +67,10 @@ pub(super) fn literal(
             }),
             Err(_) => wrong("a number"),
         },
-        DataType::Date32 | DataType::Date64 => {
-            match chrono::NaiveDate::parse_from_str(&text, "%Y-%m-%d") {
-                Ok(_) => typed("date"),
-                Err(_) => wrong("a date (yyyy-mm-dd)"),
-            }
-        }
+        DataType::Date32 | DataType::Date64 => match is_date(&text) {
+            true => typed("date"),
+            false => wrong("a date (yyyy-mm-dd)"),
+        },
         DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => {
             typed(&types::sql(wanted).to_lowercase())
         }
@@ -83,6 +86,14 @@ fn written(value: &Value) -> String {
         Value::Bool(false) => "False".into(),
         other => other.to_string(),
     }
+}
+
+fn is_boolean(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
+}
+
+fn is_date(text: &str) -> bool {
+    chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
 fn is_number(text: &str) -> bool {
@@ -150,5 +161,16 @@ mod tests {
         assert_eq!(of(json!(1.5), &DataType::Int64), Ok(None));
         assert!(of(json!("many"), &DataType::Int64).is_err());
         assert!(of(json!("2024-02-30"), &DataType::Date32).is_err());
+    }
+
+    #[test]
+    fn an_unquoted_text_is_sql() {
+        let of = |value| literal(&value, false, Some(&DataType::Utf8View));
+        assert_eq!(
+            of(json!("lower('PAID')")),
+            Ok(Some("(lower('PAID'))".into()))
+        );
+        assert_eq!(of(json!("'paid'")), Ok(Some("('paid')".into())));
+        assert_eq!(of(json!(7)), Ok(Some("'7'".into())));
     }
 }

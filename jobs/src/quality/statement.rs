@@ -174,7 +174,10 @@ pub(super) fn is_written_by_hand(test: &DataTest) -> bool {
         || test.column.as_deref().is_some_and(|c| !is_name(c))
         || matches!(
             test.kind,
-            TestKind::Query { .. } | TestKind::Check { .. } | TestKind::Relationships { .. }
+            TestKind::Query { .. }
+                | TestKind::Check { .. }
+                | TestKind::Relationships { .. }
+                | TestKind::AcceptedValues { quote: false, .. }
         )
 }
 

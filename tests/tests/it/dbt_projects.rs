@@ -140,7 +140,7 @@ async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_error
         .succeeded();
     for text in [
         "setting grants of a has no effect",
-        "nobody is not defined and gives an empty text",
+        "nobody is not defined and stands for nothing",
     ] {
         assert!(ran.stderr.contains(text), "{}", ran.stderr);
         assert!(json.stdout.contains(text), "{}", json.stdout);

@@ -181,19 +181,24 @@ impl<'a> Interp<'a> {
         Ok(())
     }
 
+    /// Where a name that is not defined counts for something: it prints as nothing, equals nothing, has no items.
+    fn note_undefined(&mut self, value: &Value, at: Span) {
+        if let Value::Undefined(name) = value
+            && !name.is_empty()
+            && self.undefined.len() < 100
+        {
+            self.undefined
+                .push((self.file.to_string(), name.to_string(), at));
+        }
+    }
+
     fn statement(&mut self, stmt: &Stmt, out: &mut Output) -> Run<()> {
         self.budget.step()?;
         match stmt {
             Stmt::Text { text, at } => self.put(out, text, *at, true),
             Stmt::Output { expr, tag } => {
                 let value = self.eval(expr)?;
-                if let Value::Undefined(name) = &value
-                    && !name.is_empty()
-                    && self.undefined.len() < 100
-                {
-                    self.undefined
-                        .push((self.file.to_string(), name.to_string(), expr.at));
-                }
+                self.note_undefined(&value, expr.at);
                 let text = self.printed(&value).map_err(|e| placed(e, expr.at))?;
                 self.put(out, &text, tag.start, false)
             }
@@ -211,6 +216,7 @@ impl<'a> Interp<'a> {
             }
             Stmt::For(of) => {
                 let iter = self.eval(&of.iter)?;
+                self.note_undefined(&iter, of.iter.at);
                 self.for_loop(of, &iter, out)
             }
             Stmt::Set { targets, expr } => {
@@ -489,6 +495,7 @@ impl<'a> Interp<'a> {
                 let mut text = String::new();
                 for part in parts {
                     let value = self.eval(part)?;
+                    self.note_undefined(&value, part.at);
                     let more = self.printed(&value)?;
                     self.budget.text(text.len() + more.len())?;
                     text.push_str(&more);
@@ -501,8 +508,10 @@ impl<'a> Interp<'a> {
             }
             ExprKind::Compare(first, rest) => {
                 let mut left = self.eval(first)?;
-                for (op, right) in rest {
-                    let right = self.eval(right)?;
+                self.note_undefined(&left, first.at);
+                for (op, written) in rest {
+                    let right = self.eval(written)?;
+                    self.note_undefined(&right, written.at);
                     if !ops::compare(*op, &left, &right, self.budget)? {
                         return Ok(Value::Bool(false));
                     }

@@ -465,15 +465,13 @@ impl Renderer {
             Ok(Value::None)
         });
         globals.insert("_keep".into(), keep);
-        self.render(
-            "value",
-            &format!("{{% do _keep({expression}) %}}"),
-            &globals,
-        )?;
+        let text = format!("{{% do _keep({expression}) %}}");
+        let out = self.render("value", &text, &globals)?;
         self.tell_target();
-        match kept.take() {
-            Value::Undefined(name) => Err(self.undefined(&name)),
-            value => Ok(value),
+        match (kept.take(), out.undefined.first()) {
+            (Value::Undefined(name), _) => Err(self.undefined(&name)),
+            (_, Some((_, name, _))) => Err(self.undefined(name)),
+            (value, None) => Ok(value),
         }
     }
 
@@ -534,7 +532,7 @@ impl Renderer {
                 .map(|k| &**k)
                 .chain(["ref", "source", "config", "this", "model"]);
             let near = did_you_mean(name, known);
-            let warning = format!("{name} is not defined and gives an empty text{near}");
+            let warning = format!("{name} is not defined and stands for nothing{near}");
             self.told.warn(warning, file, line_of(text, at.start));
         }
         if self.told.is_target_read() {

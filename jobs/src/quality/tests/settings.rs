@@ -233,3 +233,31 @@ models:
             .contains("postgres__create_table_as goes over dbt's own")
     );
 }
+
+#[test]
+fn settings_that_are_merged_in_count_and_expressions_that_nobody_holds_are_refused() {
+    let yaml = "
+common: &common {severity: warn, limit: 5}
+models:
+  - name: orders
+    columns:
+      - name: id
+        tests:
+          - unique: {config: {<<: *common, limit: 9}}
+";
+    let merged = project(yaml, &[]);
+    let config = &merged.tests[0].config;
+    assert_eq!((config.severity, config.limit), (Severity::Warn, Some(9)));
+    let yaml = "
+models:
+  - name: orders
+    columns:
+      - name: id
+        constraints: [{type: unique, expression: nulls not distinct}]
+";
+    let text = refused(yaml, &[]);
+    assert!(
+        text.contains("models/s.yml:6") && text.contains("for checks only"),
+        "{text}"
+    );
+}
