@@ -21,7 +21,7 @@ mod inputs;
 mod model;
 pub mod relations;
 mod spans;
-mod views;
+pub(crate) mod views;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -130,6 +130,14 @@ pub(super) async fn query(model: &Model, session: &SessionContext) -> Result<Log
     let state = session.state();
     let plan = retail_engine::sql::plan(&state, &model.sql).await;
     let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+    match other_than_query(&plan, &model.sql) {
+        Some(other) => Err(not_one_query(model, &format!("this is {other}"))),
+        None => Ok(plan),
+    }
+}
+
+/// The word that a statement begins with, where it is no query.
+pub(crate) fn other_than_query(plan: &LogicalPlan, sql: &str) -> Option<String> {
     let questions = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -138,16 +146,8 @@ pub(super) async fn query(model: &Model, session: &SessionContext) -> Result<Log
         plan,
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)
     );
-    if is_other || questions.verify_plan(&plan).is_err() {
-        let first = model
-            .sql
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_uppercase();
-        return Err(not_one_query(model, &format!("this is {first}")));
-    }
-    Ok(plan)
+    let first = || sql.split_whitespace().next().unwrap_or_default();
+    (is_other || questions.verify_plan(plan).is_err()).then(|| first().to_uppercase())
 }
 
 fn not_one_query(model: &Model, found: &str) -> Failure {

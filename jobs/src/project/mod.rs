@@ -16,6 +16,7 @@ mod properties;
 mod render;
 mod source_map;
 mod source_yaml;
+mod sql_text;
 mod stored;
 mod suggest;
 mod test_blocks;
@@ -49,6 +50,7 @@ use config::{Settings, identifier};
 use manifest::Manifest;
 use properties::Description;
 use render::{Rendered, Renderer, Scope};
+use sql_text::is_blank;
 use yaml::Doc;
 
 /// The namespace of models that set no schema.
@@ -499,21 +501,6 @@ impl Draft {
             described_at: described.map(|d| d.at.clone()),
             map: rendered.map,
         }
-    }
-}
-
-/// Whether SQL is nothing but blanks and comments.
-fn is_blank(sql: &str) -> bool {
-    let mut rest = sql.trim_start_matches([' ', '\t', '\r', '\n', ';']);
-    loop {
-        rest = if let Some(comment) = rest.strip_prefix("--") {
-            comment.split_once('\n').map_or("", |(_, after)| after)
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/").map_or("", |(_, after)| after)
-        } else {
-            return rest.is_empty();
-        };
-        rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ';']);
     }
 }
 

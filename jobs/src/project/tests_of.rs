@@ -13,6 +13,7 @@ use super::data_test::{DataTest, Subject, TestKind};
 use super::model::{Materialized, Model, ModelName, Place, Project, SourceRef, Warning};
 use super::properties::Description;
 use super::render::{GenericTest, Rendered, Renderer, Scope};
+use super::sql_text::{is_blank, without_end};
 use super::stored;
 use super::suggest::did_you_mean;
 use super::test_blocks;
@@ -449,7 +450,7 @@ fn query(name: &str, path: &str, raw_sql: String, rendered: Rendered) -> Model {
         },
         path: path.to_string(),
         raw_sql,
-        sql: rendered.sql.trim().trim_end_matches(';').to_string(),
+        sql: without_end(&rendered.sql).to_string(),
         materialized: Materialized::Ephemeral,
         is_analysis: true,
         depends_on: rendered.refs,
@@ -530,7 +531,7 @@ fn singular(
     let rendered = make
         .renderer
         .node(path, text, &own, Some(make.scope), &node, &what)?;
-    if super::is_blank(&rendered.sql) {
+    if is_blank(&rendered.sql) {
         return Err(fail("the test has no SQL".into()));
     }
     let (models, sources) = (rendered.refs.clone(), rendered.sources.clone());

@@ -24,6 +24,7 @@ use super::statement::{
 use super::verdict::Look;
 use super::{chosen, verdict};
 use crate::driver::relations::Relations;
+use crate::driver::views::other_than_query;
 use crate::driver::{JobContext, JobSpec};
 use crate::events::{TestResult, TestState};
 use crate::failure::{Failure, FailureKind};
@@ -71,6 +72,15 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
     plan(&run, &schema_of)?;
     let session = tested.session()?;
     for test in run.into_iter().filter(|t| is_written_by_hand(t)) {
+        if let TestKind::Query { query, .. } = &test.kind {
+            // By itself first: what is put around it would be in the error's way.
+            let planned = retail_engine::sql::plan(&session.state(), &query.sql).await;
+            let planned = planned.map_err(|error| unplanned(test, &query.sql, &error))?;
+            if let Some(other) = other_than_query(&planned, &query.sql) {
+                let cause = format!("a test is one SELECT, and this is {other}");
+                return Err(cannot(test, cause));
+            }
+        }
         let sql = counting(test, &failing(test, &schema_of)?);
         let planned = retail_engine::sql::plan(&session.state(), &sql).await;
         // Types are compared when the plan is optimized.

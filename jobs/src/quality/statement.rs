@@ -125,7 +125,16 @@ pub(super) fn counting(test: &DataTest, failing: &str) -> String {
 
 /// The failing rows that count: those within the test's `limit`.
 pub(super) fn limited(test: &DataTest, failing: &str) -> String {
+    // A query with a limit of its own takes no second one.
+    let has_limit = || {
+        let words = failing.split(|c: char| !c.is_alphanumeric() && c != '_');
+        matches!(test.kind, TestKind::Query { .. })
+            && words.into_iter().any(|w| w.eq_ignore_ascii_case("limit"))
+    };
     match test.config.limit {
+        Some(rows) if has_limit() => {
+            format!("select * from (\n{failing}\n) dbt_internal_rows\nlimit {rows}")
+        }
         Some(rows) => format!("{failing}\nlimit {rows}"),
         None => failing.to_string(),
     }

@@ -261,3 +261,14 @@ models:
         "{text}"
     );
 }
+
+#[test]
+fn a_file_may_end_as_it_likes_and_have_a_limit_of_its_own() {
+    let file = "{{ config(limit=2) }}select * from {{ ref('orders') }} order by id limit 3 ; -- the first\n";
+    let project = project("models: []", &[("tests/first.sql", file)]);
+    assert_eq!(
+        sql(&project.tests[0]),
+        "select count(*) as failures from ( select * from ( select * from m.orders order by id limit 3 ) dbt_internal_rows \
+         limit 2 ) dbt_internal_test"
+    );
+}
