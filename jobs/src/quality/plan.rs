@@ -53,17 +53,14 @@ pub(super) fn plan(
     let mut alone = vec![];
     for (index, test) in tests.iter().enumerate() {
         let from = relation(test);
-        let pass = passes.iter_mut().find(|p| p.relation == from);
         if test.stored_in.is_some() && test.config.fail_calc.is_some() {
             // It is counted over the rows that are kept.
             continue;
         }
         if let Some(condition) = condition(test, schema_of)? {
-            match pass {
-                Some(pass) if pass.conditions.len() < BITS => {
-                    pass.conditions.push((index, condition));
-                }
-                Some(_) => alone.push(one(test, index, schema_of)?),
+            let mut of_relation = passes.iter_mut().filter(|p| p.relation == from);
+            match of_relation.find(|p| p.conditions.len() < BITS) {
+                Some(pass) => pass.conditions.push((index, condition)),
                 None => passes.push(Pass {
                     relation: from,
                     conditions: vec![(index, condition)],
@@ -71,9 +68,11 @@ pub(super) fn plan(
                 }),
             }
         } else if let Some(key) = key(test, schema_of)? {
-            match pass {
-                Some(pass) if pass.unique.is_none() => pass.unique = Some((index, key)),
-                Some(_) => alone.push(one(test, index, schema_of)?),
+            let mut of_relation = passes.iter_mut().filter(|p| p.relation == from).peekable();
+            let is_first = of_relation.peek().is_none();
+            match of_relation.find(|p| p.unique.is_none()) {
+                Some(pass) => pass.unique = Some((index, key)),
+                None if !is_first => alone.push(one(test, index, schema_of)?),
                 None => passes.push(Pass {
                     relation: from,
                     conditions: vec![],
@@ -94,6 +93,18 @@ fn one(test: &DataTest, index: usize, schema_of: SchemaOf<'_>) -> Result<CheckQu
     })
 }
 
+/// The terms added up. As a tree: a chain of sixty is deeper than a plan may be that is sent to executors.
+fn sum(terms: &[String]) -> String {
+    match terms {
+        [] => "0".to_string(),
+        [term] => term.clone(),
+        terms => {
+            let (left, right) = terms.split_at(terms.len() / 2);
+            format!("({}\n  + {})", sum(left), sum(right))
+        }
+    }
+}
+
 impl Pass {
     fn query(self) -> CheckQuery {
         let bits: Vec<String> = self
@@ -104,10 +115,7 @@ impl Pass {
                 format!("case when {condition} then {} else 0 end", 1_u64 << bit)
             })
             .collect();
-        let bits = match bits.is_empty() {
-            true => "0".to_string(),
-            false => bits.join("\n  + "),
-        };
+        let bits = sum(&bits);
         let from = &self.relation;
         let sql = match &self.unique {
             None => {

@@ -97,10 +97,10 @@ fn tests_of_one_table_share_a_pass() {
         queries(&project),
         [
             "select coalesce(bit_or(failed), 0) as failed, coalesce(sum(case when n > 1 and k0 is not null then 1 else 0 end), \
-             0) as repeated\nfrom (\nselect \"id\" as k0, count(*) as n, bit_or(case when \"id\" is null then 1 else 0 end\n  \
-             + case when \"store_id\" is null then 2 else 0 end\n  \
-             + case when \"price\" not in (cast('16.99' as decimal(12,2)), cast('4.07' as decimal(12,2))) then 4 else 0 end\n  \
-             + case when \"status\" not in ('paid', 'it''s') then 8 else 0 end) as failed\nfrom \"m\".\"orders\"\n\
+             0) as repeated\nfrom (\nselect \"id\" as k0, count(*) as n, bit_or(((case when \"id\" is null then 1 else 0 end\n  \
+             + case when \"store_id\" is null then 2 else 0 end)\n  \
+             + (case when \"price\" not in (cast('16.99' as decimal(12,2)), cast('4.07' as decimal(12,2))) then 4 else 0 end\n  \
+             + case when \"status\" not in ('paid', 'it''s') then 8 else 0 end))) as failed\nfrom \"m\".\"orders\"\n\
              group by \"id\"\n) dbt_keys",
             "select count(*) as failures from (\nselect * from \"m\".\"orders\" dbt_subquery where \"store_id\" is not null \
              and not exists (select 1 from \"m\".\"stores\" parent where parent.\"store_id\" = dbt_subquery.\"store_id\")\n) \

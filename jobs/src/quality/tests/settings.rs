@@ -272,3 +272,22 @@ fn a_file_may_end_as_it_likes_and_have_a_limit_of_its_own() {
          limit 2 ) dbt_internal_test"
     );
 }
+
+#[test]
+fn a_hundred_tests_of_one_table_are_two_passes() {
+    let tests: String = (0..100)
+        .map(|i| format!("          - not_null: {{name: n{i}}}\n"))
+        .collect();
+    let yaml = format!(
+        "models:\n  - name: orders\n    columns:\n      - name: id\n        tests:\n{tests}          - unique\n          - \
+         unique: {{name: again}}\n          - unique: {{name: once_more}}\n"
+    );
+    let queries = queries(&project(&yaml, &[]));
+    assert_eq!(queries.len(), 3);
+    // Additions of additions of additions: a plan that is sent must not be deep.
+    assert!(
+        queries[0].contains("bit_or((((((case when"),
+        "{}",
+        queries[0]
+    );
+}
