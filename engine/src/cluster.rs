@@ -355,7 +355,19 @@ fn innermost(text: &str) -> String {
         Some(text) => text.to_owned(),
         None => text,
     };
+    let text = of_the_engine(&text).unwrap_or(text);
     of_file(&text).unwrap_or(text)
+}
+
+/// What the engine says of a fault of its own, without whom DataFusion asks to tell of it; none for any other text.
+fn of_the_engine(text: &str) -> Option<String> {
+    const REQUEST: &str = "This issue was likely caused by a bug in DataFusion";
+    let (told, _) = text.split_once(REQUEST)?;
+    let told = told.trim_end_matches(['\n', ' ', '.']);
+    Some(format!(
+        "the engine failed, which is a fault of its own and not of the SQL or the rows; write it in another way, and tell \
+         of it: {told}"
+    ))
 }
 
 /// A Parquet file that is gone or was cut off, in words; none for any other text.
@@ -410,6 +422,24 @@ fn stage_of(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_of_the_engine_is_called_one() {
+        let error = QueryError::from_text(
+            "Internal error: Assertion failed: lhs_type == rhs_type: Only intervals.\nThis issue was likely caused by a bug \
+             in DataFusion's code. Please help us to resolve this by filing a bug report in our issue tracker: https://…",
+        );
+        assert!(
+            error.message.starts_with("the engine failed, which"),
+            "{}",
+            error.message
+        );
+        assert!(
+            error.message.ends_with("Only intervals"),
+            "{}",
+            error.message
+        );
+    }
 
     #[test]
     fn a_task_failure_shows_its_cause_and_stage_only() {

@@ -161,12 +161,19 @@ fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn
 }
 
 /// A complete plan whose sorts are all done: one that its input's claims would make it leave out when it starts reads from
-/// an input that claims nothing.
+/// an input that claims nothing. Grouping sets claim nothing either: what groups their rows takes them as they come.
 ///
 /// # Errors
-/// A sort cannot be built again.
+/// A node cannot be built again.
 pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
+        if let Some(aggregate) = node.downcast_ref::<AggregateExec>()
+            && !aggregate.group_expr().is_single()
+        {
+            return Ok(Transformed::yes(
+                Arc::new(UnclaimedExec::new(node, Forget::All)) as _,
+            ));
+        }
         let left_out = match node.downcast_ref::<SortExec>() {
             Some(sort) => {
                 let claims = sort.input().equivalence_properties();
@@ -312,6 +319,17 @@ mod tests {
              group by grouping sets ((c), ())) as g order by c desc nulls first"
         );
         assert_eq!(rows(&query).await, ["5", "all5"]);
+    }
+
+    #[tokio::test]
+    async fn a_grouping_column_that_is_constant_below_groups_rows_as_they_come() {
+        let query = format!(
+            "select c, count(*) as n from (select c, k, sum(x) as s from (select 'all' as c, k, x from {SALES}) as t
+             group by grouping sets ((c, k), (k), (c), ())) as g group by c order by 1 nulls first"
+        );
+        assert_eq!(rows(&query).await, ["6", "all6"]);
+        let plan = rows(&format!("explain {query}")).await.concat();
+        assert!(!plan.contains("ordering_mode"), "{plan}");
     }
 
     #[tokio::test]
