@@ -111,12 +111,19 @@ impl ClusterOnExecutors {
     /// The plan that executors get: stages where they give the rows that one process would, else one task.
     async fn plan(&self, query: &Query) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let state = query.session.state();
-        let staged = state.create_physical_plan(&query.plan).await?;
-        let Some(reason) = stage_check::find_violation(&staged, &state) else {
-            return Ok(staged);
+        let (reason, error) = match state.create_physical_plan(&query.plan).await {
+            Ok(staged) => match stage_check::find_violation(&staged, &state) {
+                None => return Ok(staged),
+                Some(reason) => (reason, None),
+            },
+            Err(error) => ("its stages cannot be planned".to_string(), Some(error)),
+        };
+        let whole = plan_one_task(&query.plan, &state, self.engine.keep_first).await;
+        let whole = match (whole, error) {
+            (Ok(whole), _) => whole,
+            (Err(_), Some(error)) | (Err(error), None) => return Err(error.into()),
         };
         tracing::info!(query = query.label, reason, "the query runs as one task");
-        let whole = plan_one_task(&query.plan, &state, self.engine.keep_first).await?;
         match stage_check::find_violation(&whole, &state) {
             None => Ok(whole),
             Some(lost) => {

@@ -162,7 +162,8 @@ impl Generator<'_> {
             // DuckDB's is a double and ours a decimal: told apart by less than a cent only.
             "whole average" => {
                 let sum = self.plain(kind);
-                return format!("round(sum({sum}){filter} * 2, 1)");
+                // DuckDB takes digits after the point away from what may have 38 before it.
+                return format!("cast(round(sum({sum}){filter} * 2, 1) as decimal(18, 1))");
             }
             "sum" => format!("sum({distinct}{})", self.expression(kind, 1)),
             function => format!("{function}({})", self.expression(kind, 1)),

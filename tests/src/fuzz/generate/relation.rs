@@ -116,6 +116,7 @@ impl Generator<'_> {
         };
         From {
             sql: format!("{} as {alias}", text::table(table.name)),
+            unique: !table.key.is_empty(),
             columns,
             key,
             rows: table.rows,
