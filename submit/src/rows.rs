@@ -1,8 +1,9 @@
 //! Rows of a query as they come: decoded from Arrow IPC, written as CSV, JSON or Arrow, or kept for a table.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::csv::WriterBuilder as CsvWriterBuilder;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -76,7 +77,7 @@ fn find_io(error: &ArrowError) -> Option<std::io::ErrorKind> {
     None
 }
 
-/// Writes one batch as CSV, with a heading if it is the first.
+/// Writes one batch as CSV, with a heading if it is the first. Lists, structs and maps are JSON in their cell.
 pub fn write_csv(
     out: &mut impl Write,
     batch: &RecordBatch,
@@ -85,9 +86,39 @@ pub fn write_csv(
     let mut writer = CsvWriterBuilder::new()
         .with_header(heading)
         .build(&mut *out);
-    writer.write(batch).map_err(unwritable)?;
+    let batch = with_nested_as_json(batch).map_err(unwritable)?;
+    writer.write(&batch).map_err(unwritable)?;
     drop(writer);
     out.flush().map_err(SubmitError::stdout)
+}
+
+fn with_nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| {
+        let column = match field.data_type().is_nested() {
+            true => json_texts(column)?,
+            false => Arc::clone(column),
+        };
+        Ok((field.name(), column, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
+}
+
+/// Each value as JSON; NULL stays NULL.
+fn json_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let alone = RecordBatch::try_from_iter([("v", Arc::clone(column))])?;
+    let mut lines = vec![];
+    let builder = JsonWriterBuilder::new().with_explicit_nulls(true);
+    let mut writer = builder.build::<_, LineDelimited>(&mut lines);
+    writer.write(&alone)?;
+    writer.finish()?;
+    drop(writer);
+    let lines = String::from_utf8_lossy(&lines);
+    let value = |line| {
+        let value = str::strip_prefix(line, "{\"v\":")?.strip_suffix('}')?;
+        (value != "null").then_some(value)
+    };
+    Ok(Arc::new(lines.lines().map(value).collect::<StringArray>()))
 }
 
 /// Writes one batch as JSON, an object per line, nulls included.
@@ -197,12 +228,10 @@ pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use datafusion::arrow::array::{
-        Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+        Decimal128Array, Int64Array, ListArray, TimestampMicrosecondArray,
     };
-    use datafusion::arrow::datatypes::{Field, Schema};
+    use datafusion::arrow::datatypes::{Field, Int64Type, Schema};
     use datafusion::arrow::ipc::writer::StreamWriter;
 
     use super::*;
@@ -290,6 +319,26 @@ mod tests {
         assert_eq!(
             lines.lines().nth(1),
             Some(r#"{"id":20,"name":null,"total":null}"#)
+        );
+    }
+    #[test]
+    fn a_list_is_json_in_its_cell_of_csv() {
+        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([
+            Some(vec![Some(1), None]),
+            None,
+            Some(vec![]),
+        ]);
+        let list: Arc<dyn Array> = Arc::new(list);
+        let mut csv = vec![];
+        write_csv(
+            &mut csv,
+            &RecordBatch::try_from_iter([("l", list)]).unwrap(),
+            true,
+        )
+        .unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "l\n\"[1,null]\"\n\"\"\n[]\n"
         );
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn in_utc(at: NaiveDateTime, zone: Zone<'_>) -> Result<NaiveDateTime>
 fn from_text(text: &str, to: &DataType) -> Result<NaiveDateTime> {
     let found = read(text).ok_or_else(|| {
         exec_datafusion_err!(
-            "cannot cast '{text}' to {}: it is none; try_cast gives NULL instead",
+            "cannot cast '{text}' to {}: the text is not one; try_cast gives NULL instead",
             crate::sql::postgres::type_name(to)
         )
     })?;
