@@ -13,7 +13,7 @@ use super::{EventSink, JobContext, JobSpec, JobSummary, send};
 use crate::events::{EventKind, TestCounts, TestResult, TestState};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, ModelName, Source};
-use crate::quality::run::{self, Tested};
+use crate::quality::run::{self, Held, Tested};
 use crate::sql_errors;
 
 /// Failed tests that the job's failure names.
@@ -124,7 +124,7 @@ async fn hold(
         cancel,
     };
     let begin = |tests, queries| send(events, EventKind::TestsStarted { tests, queries });
-    let results = run::run(&tested, built, begin).await?;
+    let Held { results, is_stored } = run::run(&tested, built, begin).await?;
     if results.is_empty() {
         return Ok(TestCounts::default());
     }
@@ -139,8 +139,7 @@ async fn hold(
         elapsed_ms,
         "tests held"
     );
-    let kept = tested.is_anything_kept(built);
-    let failure = failed(&results, counts).map(|failure| match kept && !spec.tests_only {
+    let failure = failed(&results, counts).map(|failure| match is_stored && !spec.tests_only {
         true => failure.note(
             "of the run's tables nothing was published, they are as they were; only the failing rows of its tests were \
              stored",

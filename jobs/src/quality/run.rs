@@ -61,6 +61,15 @@ pub(crate) fn of<'a>(spec: &'a JobSpec, built: &HashSet<&ModelName>) -> Vec<&'a 
     chosen(&spec.project, &spec.selected, &read)
 }
 
+/// What the tests of a job came to.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// In the order in which they are declared.
+    pub results: Vec<TestResult>,
+    /// Tables that keep failing rows were published.
+    pub is_stored: bool,
+}
+
 /// Plans what people wrote in tests, so that a mistake fails the job before anything runs.
 ///
 /// # Errors
@@ -105,10 +114,10 @@ pub(crate) async fn run(
     tested: &Tested<'_>,
     built: &HashSet<&ModelName>,
     begin: impl Fn(u32, u32),
-) -> Result<Vec<TestResult>, Failure> {
+) -> Result<Held, Failure> {
     let Chosen { run, skipped } = tested.chosen(built);
     if run.is_empty() && skipped.is_empty() {
-        return Ok(vec![]);
+        return Ok(Held::default());
     }
     let schemas = tested.schemas(&run).await?;
     let schema_of = |table: &TableName| schemas.get(table).cloned();
@@ -173,7 +182,8 @@ pub(crate) async fn run(
         let skipped = result(test, TestState::Skipped, 0, 0, Some(Box::new(failure)));
         results.insert(at.min(results.len()), skipped);
     }
-    Ok(results)
+    let is_stored = unkept.is_none() && run.iter().any(|test| test.stored_in.is_some());
+    Ok(Held { results, is_stored })
 }
 
 fn result(
@@ -248,12 +258,6 @@ impl Tested<'_> {
             }
         }
         Chosen { run, skipped }
-    }
-
-    /// Whether failing rows of a test of the job are kept in a table.
-    pub(crate) fn is_anything_kept(&self, built: &HashSet<&ModelName>) -> bool {
-        let Chosen { run, .. } = self.chosen(built);
-        run.iter().any(|test| test.stored_in.is_some())
     }
 
     /// Writes the failing rows of the tests that want them kept, and publishes them. Outside: a query that failed.
