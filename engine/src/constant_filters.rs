@@ -24,6 +24,7 @@ use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::empty_branches::NamedBranches;
+use crate::sql::join_guard::{hide_keys, show_keys};
 
 /// DataFusion's rules, with two of them in our keeping: filters that name no column, and unions with empty branches.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
@@ -60,6 +61,12 @@ impl OptimizerRule for PushDownColumnFilters {
         plan: LogicalPlan,
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
+        // What can fail is not copied to the other side of a join.
+        let (plan, hidden) = hide_keys(plan)?;
+        if hidden {
+            let pushed = self.theirs.rewrite(plan, config)?;
+            return pushed.map_data(show_keys);
+        }
         let LogicalPlan::Filter(filter) = plan else {
             return self.theirs.rewrite(plan, config);
         };

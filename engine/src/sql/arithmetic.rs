@@ -15,6 +15,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::types::NativeType;
 use datafusion::common::utils::take_function_args;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -131,6 +132,12 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         field_of(self, &args)
+    }
+
+    /// Of the result's type, which functions around ask for.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<_> = inputs.iter().map(|i| i.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types)?)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -430,6 +437,12 @@ impl ScalarUDFImpl for Negate {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         field_of(self, &args)
+    }
+
+    /// Of the result's type, which functions around ask for.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<_> = inputs.iter().map(|i| i.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types)?)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{
     Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction, SetComparison,
 };
@@ -22,7 +22,8 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::decimal::MAX_DIGITS;
 use super::guard::{filtered, filtered_window};
-use super::{arithmetic, casts};
+use super::postgres::type_name;
+use super::{arithmetic, casts, texts};
 
 /// The rule that this one takes the place of.
 pub(super) const NAME: &str = "type_coercion";
@@ -73,7 +74,7 @@ fn coerce(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             LogicalPlan::Filter(filter)
         }
         LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join, &schema)?),
-        LogicalPlan::Union(union) => LogicalPlan::Union(union_columns(union)?),
+        LogicalPlan::Union(union) => LogicalPlan::Union(union_columns(texts::union_alike(union)?)?),
         plan => plan,
     };
     let names = NamePreserver::new(&plan);
@@ -213,8 +214,17 @@ fn floats_win(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::ScalarFunction(ScalarFunction { func, args })
             if COMMON_TYPE.contains(&func.name()) =>
         {
+            let args = match func.name() {
+                // The first decides; a comparison reads a text as it would elsewhere.
+                "nvl2" | "nullif" => args,
+                name => texts::alike(args, schema, name)?,
+            };
             let args = alike_all(args, schema)?;
             Expr::ScalarFunction(ScalarFunction::new_udf(func, args))
+        }
+        Expr::ScalarFunction(call) => {
+            texts::check_call(call.func.name(), &call.args, schema)?;
+            Expr::ScalarFunction(call)
         }
         Expr::InSubquery(InSubquery {
             expr,
@@ -252,9 +262,20 @@ fn case_alike(case: Case, schema: &DFSchema) -> Result<Case> {
         whens.insert(0, of);
         whens = alike_all(whens, schema)?;
         expr = Some(whens.remove(0));
+    } else {
+        for when in &whens {
+            let t = when.get_type(schema)?;
+            if !matches!(t, DataType::Boolean | DataType::Null) {
+                return plan_err!(
+                    "CASE WHEN takes a condition, and {when} is {}; compare it, such as {when} <> 0",
+                    type_name(&t)
+                );
+            }
+        }
     }
     let has_else = else_expr.is_some();
     thens.extend(else_expr.map(|e| *e));
+    let thens = texts::alike(thens, schema, "CASE")?;
     let mut thens = alike_all(thens, schema)?;
     let else_expr = if has_else { thens.pop() } else { None };
     let pairs = whens.into_iter().zip(thens);

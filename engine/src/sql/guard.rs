@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use super::decimal::MAX_DIGITS;
 
 /// Functions that refuse some of their arguments.
-const REFUSING: [&str; 15] = [
+const REFUSING: [&str; 24] = [
     "abs",
     "checked_cast",
     "sqrt",
@@ -34,6 +34,15 @@ const REFUSING: [&str; 15] = [
     "to_timestamp_millis",
     "to_timestamp_micros",
     "make_date",
+    "make_timestamp",
+    "time_from_text",
+    "timezone",
+    "to_char",
+    "dateadd",
+    "generate_series",
+    "interval_times",
+    "interval_over",
+    "only_row",
 ];
 
 /// The plan with every AND, OR and FILTER evaluated so that no row fails that another condition excludes.
@@ -195,7 +204,7 @@ fn is_guarded_by(arg: &Expr, filter: &Expr) -> bool {
 }
 
 /// Whether evaluating an expression may be an error for some row.
-fn can_raise(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+pub(super) fn can_raise(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     let mut raises = false;
     expr.apply(|expr| {
         raises = raises_itself(expr, schema)?;
@@ -232,9 +241,27 @@ fn raises_itself(expr: &Expr, schema: &DFSchema) -> Result<bool> {
                 && to.is_integer()
                 && from.primitive_width() >= to.primitive_width()
                 && from != *to;
-            Ok((text(&from) && !text(to)) || narrows)
+            Ok((text(&from) && !text(to)) || narrows || loses_digits(&from, to))
         }
         _ => Ok(false),
+    }
+}
+
+/// Whether a decimal has fewer digits before the point than what is cast to it may have.
+fn loses_digits(from: &DataType, to: &DataType) -> bool {
+    let before_point = |t: &DataType| match t {
+        DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
+            Some(i16::from(*p) - i16::from(*s))
+        }
+        DataType::Int8 => Some(3),
+        DataType::Int16 => Some(5),
+        DataType::Int32 => Some(10),
+        DataType::Int64 => Some(19),
+        _ => None,
+    };
+    match (before_point(from), before_point(to)) {
+        (Some(from), Some(room)) => to.is_decimal() && from > room,
+        _ => false,
     }
 }
 

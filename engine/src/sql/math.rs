@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
-use datafusion::functions::math::{abs, ln, log, log2, log10, power};
+use datafusion::functions::math::{abs, ln, log, log2, log10, power, sqrt};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
@@ -17,7 +17,7 @@ use super::arithmetic::sql_name;
 
 /// The functions of this module, under the names of those whose place they take.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    [abs(), ln(), log(), log2(), log10(), power()]
+    [abs(), ln(), log(), log2(), log10(), power(), sqrt()]
         .into_iter()
         .map(|engine| Arc::new(ScalarUDF::from(Real { engine })))
         .collect()
@@ -63,7 +63,11 @@ impl ScalarUDFImpl for Real {
     }
 
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        self.engine.output_ordering(inputs)
+        // The engine's fails for arguments whose bounds it does not know.
+        Ok(self
+            .engine
+            .output_ordering(inputs)
+            .unwrap_or(SortProperties::Unordered))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -82,7 +86,8 @@ impl ScalarUDFImpl for Real {
                 }
                 let name = sql_name(&out);
                 exec_err!(
-                    "number out of range: abs of the least {name} does not fit into {name}; cast the argument to a                      wider type"
+                    "number out of range: abs of the least {name} does not fit into {name}; cast the argument to a \
+                     wider type"
                 )
             });
         }

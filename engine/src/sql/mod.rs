@@ -31,6 +31,7 @@ pub mod decimal;
 mod floats;
 pub mod functions;
 mod guard;
+pub(crate) mod join_guard;
 mod literals;
 mod math;
 mod planner;
@@ -38,6 +39,7 @@ mod postgres;
 mod ranks;
 #[cfg(test)]
 pub(in crate::sql) mod tests;
+mod texts;
 
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;

@@ -6,8 +6,8 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::sql::sqlparser::ast;
 
-use super::arithmetic;
 use super::decimal::MAX_DIGITS;
+use super::{arithmetic, texts};
 
 /// Plans `+ - * / %` of integers and decimals, and dates minus dates, as functions that never lose a digit in silence.
 ///
@@ -25,9 +25,21 @@ impl ExprPlanner for NumericPlanner {
         let Some(op) = operator(&expr.op) else {
             return Ok(PlannerResult::Original(expr));
         };
+        let mut expr = expr;
         let (Ok(l), Ok(r)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        // A text beside a number is read as one of its type.
+        if r.is_numeric()
+            && let Some(text) = texts::literal(&expr.left)
+        {
+            expr.left = texts::read(text, &r);
+        } else if l.is_numeric()
+            && let Some(text) = texts::literal(&expr.right)
+        {
+            expr.right = texts::read(text, &l);
+        }
+        let (l, r) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
         // What is known of a date minus a date counts seconds to the engine, and days are what it gives.
         let days = op == Operator::Minus && l == DataType::Date32 && r == DataType::Date32;
         let is_ours = days || is_exact(&l) && is_exact(&r);

@@ -3,11 +3,15 @@
 use std::any::TypeId;
 
 use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+use super::rows;
 
 /// Parses one statement.
 ///
@@ -19,7 +23,8 @@ pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement> {
         .with_dialect(&Grammar)
         .with_recursion_limit(limit)
         .build()?
-        .parse_statements()?;
+        .parse_statements()
+        .map_err(in_words)?;
     if statements.len() > 1 {
         return not_impl_err!("there are {} statements here; write one", statements.len());
     }
@@ -28,7 +33,39 @@ pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement> {
         .ok_or_else(|| plan_datafusion_err!("there is no statement here"))
 }
 
-/// PostgreSQL's grammar with `SELECT * EXCLUDE (…)`.
+/// What the parser does not know at all, said so; the place stays at the end of its words.
+fn in_words(error: DataFusionError) -> DataFusionError {
+    const UNKNOWN: [(&str, &str); 3] = [
+        (
+            "Expected: ), found: exclude",
+            "EXCLUDE in the frame of a window is not supported; take the row itself out of the result, such as \
+             sum(x) OVER (…) - x",
+        ),
+        (
+            "Expected: IN or BETWEEN after NOT, found: similar",
+            "substring(… SIMILAR … ESCAPE …) is not supported; write substring(x from 'a regular expression')",
+        ),
+        (
+            "Expected: ), found: overlaps",
+            "OVERLAPS is not supported; write start_1 < end_2 AND start_2 < end_1",
+        ),
+    ];
+    let DataFusionError::SQL(parser, _) = &error else {
+        return error;
+    };
+    let told = parser.to_string();
+    let lower = told.to_lowercase();
+    for (words, instead) in UNKNOWN {
+        if lower.contains(&words.to_lowercase()) {
+            let place = told.find(" at Line:").map_or("", |at| &told[at..]);
+            let told = ParserError::ParserError(format!("{instead}{place}"));
+            return DataFusionError::SQL(Box::new(told), None);
+        }
+    }
+    error
+}
+
+/// PostgreSQL's grammar with `SELECT * EXCLUDE (…)` and `BETWEEN SYMMETRIC`.
 #[derive(Debug)]
 struct Grammar;
 
@@ -74,6 +111,26 @@ impl Dialect for Grammar {
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<std::result::Result<u8, ParserError>> {
         POSTGRES.get_next_precedence(parser)
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        _: u8,
+    ) -> Option<std::result::Result<Expr, ParserError>> {
+        const BETWEEN: [Keyword; 2] = [Keyword::BETWEEN, Keyword::SYMMETRIC];
+        let negated = parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]);
+        if !negated && !parser.parse_keywords(&BETWEEN) {
+            return None;
+        }
+        let side = self.prec_value(Precedence::Between);
+        let mut sides = || {
+            let one = parser.parse_subexpr(side)?;
+            parser.expect_keyword_is(Keyword::AND)?;
+            Ok((one, parser.parse_subexpr(side)?))
+        };
+        Some(sides().map(|(one, other)| rows::symmetric(expr.clone(), negated, one, other)))
     }
 
     fn prec_value(&self, prec: Precedence) -> u8 {

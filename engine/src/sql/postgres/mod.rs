@@ -12,12 +12,17 @@ mod casts;
 mod check;
 mod dialect;
 mod function;
+mod keys;
+mod lone;
+mod names;
 mod now;
 mod only_row;
+mod order;
 mod patterns;
 mod planner;
 mod relations;
 mod rewrite;
+mod rows;
 mod scope;
 mod series;
 mod sets;
@@ -26,6 +31,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod time;
+mod typed;
 mod using;
 mod windows;
 
@@ -57,6 +63,7 @@ pub(crate) fn install(rules: &mut Vec<Arc<dyn AnalyzerRule + Send + Sync>>) {
     rules.insert(1, Arc::new(windows::Windows));
     rules.insert(2, Arc::new(TimeKinds));
     rules.push(Arc::new(TimeCasts));
+    rules.push(Arc::new(keys::Keys));
 }
 
 /// The functions that plans of this module name.
@@ -64,6 +71,7 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = time::functions();
     functions.push(Arc::clone(only_row::only_row()));
     functions.push(series::series());
+    functions.push(typed::typed());
     functions.extend(now::functions());
     functions
 }

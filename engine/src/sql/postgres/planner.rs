@@ -9,6 +9,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator};
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 
+use super::super::texts;
 use super::function::is_text;
 use super::time;
 use super::time::interval::{INTERVAL, is_interval};
@@ -43,6 +44,9 @@ impl ExprPlanner for TimePlanner {
         // A text beside an interval is one.
         let (left, l) = as_interval(left, l, &r);
         let (right, r) = as_interval(right, r, &l);
+        // A text from which a day or moment is taken, or that is taken from one, is one.
+        let (left, l) = as_moment(left, l, &r, &op);
+        let (right, r) = as_moment(right, r, &l, &op);
         if let Some(compared) = comparison(&op)
             && (is_interval(&l) || is_interval(&r))
         {
@@ -162,6 +166,17 @@ fn as_interval(expr: Expr, t: DataType, beside: &DataType) -> (Expr, DataType) {
         && let Some(interval) = value.try_as_str().flatten().and_then(time::read_interval)
     {
         return (Expr::Literal(interval, None), INTERVAL);
+    }
+    (expr, t)
+}
+
+fn as_moment(expr: Expr, t: DataType, beside: &DataType, op: &BinaryOperator) -> (Expr, DataType) {
+    if matches!(op, BinaryOperator::Minus)
+        && (is_date(beside) || is_timestamp(beside))
+        && let Some(text) = texts::literal(&expr)
+        && time::read_interval(text).is_none()
+    {
+        return (texts::read(text, beside), beside.clone());
     }
     (expr, t)
 }

@@ -9,8 +9,8 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, when};
 use datafusion::sql::sqlparser::ast::{
-    self, Join, JoinConstraint, JoinOperator, SelectItem, SetExpr, TableAlias, TableFactor,
-    TableWithJoins,
+    self, GroupByExpr, Join, JoinConstraint, JoinOperator, SelectItem, SetExpr, TableAlias,
+    TableFactor, TableWithJoins,
 };
 
 use super::{sets, tables};
@@ -68,6 +68,14 @@ fn refuse(relation: &TableFactor) -> Result<()> {
         TableFactor::Derived {
             sample: Some(_), ..
         } => not_impl_err!("TABLESAMPLE of a subquery is not supported; filter on a hash of a key"),
+        TableFactor::Derived {
+            lateral: true,
+            subquery,
+            ..
+        } if has_having_alone(&subquery.body) => not_impl_err!(
+            "HAVING without GROUP BY in a LATERAL subquery is not supported; select the aggregate under a name, and filter on \
+             it in the WHERE around"
+        ),
         TableFactor::Table {
             name,
             version: Some(_),
@@ -80,6 +88,14 @@ fn refuse(relation: &TableFactor) -> Result<()> {
         } => not_impl_err!("WITH ORDINALITY of {name} is not supported; use row_number()"),
         _ => Ok(()),
     }
+}
+
+fn has_having_alone(body: &SetExpr) -> bool {
+    let SetExpr::Select(select) = body else {
+        return false;
+    };
+    select.having.is_some()
+        && matches!(&select.group_by, GroupByExpr::Expressions(groups, _) if groups.is_empty())
 }
 
 /// A join whose last relation reads the columns before it.

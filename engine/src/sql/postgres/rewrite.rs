@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::{bind, patterns, sets, tables};
+use super::{bind, names, patterns, rows, sets, tables};
 
 /// Rewrites a statement in place.
 ///
@@ -40,6 +40,14 @@ struct Rewriter {
 
 impl Rewriter {
     fn expression(&self, expr: &mut Expr) -> Result<()> {
+        if let Some(each) = rows::like_each(expr)? {
+            *expr = each;
+            let mut again = Rewriter { ..*self };
+            return match VisitMut::visit(expr, &mut again) {
+                ControlFlow::Break(error) => Err(error),
+                ControlFlow::Continue(()) => Ok(()),
+            };
+        }
         let changed = match expr {
             Expr::AtTimeZone {
                 timestamp,
@@ -58,6 +66,31 @@ impl Rewriter {
                 op: ast::UnaryOperator::Not,
                 ..
             } => bind::tighter(expr),
+            Expr::BinaryOp { left, op, right } => match op {
+                BinaryOperator::PGStartsWith => {
+                    Some(call("starts_with", vec![take(left), take(right)]))
+                }
+                BinaryOperator::PGOverlap => {
+                    Some(call("array_has_any", vec![take(left), take(right)]))
+                }
+                op => rows::compared(left, op, right)?,
+            },
+            Expr::InList {
+                expr: of,
+                list,
+                negated,
+            } => rows::in_list(of, list, *negated)?,
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => rows::quantified(left, compare_op, right, true),
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => rows::quantified(left, compare_op, right, false),
             Expr::UnaryOp {
                 op: ast::UnaryOperator::Minus,
                 expr: of,
@@ -133,6 +166,19 @@ impl Rewriter {
             },
             _ => return Ok(None),
         };
+        let name = match engine_name(&name) {
+            Some(of_engine) => {
+                function.name = ObjectName::from(vec![Ident::new(of_engine)]);
+                of_engine.to_owned()
+            }
+            None => name,
+        };
+        if name == "array" && matches!(function.args, FunctionArguments::Subquery(_)) {
+            return Err(plan_datafusion_err!(
+                "ARRAY(SELECT …) is not supported; write (SELECT array_agg(x ORDER BY y) FROM …), which is NULL, not an empty \
+                 array, where there are no rows"
+            ));
+        }
         let Some(mut args) = plain_args(function) else {
             return Ok(None);
         };
@@ -200,7 +246,22 @@ impl Rewriter {
                     _ => None,
                 }
             }
-            ("every", 1) => Some(call("bool_and", args)),
+            ("date_trunc", 3) => {
+                let (zone, moment, part) = (args.pop(), args.pop(), args.pop());
+                let (Some(zone), Some(moment), Some(part)) = (zone, moment, part) else {
+                    return Ok(None);
+                };
+                let moment = Expr::Cast {
+                    kind: CastKind::Cast,
+                    expr: Box::new(moment),
+                    data_type: DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
+                    array: false,
+                    format: None,
+                };
+                let wall = call("timezone", vec![zone.clone(), moment]);
+                let cut = call("date_trunc", vec![part, wall]);
+                Some(call("timezone", vec![zone, cut]))
+            }
             ("regexp_substr", 2) => Some(first_match(args.remove(0), args.remove(0))),
             _ => None,
         })
@@ -263,6 +324,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        names::tell_apart(query);
         sets::count_duplicates(query);
         ControlFlow::Continue(())
     }
@@ -270,6 +332,19 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
         flow(self.select(select))
     }
+}
+
+/// What the engine calls a function of PostgreSQL's.
+fn engine_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "ceiling" => "ceil",
+        "variance" => "var_samp",
+        "every" => "bool_and",
+        // The engine's functions of these names stop at the first.
+        "array_remove" => "array_remove_all",
+        "array_replace" => "array_replace_all",
+        _ => return None,
+    })
 }
 
 /// A WITH query is planned where it is read: what is random in it would differ from reader to reader.
@@ -360,13 +435,8 @@ fn rows_in(condition: &mut Expr) -> Result<()> {
             let Expr::Tuple(values) = expr.as_mut() else {
                 return Ok(());
             };
-            if *negated {
-                return Err(plan_datafusion_err!(
-                    "NOT IN of several columns is not supported; use NOT EXISTS with a comparison of each column"
-                ));
-            }
             let body = std::mem::replace(subquery, Box::new(sets::query(sets::nothing())));
-            *condition = sets::has_row(body, std::mem::take(values));
+            *condition = sets::has_row(body, std::mem::take(values), *negated);
             Ok(())
         }
         _ => Ok(()),

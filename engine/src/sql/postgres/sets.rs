@@ -86,8 +86,8 @@ pub(super) fn nothing() -> SetExpr {
     })
 }
 
-/// `EXISTS (SELECT * FROM query WHERE its columns equal the values)`.
-pub(super) fn has_row(query_of: Box<Query>, values: Vec<Expr>) -> Expr {
+/// `EXISTS (SELECT * FROM query WHERE its columns equal the values)`; negated, no row may equal them or be unknown to.
+pub(super) fn has_row(query_of: Box<Query>, values: Vec<Expr>, negated: bool) -> Expr {
     let column = |i: usize| Ident::new(format!("__column_{i}"));
     let relation = Ident::new("__row");
     let columns = (0..values.len()).map(|i| TableAliasColumnDef {
@@ -110,10 +110,15 @@ pub(super) fn has_row(query_of: Box<Query>, values: Vec<Expr>) -> Expr {
         alias: Some(alias),
         sample: None,
     });
-    select.selection = all_equal(pairs.collect());
+    let equal = all_equal(pairs.collect());
+    select.selection = if negated {
+        equal.map(|equal| Expr::IsNotFalse(Box::new(Expr::Nested(Box::new(equal)))))
+    } else {
+        equal
+    };
     Expr::Exists {
         subquery: Box::new(query(SetExpr::Select(Box::new(select)))),
-        negated: false,
+        negated,
     }
 }
 

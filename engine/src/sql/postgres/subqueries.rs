@@ -6,6 +6,8 @@
 //! | `… WHERE s.k = o.k ORDER BY t LIMIT n`, scalar or LATERAL | rows numbered per `k`, the first `n` kept |
 //! | `> ALL`, `> ANY` and their kin | comparisons with the largest or smallest value, and counts |
 //! | EXISTS, IN, NOT IN as a value; a correlated NOT IN | counts of rows, of matches and of NULLs |
+//! | the same of a correlated aggregate without GROUP BY | its one row's value ([`lone`]) |
+//! | a subquery in ORDER BY | a column below the sort ([`order`]) |
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::only_row::only_row;
+use super::{lone, order};
 
 /// Runs before types are coerced and before the engine checks that a correlated subquery is aggregated.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl Subqueries {
         })?;
         plan.transform_data(|plan| match plan {
             LogicalPlan::Aggregate(aggregate) => below_aggregate(aggregate),
+            LogicalPlan::Sort(sort) => order::below_sort(sort),
             plan => Ok(Transformed::no(plan)),
         })
     }
@@ -75,6 +79,9 @@ impl Subqueries {
         schema: &DFSchema,
         in_filter: bool,
     ) -> Result<Transformed<Expr>> {
+        if let Some(of_one_row) = lone::compared(&expr)? {
+            return Ok(Transformed::yes(of_one_row));
+        }
         match expr {
             Expr::ScalarSubquery(scalar) => {
                 if let Some(value) = without_from(&scalar.subquery)? {
@@ -354,7 +361,8 @@ fn unlink(plan: &LogicalPlan) -> Result<Option<Unlinked>> {
     }
 }
 
-fn subquery(plan: LogicalPlan) -> Subquery {
+/// A subquery of a plan.
+pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
     Subquery {
         outer_ref_columns: plan.all_out_ref_exprs(),
         subquery: Arc::new(plan),

@@ -137,6 +137,19 @@ fn factor(factor: TableFactor, uses_value: bool) -> TableFactor {
             with_ordinality,
             ..
         } if is_series(&name) => series(name, args, alias, with_ordinality, uses_value),
+        TableFactor::Function {
+            name,
+            args,
+            alias,
+            with_ordinality,
+            ..
+        } if name.to_string().eq_ignore_ascii_case("unnest") => TableFactor::UNNEST {
+            alias,
+            array_exprs: exprs(&args),
+            with_offset: false,
+            with_offset_alias: None,
+            with_ordinality,
+        },
         other => other,
     }
 }
@@ -153,13 +166,7 @@ fn series(
     with_ordinality: bool,
     uses_value: bool,
 ) -> TableFactor {
-    let exprs: Vec<Expr> = args
-        .iter()
-        .filter_map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-            _ => None,
-        })
-        .collect();
+    let exprs = exprs(&args);
     let mut alias = alias.unwrap_or_else(|| TableAlias {
         explicit: true,
         name: Ident::new("generate_series"),
@@ -208,6 +215,15 @@ fn series(
         with_offset_alias: None,
         with_ordinality,
     }
+}
+
+fn exprs(args: &[FunctionArg]) -> Vec<Expr> {
+    args.iter()
+        .filter_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn literals(args: &[FunctionArg]) -> bool {
