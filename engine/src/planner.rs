@@ -23,7 +23,7 @@ use crate::order_claims::{WithoutFalseClaims, do_sorts};
 use crate::panics::or_refuse_async;
 use crate::planned_join::{JoinModes, seal_joins};
 use crate::sort_keys::each_key_once;
-use crate::sql::guard_plan;
+use crate::sql::{flat_arithmetic, guard_plan};
 use crate::windows::seal_windows;
 
 /// Where a plan is to run, which decides what its plan must hold.
@@ -82,9 +82,8 @@ impl RetailPlanner {
         let state = SessionStateBuilder::new_from_existing(state.clone())
             .with_physical_optimizer_rules(self.steps(state))
             .build();
-        planner
-            .create_physical_plan(&each_key_once(guard_plan(plan.clone())?)?, &state)
-            .await
+        let plan = flat_arithmetic(each_key_once(guard_plan(plan.clone())?)?)?;
+        planner.create_physical_plan(&plan, &state).await
     }
 
     /// Every step after the initial plan is a rule, so that EXPLAIN shows the plan that runs.

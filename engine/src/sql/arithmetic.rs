@@ -12,14 +12,17 @@ use datafusion::arrow::datatypes::{
     ArrowNativeTypeOp, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type,
 };
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::types::NativeType;
 use datafusion::common::utils::take_function_args;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::decimal::{MAX_DIGITS, fits, quotient_type, scaled_quotient};
@@ -47,11 +50,19 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     operators.chain([Arc::clone(&NEGATE)]).collect()
 }
 
-/// `l op r` for one of `+ - * / %`.
+/// `l op r` for one of `+ - * / %`. Where `l` is a call of the same operator, it is one call of all: `a + b + c` is not nested.
 pub(super) fn call(op: Operator, l: Expr, r: Expr) -> Expr {
     let found = FUNCTIONS.iter().find(|(o, _)| *o == op);
     let (_, function) = found.expect("only called for operators of the list above");
-    function.call(vec![l, r])
+    match l {
+        Expr::ScalarFunction(ScalarFunction { func, mut args })
+            if func == *function && op != Operator::Modulo =>
+        {
+            args.push(r);
+            function.call(args)
+        }
+        l => function.call(vec![l, r]),
+    }
 }
 
 /// `-expr`.
@@ -96,16 +107,17 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let [l, r] = take_function_args(self.name, args)?;
-        Ok(format!(
-            "{} {} {}",
-            l.schema_name(),
-            self.op,
-            r.schema_name()
-        ))
+        let args: Vec<_> = args
+            .iter()
+            .map(|arg| arg.schema_name().to_string())
+            .collect();
+        Ok(args.join(&format!(" {} ", self.op)))
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if types.len() > 2 && self.op != Operator::Modulo {
+            return Ok(types.to_vec());
+        }
         let [l, r] = take_function_args(self.name, types)?;
         let (l, r) = (narrowed(l), narrowed(r));
         match (&l, &r) {
@@ -120,6 +132,12 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        if let [first @ .., last] = types
+            && first.len() > 1
+        {
+            let pair = self.coerce_types(&[self.return_type(first)?, last.clone()])?;
+            return self.return_type(&pair);
+        }
         let [l, r] = take_function_args(self.name, types)?;
         match (l, r, self.op) {
             (DataType::Decimal128(p1, s1), DataType::Decimal128(p2, s2), Operator::Divide) => {
@@ -141,25 +159,87 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [l, r] = take_function_args(self.name, args.args)?;
-        let out = args.return_field.data_type();
-        match (l, r) {
-            (ColumnarValue::Scalar(l), ColumnarValue::Scalar(r)) => {
-                let array = compute(self.op, &l.to_scalar()?, &r.to_scalar()?, out)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                    &array, 0,
-                )?))
-            }
-            (ColumnarValue::Scalar(l), ColumnarValue::Array(r)) => {
-                compute(self.op, &l.to_scalar()?, &r, out).map(ColumnarValue::Array)
-            }
-            (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => {
-                compute(self.op, &l, &r.to_scalar()?, out).map(ColumnarValue::Array)
-            }
-            (ColumnarValue::Array(l), ColumnarValue::Array(r)) => {
-                compute(self.op, &l, &r, out).map(ColumnarValue::Array)
-            }
+        let count = args.args.len();
+        let mut rest = args.args.into_iter();
+        let Some(mut result) = rest.next().filter(|_| count > 1) else {
+            return exec_err!("{} takes two arguments or more", self.name);
+        };
+        if count == 2
+            && let Some(last) = rest.next()
+        {
+            return of_two(self.op, result, last, args.return_field.data_type());
         }
+        for next in rest {
+            let pair = self.coerce_types(&[result.data_type(), next.data_type()])?;
+            let out = self.return_type(&pair)?;
+            let [l, r] = take_function_args(self.name, pair)?;
+            let (l, r) = (result.cast_to(&l, None)?, next.cast_to(&r, None)?);
+            result = of_two(self.op, l, r, &out)?;
+        }
+        Ok(result)
+    }
+}
+
+fn of_two(
+    op: Operator,
+    l: ColumnarValue,
+    r: ColumnarValue,
+    out: &DataType,
+) -> Result<ColumnarValue> {
+    match (l, r) {
+        (ColumnarValue::Scalar(l), ColumnarValue::Scalar(r)) => {
+            let array = compute(op, &l.to_scalar()?, &r.to_scalar()?, out)?;
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &array, 0,
+            )?))
+        }
+        (ColumnarValue::Scalar(l), ColumnarValue::Array(r)) => {
+            compute(op, &l.to_scalar()?, &r, out).map(ColumnarValue::Array)
+        }
+        (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => {
+            compute(op, &l, &r.to_scalar()?, out).map(ColumnarValue::Array)
+        }
+        (ColumnarValue::Array(l), ColumnarValue::Array(r)) => {
+            compute(op, &l, &r, out).map(ColumnarValue::Array)
+        }
+    }
+}
+
+/// Sums of sums, which optimizing puts together, as one call: a plan is sent as calls in calls, and can have some forty of them
+/// in one another.
+///
+/// # Errors
+/// The plan cannot be built again.
+pub fn flat_arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let node = |plan: LogicalPlan| {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|expr| Ok(flat(expr)))?;
+            Ok(changed.update_data(|expr| name.restore(expr)))
+        })
+    };
+    Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+fn flat(expr: Expr) -> Transformed<Expr> {
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, mut args })
+            if FUNCTIONS
+                .iter()
+                .any(|(op, f)| f.name() == func.name() && *op != Operator::Modulo) =>
+        {
+            let same =
+                matches!(args.first(), Some(Expr::ScalarFunction(inner)) if inner.func == func);
+            if same && let Expr::ScalarFunction(inner) = args.remove(0) {
+                let mut all = inner.args;
+                all.append(&mut args);
+                args = all;
+            }
+            let call = Expr::ScalarFunction(ScalarFunction::new_udf(func, args));
+            Transformed::new_transformed(call, same)
+        }
+        expr => Transformed::no(expr),
     }
 }
 

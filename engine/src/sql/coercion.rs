@@ -390,6 +390,7 @@ fn comparable<const N: usize>(exprs: [Expr; N], schema: &DFSchema) -> Result<[Ex
 /// Decimals whose common type would need more than 38 digits are compared with 76, so that no value has to be cut.
 fn comparable_all(exprs: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     let types = types_of(&exprs, schema)?;
+    texts::comparable(&types)?;
     let Some(wide) = wide(&types) else {
         return Ok(exprs);
     };

@@ -225,7 +225,9 @@ fn raises_itself(expr: &Expr, schema: &DFSchema) -> Result<bool> {
             ..
         }) => Ok(!is_nonzero(right) && !expr.get_type(schema)?.is_floating()),
         Expr::ScalarFunction(call) => match call.func.name() {
-            "checked_divide" | "checked_modulo" => Ok(!call.args.last().is_some_and(is_nonzero)),
+            "checked_divide" | "checked_modulo" => {
+                Ok(!call.args.iter().skip(1).all(is_nonzero) || call.args.len() < 2)
+            }
             "checked_add" | "checked_subtract" | "checked_multiply" | "checked_negate" => {
                 let t = expr.get_type(schema)?;
                 Ok(t.is_integer() || matches!(t, DataType::Decimal128(MAX_DIGITS, _)))

@@ -48,6 +48,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Analyzer;
 use datafusion::sql::parser::Statement;
 
+pub use arithmetic::flat_arithmetic;
 pub use guard::guard_plan;
 
 use std::sync::Arc;

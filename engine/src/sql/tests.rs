@@ -436,6 +436,39 @@ async fn a_price_prunes_row_groups() {
     }
 }
 
+#[tokio::test]
+async fn a_long_sum_is_sent_as_one_call() {
+    let ones = vec!["y"; 120].join(" + ");
+    let prices = vec!["price * 1.0"; 60].join(" - ");
+    let sql = format!("select {ones} as n, {prices} as p from t where x = 1");
+    check(&[
+        (sql.as_str(), "2400 -495.900"),
+        (
+            "select 7 - 2 - 1, 100 / 5 / 2, 2 * 3 * 4.5, 10 % 4 % 2, 1 + 2 + 0.5 + 1e0",
+            "4 10 27.0 0 4.5",
+        ),
+        (
+            "select cast(2147483647 as int) + cast(1 as int) + cast(1 as bigint)",
+            "error: does not fit into integer",
+        ),
+        ("select y from t where x <> 0 and y / x / 2 > 5", "20 | 30"),
+        ("select mod(7, 3, 2)", "error: mod"),
+    ])
+    .await;
+    let session = session();
+    let logical = plan(&session.state(), &sql).await.unwrap();
+    let physical = session
+        .state()
+        .create_physical_plan(&logical)
+        .await
+        .unwrap();
+    let shown = datafusion::physical_plan::displayable(physical.as_ref())
+        .indent(false)
+        .to_string();
+    assert_eq!(shown.matches("checked_add(").count(), 1, "{shown}");
+    assert_eq!(shown.matches("checked_subtract(").count(), 1, "{shown}");
+}
+
 /// The page that tells users these rules.
 #[tokio::test]
 async fn the_page_about_sql_tells_the_truth() {

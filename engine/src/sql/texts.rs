@@ -78,6 +78,23 @@ pub(super) fn alike(exprs: Vec<Expr>, schema: &DFSchema, what: &str) -> Result<V
     Ok(out)
 }
 
+/// Refuses to compare a day with a number, which the engine takes for days since 1970.
+///
+/// # Errors
+/// The types are of both kinds.
+pub(super) fn comparable(types: &[DataType]) -> Result<()> {
+    let of = |wanted: Kind| types.iter().find(|t| kind(t) == Some(wanted));
+    match (of(Kind::Moment), of(Kind::Number)) {
+        (Some(moment), Some(number)) => plan_err!(
+            "{} and {} cannot be compared; compare a day with a day, such as date '2024-03-01', or a part of it with a number, \
+             such as extract(year from x)",
+            type_name(moment),
+            type_name(number)
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The type that the others are read as; `None` where all are of one kind, or some of a kind that is left to the engine.
 fn target(types: &[DataType]) -> Option<DataType> {
     let mut target: Option<&DataType> = None;

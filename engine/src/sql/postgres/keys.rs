@@ -28,7 +28,7 @@ impl AnalyzerRule for Keys {
         let mut made = 0;
         let node = |node: LogicalPlan| match node {
             LogicalPlan::Filter(filter) => keys_as_columns(filter, &mut made),
-            LogicalPlan::Window(window) if !window.input.all_out_ref_exprs().is_empty() => {
+            LogicalPlan::Window(window) if reads_outer(&window.input) => {
                 not_impl_err!(
                     "a window function in a subquery that reads the query around it is not supported; compute it for all rows \
                      in a subquery of FROM, with PARTITION BY the compared columns, and join that"
@@ -37,6 +37,14 @@ impl AnalyzerRule for Keys {
             node => Ok(Transformed::no(node)),
         };
         Ok(plan.transform_up_with_subqueries(node)?.data)
+    }
+}
+
+/// Whether a plan reads a query around it: what a LATERAL inside it reads is its own.
+pub(super) fn reads_outer(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Subquery(_) => false,
+        plan => plan.contains_outer_reference() || plan.inputs().into_iter().any(reads_outer),
     }
 }
 

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, Subquery, binary_expr, lit, when,
 };
 
+use super::keys::reads_outer;
 use super::subqueries::subquery;
 
 /// The predicate by the value of its subquery's one row; `None` where the subquery is of another kind.
@@ -104,8 +105,7 @@ impl Lone {
 }
 
 fn is_lone(plan: &LogicalPlan) -> bool {
-    matches!(plan, LogicalPlan::Aggregate(a) if a.group_expr.is_empty())
-        && !plan.all_out_ref_exprs().is_empty()
+    matches!(plan, LogicalPlan::Aggregate(a) if a.group_expr.is_empty()) && reads_outer(plan)
 }
 
 /// Whether a query of one such row is inside another, which does not aggregate it again.

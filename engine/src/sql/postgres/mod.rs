@@ -10,6 +10,7 @@
 mod bind;
 mod casts;
 mod check;
+mod clauses;
 mod dialect;
 mod function;
 mod keys;

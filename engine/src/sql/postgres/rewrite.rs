@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::{bind, names, patterns, rows, sets, tables};
+use super::{bind, clauses, names, patterns, rows, sets, tables};
 
 /// Rewrites a statement in place.
 ///
@@ -306,8 +306,13 @@ impl Rewriter {
             }
         }
         if let Some(condition) = &mut select.selection {
+            clauses::no_window("WHERE", condition)?;
             rows_in(condition)?;
         }
+        if let Some(condition) = &select.having {
+            clauses::no_window("HAVING", condition)?;
+        }
+        clauses::joins_have_conditions(&select.from)?;
         tables::from(&mut select.from, self.uses_value)
     }
 }
