@@ -29,10 +29,9 @@ pub fn main() -> ExitCode {
         print!("{}", layers.print());
         return ExitCode::SUCCESS;
     }
-    program::ended(run(config))
+    program::ended(program::block_on(run(config)))
 }
 
-#[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     let tracing = retail_telemetry::init_with(Some(&config.log), &config.trace)?;
     let stop = program::stop_signal().context("cannot listen for SIGTERM")?;

@@ -21,6 +21,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(retail_telemetry::program::STACK_BYTES)
         .build()
     {
         Ok(runtime) => runtime,

@@ -34,6 +34,22 @@ pub fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
     })
 }
 
+/// Bytes of a thread's stack. Plans are trees that are walked by recursion: the usual 2 MiB are too few for a query of a hundred
+/// steps, and a stack that overflows ends the process. What is not used takes no memory.
+pub const STACK_BYTES: usize = 32 << 20;
+
+/// Runs a program's future on threads with room for deep plans.
+///
+/// # Errors
+/// No thread can be started, or the program's own.
+pub fn block_on<E: From<io::Error>>(program: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()?
+        .block_on(program)
+}
+
 /// Says why a program failed, if it did, and what it ends with.
 pub fn ended<E: Display>(outcome: Result<(), E>) -> ExitCode {
     match outcome {
