@@ -23,7 +23,7 @@ use crate::order_claims::{WithoutFalseClaims, do_sorts};
 use crate::panics::or_refuse_async;
 use crate::planned_join::{JoinModes, seal_joins};
 use crate::sort_keys::each_key_once;
-use crate::sql::{flat_arithmetic, guard_plan};
+use crate::sql::{flat_arithmetic, flat_projections, guard_plan};
 use crate::windows::seal_windows;
 
 /// Where a plan is to run, which decides what its plan must hold.
@@ -93,6 +93,7 @@ impl RetailPlanner {
             rules.push(keep_first_rule());
         }
         rules.extend(state.physical_optimizers().iter().cloned());
+        rules.push(step("FlatProjections", flat_projections));
         rules.push(retail_lakehouse::scan_rule());
         rules.push(step("DoSorts", do_sorts));
         if self.execution == Execution::InStages {

@@ -9,6 +9,9 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Model, did_you_mean, nearest};
 
+mod syntax;
+mod words;
+
 /// A model's SQL could not be parsed or planned.
 pub fn plan_failure(model: &Model, error: &DataFusionError) -> Failure {
     let what = if model.is_analysis {
@@ -54,6 +57,102 @@ pub fn sql_failure(sql: &str, error: &DataFusionError) -> Failure {
     failure
 }
 
+/// What a query that ran into an error says of it: the cause, and the way out where there is one.
+pub fn run_words(message: &str) -> (String, Option<String>) {
+    let text = bare(message);
+    match words::reworded(text) {
+        Some(told) => (told.cause, told.way_out),
+        None => (words::plain(text), None),
+    }
+}
+
+/// A model's failure while it ran, at the place of its SQL that it comes from, as far as the SQL shows it.
+pub fn at_suspects(failure: Failure, model: &Model, message: &str) -> Failure {
+    let places = suspects(&model.sql, message);
+    let spots = places.iter().map(|place| {
+        let spot = model.spot(place.line, place.column, &place.token);
+        (spot.line, spot.column, spot.span)
+    });
+    placed(
+        failure,
+        &model.path,
+        &model.raw_sql,
+        &spots.collect::<Vec<_>>(),
+    )
+}
+
+/// As [`at_suspects`], of a query that somebody typed.
+pub fn at_suspects_of(failure: Failure, sql: &str, message: &str) -> Failure {
+    let places = suspects(sql, message);
+    let spots = places
+        .iter()
+        .map(|place| (place.line, place.column, place.token.chars().count() as u32));
+    placed(failure, "query", sql, &spots.collect::<Vec<_>>())
+}
+
+fn placed(failure: Failure, file: &str, text: &str, spots: &[(u32, u32, u32)]) -> Failure {
+    /// More places than these say nothing.
+    const MOST: usize = 6;
+    match spots {
+        [(line, column, span)] => failure.at(file, *line, *column).snippet_of(text, *span),
+        [_, _, ..] if spots.len() <= MOST => {
+            let places: Vec<_> = spots
+                .iter()
+                .map(|(line, column, _)| format!("{line}:{column}"))
+                .collect();
+            failure.note(format!("it comes from one of {file}:{}", places.join(", ")))
+        }
+        _ => failure,
+    }
+}
+
+/// Where in a SQL text an error of a row may come from.
+fn suspects(sql: &str, message: &str) -> Vec<Place> {
+    let tokens = tokens(sql);
+    let at = |wanted: &dyn Fn(&Token) -> bool| -> Vec<Place> {
+        let found = tokens.iter().filter(|t| wanted(&t.token));
+        found
+            .map(|t| Place {
+                line: t.span.start.line as u32,
+                column: t.span.start.column as u32,
+                token: t.token.to_string(),
+            })
+            .collect()
+    };
+    let is_word = |token: &Token, words: &[&str]| matches!(token, Token::Word(w) if words.iter().any(|word| w.value.eq_ignore_ascii_case(word)));
+    if message.contains("division by zero") {
+        return at(&|t| matches!(t, Token::Div | Token::Mod) || is_word(t, &["mod"]));
+    }
+    if let Some(value) = message
+        .split("cannot cast '")
+        .nth(1)
+        .and_then(|rest| rest.split("' to ").next())
+    {
+        let literals = at(&|t| matches!(t, Token::SingleQuotedString(text) if text == value));
+        if !literals.is_empty() {
+            return literals;
+        }
+        return at(&|t| matches!(t, Token::DoubleColon) || is_word(t, &["cast"]));
+    }
+    if message.contains("number out of range") {
+        return at(&|t| {
+            matches!(t, Token::Plus | Token::Minus | Token::Mul) || is_word(t, &["sum", "abs"])
+        });
+    }
+    if message.contains("stands for one value gives") {
+        return tokens
+            .windows(2)
+            .filter(|w| w[0].token == Token::LParen && is_word(&w[1].token, &["select"]))
+            .map(|w| Place {
+                line: w[1].span.start.line as u32,
+                column: w[1].span.start.column as u32,
+                token: w[1].token.to_string(),
+            })
+            .collect();
+    }
+    vec![]
+}
+
 /// A place in the SQL that was planned, 1-based, and the text there.
 struct Place {
     line: u32,
@@ -79,53 +178,14 @@ impl Told {
             is_unknown_table: false,
         };
         match root {
-            DataFusionError::SQL(parser, _) => told.syntax(sql, &parser.to_string()),
+            DataFusionError::SQL(parser, _) => {
+                (told.cause, told.place) = syntax::told(sql, &parser.to_string());
+            }
             DataFusionError::SchemaError(schema, _) => told.schema(sql, schema),
             DataFusionError::External(cause) => told.cause = cause.to_string(),
             other => told.message(sql, &other.strip_backtrace(), diagnostic),
         }
         told
-    }
-
-    fn syntax(&mut self, sql: &str, text: &str) {
-        let text = text.trim_start_matches("sql parser error: ");
-        let (cause, place) = match text.rsplit_once(" at Line: ") {
-            Some((cause, place)) => (cause, place.split_once(", Column: ")),
-            None => (text, None),
-        };
-        if let Some((line, column)) = place
-            && let (Ok(line), Ok(column)) = (line.trim().parse(), column.trim().parse())
-        {
-            self.place = Some(Place {
-                line,
-                column,
-                token: token_at(sql, line, column),
-            });
-        }
-        let cause = cause
-            .trim_start_matches("ParserError(")
-            .trim_matches(['"', ')']);
-        self.cause = match cause
-            .strip_prefix("Expected: ")
-            .and_then(|c| c.split_once(", found: "))
-        {
-            Some((expected, "EOF")) => format!("the SQL ends here; expected {expected}"),
-            Some((expected, found)) => format!("expected {expected}, found {found}"),
-            None => sentence(cause),
-        };
-        if cause.ends_with("found: EOF") {
-            let line = sql.trim_end().lines().count() as u32;
-            let column = sql
-                .trim_end()
-                .lines()
-                .last()
-                .map_or(0, |l| l.chars().count()) as u32;
-            self.place = Some(Place {
-                line,
-                column: column.max(1),
-                token: String::new(),
-            });
-        }
     }
 
     fn schema(&mut self, sql: &str, error: &SchemaError) {
@@ -167,29 +227,61 @@ impl Told {
                 .split('\'')
                 .nth(1)
                 .filter(|near| nearest(name, [*near]).is_some());
-            self.cause = format!(
-                "there is no function {name}{}",
-                near.map(|n| format!("; did you mean {n}?"))
-                    .unwrap_or_default()
-            );
+            let hint = words::instead(name)
+                .map(|instead| format!("; {instead}"))
+                .or_else(|| near.map(|n| format!("; did you mean {n}?")));
+            self.cause = format!("there is no function {name}{}", hint.unwrap_or_default());
             self.place = self.place.take().or_else(|| find_word(sql, name));
             return;
         }
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-        self.cause = sentence(first.trim_end_matches('.'));
-        let help = diagnostic
-            .and_then(|d| d.helps.first())
-            .map(|h| h.message.trim().to_string());
-        self.note = help.filter(|h| !h.is_empty()).or_else(|| {
-            let rest = rest.trim();
-            (!rest.is_empty() && rest.lines().count() == 1).then(|| sentence(rest))
-        });
+        if let Some(told) = words::reworded(text) {
+            self.cause = told.cause;
+            self.note = told.way_out;
+        } else {
+            self.cause = words::plain(&sentence(undumped(first).trim_end_matches('.')));
+            let help = diagnostic
+                .and_then(|d| d.helps.first())
+                .map(|h| h.message.trim().to_string());
+            let note = help.filter(|h| !h.is_empty()).or_else(|| {
+                let rest = rest.trim();
+                (!rest.is_empty() && rest.lines().count() == 1).then(|| sentence(rest))
+            });
+            self.note = note.map(|note| words::plain(&note));
+        }
+        if self.place.is_none()
+            && let Some((clause, _)) = self.cause.split_once(" takes a condition")
+        {
+            self.place = find_word(sql, clause);
+        }
         // Without a span: the text in quotes, if the SQL has it.
         if self.place.is_none() {
             self.place = first
                 .split(['\'', '"', '`'])
                 .skip(1)
                 .step_by(2)
+                .find_map(|word| find_word(sql, word.rsplit('.').next().unwrap_or(word)));
+        }
+        // Or the function, type or window, or the clause that is spoken of.
+        if self.place.is_none() {
+            let spoken_of = ["there is no type ", "there is no window "]
+                .iter()
+                .find_map(|lead| self.cause.strip_prefix(lead))
+                .or_else(|| {
+                    let (name, _) = self
+                        .cause
+                        .split_once(" takes ")
+                        .or_else(|| self.cause.split_once(" gives "))?;
+                    Some(name)
+                })
+                .and_then(|rest| rest.split([' ', ';']).next());
+            self.place = spoken_of.and_then(|name| find_word(sql, name));
+        }
+        if self.place.is_none() {
+            self.place = self
+                .cause
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
                 .find_map(|word| find_word(sql, word));
         }
     }
@@ -334,7 +426,7 @@ fn unwrap(error: &DataFusionError) -> (Option<&Diagnostic>, &DataFusionError) {
 
 /// DataFusion's words without the names of its errors in front.
 fn bare(text: &str) -> &str {
-    const LEADS: [&str; 9] = [
+    const LEADS: [&str; 10] = [
         "Error during planning: ",
         "type_coercion",
         "caused by",
@@ -343,13 +435,34 @@ fn bare(text: &str) -> &str {
         "Execution error: ",
         "This feature is not implemented: ",
         "Arrow error: ",
-        "Optimizer rule 'simplify_expressions' failed",
+        "External error: ",
+        "Optimizer error: ",
     ];
     let mut text = text.trim();
-    while let Some(rest) = LEADS.iter().find_map(|lead| text.strip_prefix(lead)) {
-        text = rest.trim_start();
+    loop {
+        let rest = LEADS.iter().find_map(|lead| text.strip_prefix(lead));
+        // `Optimizer rule 'simplify_expressions' failed`, and the cause below it.
+        let rest = rest.or_else(|| {
+            let (rule, rest) = text
+                .strip_prefix("Optimizer rule '")?
+                .split_once("' failed")?;
+            (!rule.contains('\n') && !rest.trim().is_empty()).then_some(rest)
+        });
+        match rest {
+            Some(rest) => text = rest.trim_start_matches([',', ' ', '\n']),
+            None => return text,
+        }
     }
-    text
+}
+
+/// A text without the dump of a syntax tree at its end.
+fn undumped(text: &str) -> &str {
+    match text.find(" { ") {
+        Some(at) if text[at..].contains(": ") => text[..at]
+            .trim_end_matches(|c: char| c.is_alphanumeric())
+            .trim_end(),
+        _ => text,
+    }
 }
 
 /// Starts like the middle of a line of ours: no capital (unless the word is one), no full stop.
@@ -454,11 +567,25 @@ fn find_column(sql: &str, field: &Column) -> Option<Place> {
     find_word(sql, &field.name)
 }
 
-/// The first place where the SQL has this identifier, comments and texts left out.
+/// The first place where the SQL has this identifier, or else this text between quotes; comments are left out.
 fn find_word(sql: &str, name: &str) -> Option<Place> {
-    let found = tokens(sql)
-        .into_iter()
-        .find(|t| matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case(name)))?;
+    let tokens = tokens(sql);
+    let word = tokens
+        .iter()
+        .find(|t| matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case(name)));
+    let text = || {
+        tokens
+            .iter()
+            .find(|t| matches!(&t.token, Token::SingleQuotedString(text) if text == name))
+    };
+    let found = word.or_else(text)?;
+    if matches!(found.token, Token::SingleQuotedString(_)) {
+        return Some(Place {
+            line: found.span.start.line as u32,
+            column: found.span.start.column as u32,
+            token: found.token.to_string(),
+        });
+    }
     let (line, column) = (found.span.start.line as u32, found.span.start.column as u32);
     let quoted = matches!(&found.token, Token::Word(w) if w.quote_style.is_some());
     let token = if quoted {

@@ -12,17 +12,15 @@ use datafusion::arrow::datatypes::{
     ArrowNativeTypeOp, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type,
 };
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::types::NativeType;
 use datafusion::common::utils::take_function_args;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 
 use super::decimal::{MAX_DIGITS, fits, quotient_type, scaled_quotient};
@@ -205,42 +203,11 @@ fn of_two(
     }
 }
 
-/// Sums of sums, which optimizing puts together, as one call: a plan is sent as calls in calls, and can have some forty of them
-/// in one another.
-///
-/// # Errors
-/// The plan cannot be built again.
-pub fn flat_arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let node = |plan: LogicalPlan| {
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let changed = expr.transform_up(|expr| Ok(flat(expr)))?;
-            Ok(changed.update_data(|expr| name.restore(expr)))
-        })
-    };
-    Ok(plan.transform_up_with_subqueries(node)?.data)
-}
-
-fn flat(expr: Expr) -> Transformed<Expr> {
-    match expr {
-        Expr::ScalarFunction(ScalarFunction { func, mut args })
-            if FUNCTIONS
-                .iter()
-                .any(|(op, f)| f.name() == func.name() && *op != Operator::Modulo) =>
-        {
-            let same =
-                matches!(args.first(), Some(Expr::ScalarFunction(inner)) if inner.func == func);
-            if same && let Expr::ScalarFunction(inner) = args.remove(0) {
-                let mut all = inner.args;
-                all.append(&mut args);
-                args = all;
-            }
-            let call = Expr::ScalarFunction(ScalarFunction::new_udf(func, args));
-            Transformed::new_transformed(call, same)
-        }
-        expr => Transformed::no(expr),
-    }
+/// Whether calls of a function may be calls of many arguments: one of `+ - * /`.
+pub(super) fn is_chain(function: &ScalarUDF) -> bool {
+    FUNCTIONS
+        .iter()
+        .any(|(op, f)| f.as_ref() == function && *op != Operator::Modulo)
 }
 
 /// The result of a function that is null exactly where an argument is.

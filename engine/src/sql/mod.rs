@@ -28,6 +28,7 @@ mod arithmetic;
 mod casts;
 mod coercion;
 pub mod decimal;
+mod flat;
 mod floats;
 pub mod functions;
 mod guard;
@@ -48,7 +49,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Analyzer;
 use datafusion::sql::parser::Statement;
 
-pub use arithmetic::flat_arithmetic;
+pub use flat::{flat_arithmetic, flat_projections};
 pub use guard::guard_plan;
 
 use std::sync::Arc;

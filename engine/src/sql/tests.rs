@@ -453,6 +453,7 @@ async fn a_long_sum_is_sent_as_one_call() {
         ),
         ("select y from t where x <> 0 and y / x / 2 > 5", "20 | 30"),
         ("select mod(7, 3, 2)", "error: mod"),
+        ("select date '2024-03-05' - date '2024-03-01' - 1, date '2024-03-05' - date '2024-03-01' + 1 + 2", "3 7"),
     ])
     .await;
     let session = session();
@@ -467,6 +468,29 @@ async fn a_long_sum_is_sent_as_one_call() {
         .to_string();
     assert_eq!(shown.matches("checked_add(").count(), 1, "{shown}");
     assert_eq!(shown.matches("checked_subtract(").count(), 1, "{shown}");
+}
+
+#[tokio::test]
+async fn a_chain_of_steps_is_sent_as_one_call() {
+    let steps: Vec<_> = (1..30)
+        .map(|i| format!("c{i} as (select n + 1 as n from c{})", i - 1))
+        .collect();
+    let sql = format!(
+        "with c0 as (select count(*) n from t), {} select n from c29",
+        steps.join(", ")
+    );
+    check(&[(sql.as_str(), "33")]).await;
+    let session = session();
+    let logical = plan(&session.state(), &sql).await.unwrap();
+    let physical = session
+        .state()
+        .create_physical_plan(&logical)
+        .await
+        .unwrap();
+    let shown = datafusion::physical_plan::displayable(physical.as_ref())
+        .indent(false)
+        .to_string();
+    assert!(shown.matches("checked_add(").count() <= 1, "{shown}");
 }
 
 /// The page that tells users these rules.

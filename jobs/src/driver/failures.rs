@@ -59,14 +59,18 @@ pub(super) async fn query(
         ),
     };
     let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor);
+    let (cause, own_way_out) = crate::sql_errors::run_words(&error.message);
     let mut failure = Failure::new(kind, format!("cannot run model {}", model.table))
         .model(model.table.to_string())
         .at(model.path.clone(), 0, 0)
-        .cause(error.message.clone())
-        .note(way_out)
+        .cause(cause)
+        .note(own_way_out.as_deref().unwrap_or(way_out))
         .caused_by(&error)
         .retryable(retryable);
     failure.stage = error.stage;
+    if kind == FailureKind::Execution {
+        failure = crate::sql_errors::at_suspects(failure, model, &error.message);
+    }
     failure
 }
 

@@ -25,7 +25,7 @@ use futures::stream::BoxStream;
 use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, sql, until_whole};
 use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::failure::{Failure, FailureKind};
-use retail_jobs::sql_errors::sql_failure;
+use retail_jobs::sql_errors::{at_suspects_of, run_words, sql_failure};
 use retail_lakehouse::Lakehouse;
 use retail_proto::v1;
 use retail_proto::v1::sql_response::Response;
@@ -133,7 +133,7 @@ async fn answer(
         Place::Cluster => on_cluster(statement, cluster, session, plan, cancel, out).await?,
     };
     tokio::select! {
-        sent = send_rows(rows, out) => sent,
+        sent = send_rows(rows, &statement.text, out) => sent,
         () = cancel.cancelled() => Err(gone()),
     }
 }
@@ -250,11 +250,15 @@ async fn on_cluster(
 }
 
 /// Rows as one Arrow IPC stream, cut into messages. The schema comes first, even without rows.
-async fn send_rows(mut rows: SendableRecordBatchStream, out: &Out) -> Result<(), Box<Failure>> {
+async fn send_rows(
+    mut rows: SendableRecordBatchStream,
+    text: &str,
+    out: &Out,
+) -> Result<(), Box<Failure>> {
     let mut ipc = Ipc::new(&rows.schema())?;
     send_bytes(ipc.taken(), out).await?;
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| query_failure("", QueryError::from(e)))?;
+        let batch = batch.map_err(|e| query_failure(text, QueryError::from(e)))?;
         if batch.num_rows() > 0 {
             send_bytes(ipc.write(&batch)?, out).await?;
         }
@@ -372,9 +376,14 @@ fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
         ),
         QueryErrorKind::Execution => (FailureKind::Execution, ""),
     };
+    let (cause, way_out) = run_words(&error.message);
     let mut failure = Failure::new(kind, "cannot run the statement")
-        .cause(error.message.clone())
+        .cause(cause)
         .caused_by(&error);
+    if kind == FailureKind::Execution {
+        failure = at_suspects_of(failure, text, &error.message);
+    }
+    failure.notes.extend(way_out);
     failure.stage = error.stage;
     failure.retryable = matches!(kind, FailureKind::NoExecutor | FailureKind::Storage);
     if !note.is_empty() {
