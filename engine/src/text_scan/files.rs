@@ -105,7 +105,8 @@ impl OfFiles {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
-        if !self.read.splits() && !(range.start == 0 && whole) {
+        let is_whole = range.start == 0 && whole;
+        if !self.read.splits() && !is_whole {
             return Err(DataFusionError::Internal(format!(
                 "{} has to be read from its start, and was cut into parts",
                 file.object_meta.location

@@ -485,11 +485,8 @@ fn parenthesized(text: &str) -> Option<&str> {
     let (mut depth, mut quoted) = (0_usize, None);
     for (at, c) in text.char_indices() {
         match (c, quoted) {
-            (c, Some(quote)) => {
-                if c == quote {
-                    quoted = None;
-                }
-            }
+            (c, Some(quote)) if c == quote => quoted = None,
+            (_, Some(_)) => {}
             ('"' | '\'', None) => quoted = Some(c),
             ('(', None) => depth += 1,
             (')', None) => {
