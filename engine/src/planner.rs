@@ -39,7 +39,7 @@ pub enum Execution {
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
 /// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
-/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors, and [`do_sorts`];
+/// 3. the session's optimizer rules, then the marker that carries field-id scans to executors, and `order_claims::do_sorts`;
 /// 4. for executors, joins are sealed: nothing changes them any more.
 #[derive(Debug)]
 pub struct RetailPlanner {

@@ -16,7 +16,7 @@
 //! | decimal `/`, `avg` | rounds half away from zero at the scale of [`decimal::quotient_type`] |
 //! | `sum` | integer gives bigint, bigint gives decimal(38,0), decimal gets 10 more digits |
 //! | decimal with double | compares and computes as double |
-//! | float | one NaN, equal to itself and above all numbers; one zero ([`floats`]) |
+//! | float | one NaN, equal to itself and above all numbers; one zero (`floats`) |
 //! | casts to integer | round: decimals half away from zero, doubles half to even |
 //! | `row_number`, `rank`, `dense_rank`, `ntile` | bigint |
 //!
