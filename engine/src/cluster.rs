@@ -355,7 +355,9 @@ fn innermost(text: &str) -> String {
         Some(text) => text.to_owned(),
         None => text,
     };
-    let text = of_the_engine(&text).unwrap_or(text);
+    let text = of_the_engine(&text)
+        .or_else(|| of_memory(&text))
+        .unwrap_or(text);
     of_file(&text).unwrap_or(text)
 }
 
@@ -368,6 +370,30 @@ fn of_the_engine(text: &str) -> Option<String> {
         "the engine failed, which is a fault of its own and not of the SQL or the rows; write it in another way, and tell \
          of it: {told}"
     ))
+}
+
+/// That an operator got no memory, in words; none for any other text.
+fn of_memory(text: &str) -> Option<String> {
+    let (_, refused) = text.split_once("Failed to allocate additional ")?;
+    let (needed, rest) = refused.split_once(" for ")?;
+    let (_, left) = rest.split_once(" - ")?;
+    let (left, rest) = left.split_once(" remain")?;
+    let size = rest.split_once("pool_size: ")?.1.split_once(')')?.0;
+    let operator = match refused_consumer(text) {
+        name if name.starts_with("ExternalSorter") => "a sort",
+        name if name.contains("Join") => "a join",
+        name if name.contains("Aggregate") || name.contains("Grouped") => "a grouping",
+        _ => "an operator",
+    };
+    Some(format!(
+        "not enough memory for {operator}: it needs {needed} more, and {left} of the executor's {size} are left"
+    ))
+}
+
+/// The consumer that an allocation failed for.
+fn refused_consumer(text: &str) -> &str {
+    let after = text.split_once("allocation failed for ");
+    after.map_or("", |(_, name)| name)
 }
 
 /// A Parquet file that is gone or was cut off, in words; none for any other text.
@@ -422,6 +448,20 @@ fn stage_of(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sort_without_memory_says_how_much_is_missing() {
+        let error = QueryError::from_text(
+            "Context(\"Not enough memory to continue external sort. Consider …\", ResourcesExhausted(\"Additional allocation \
+             failed for ExternalSorterMerge[0] with top memory consumers (across reservations) as:\\n …\\nError: Failed to \
+             allocate additional 10.0 MB for ExternalSorterMerge[0] with 0.0 B already allocated for this reservation - 8.5 MB \
+             remain available for the total memory pool: fair(pool_size: 22.9 MB)\"))))))",
+        );
+        assert_eq!(
+            error.message,
+            "not enough memory for a sort: it needs 10.0 MB more, and 8.5 MB of the executor's 22.9 MB are left"
+        );
+    }
 
     #[test]
     fn a_fault_of_the_engine_is_called_one() {

@@ -210,8 +210,8 @@ class Live(unittest.TestCase):
 @unittest.skipUnless(programs(), "the programs are not built")
 class Spilling(unittest.TestCase):
     def test_an_executor_that_spills_says_how_much(self):
-        # 12 MB for each of two slots: too little to sort this in memory, enough to sort it with spills.
-        with Cluster(executors=1, memory_bytes=24_000_000) as cluster:
+        # Two sorts keep 10 MB each for merging what they spill: what is left is too little to sort this in memory.
+        with Cluster(executors=1, memory_bytes=32_000_000) as cluster:
             input_dir = cluster.dir / "input"
             cluster.submit("generate", "--orders", "60000", "--days", "1", "--out", str(input_dir))
             cluster.submit(
@@ -219,8 +219,8 @@ class Spilling(unittest.TestCase):
             )
             cluster.submit(
                 "sql",
-                "SELECT sum(n) FROM (SELECT *, row_number() OVER (ORDER BY order_id DESC, product_id) AS n "
-                "FROM staging.stg_order_items) t",
+                "SELECT sum(n) FROM (SELECT *, row_number() OVER (ORDER BY order_id DESC, product_id, copy) AS n "
+                "FROM staging.stg_order_items CROSS JOIN (VALUES (1), (2), (3), (4)) AS copies(copy)) t",
             )
             page = cluster.metrics("executor-0")
         for metric in ("retail_spills_total", "retail_rows_spilled_total", "retail_bytes_spilled_total"):

@@ -269,6 +269,11 @@ impl Rewriter {
 
     fn query(&self, query: &mut Query) -> Result<()> {
         once_only(query)?;
+        if !query.locks.is_empty() {
+            return Err(plan_datafusion_err!(
+                "FOR UPDATE and FOR SHARE are not supported: a query reads snapshots and locks nothing; leave it out"
+            ));
+        }
         if let Some(fetch) = query.fetch.take() {
             if fetch.with_ties || fetch.percent {
                 return Err(plan_datafusion_err!(

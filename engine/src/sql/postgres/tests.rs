@@ -242,6 +242,7 @@ async fn arrays_and_series_give_rows() {
         ("select * from t tablesample bernoulli (10)", "error: TABLESAMPLE of t is not supported"),
         ("select x from t order by x fetch first 2 rows only", "0 | 1"),
         ("select x from t order by x fetch first 2 rows with ties", "error: FETCH … WITH TIES and PERCENT are not supported"),
+        ("select x from t for update", "error: FOR UPDATE and FOR SHARE are not supported"),
         ("with r as (select random() x) select * from r a, r b", "error: r calls random() and is read 2 times"),
         ("select * exclude (price, weight, word, y) from t where x is null", "NULL"),
     ])
