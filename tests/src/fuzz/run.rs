@@ -59,6 +59,8 @@ impl Default for Plan {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub cases: u64,
+    /// Statements that were asked: a case may have several forms that mean the same.
+    pub statements: usize,
     /// Cases that were refused everywhere, by the words of the refusal.
     pub refused: BTreeMap<String, Vec<u64>>,
     /// Cases that gave at least one row.
@@ -186,13 +188,14 @@ pub async fn run(fleet: &Fleet, plan: &Plan, tell: impl Fn(&str)) -> Result<Summ
             let asked = fleet.asked(seed, plan.everywhere);
             let verdict = check(&case, &Rows::new(), &asked).await;
             let verdict = verdict.with_context(|| format!("seed {seed}: {}", shown(&case)))?;
-            anyhow::Ok((seed, choices.made(), verdict))
+            anyhow::Ok((seed, case.forms.len(), choices.made(), verdict))
         })
         .buffered(AT_ONCE);
     let mut told = Instant::now();
     while let Some(verdict) = verdicts.next().await {
-        let (seed, made, verdict) = verdict?;
+        let (seed, statements, made, verdict) = verdict?;
         summary.cases += 1;
+        summary.statements += statements;
         match verdict {
             Verdict::Same { rows } => summary.with_rows += u64::from(rows > 0),
             Verdict::Refused(why) => summary.refused.entry(why).or_default().push(seed),
@@ -278,8 +281,9 @@ impl Summary {
     pub fn line(&self) -> String {
         let refused: usize = self.refused.values().map(Vec::len).sum();
         format!(
-            "{} cases in {:.0} s: {} gave rows, {refused} refused, {} findings{}",
+            "{} cases, {} statements in {:.0} s: {} gave rows, {refused} refused, {} findings{}",
             self.cases,
+            self.statements,
             self.elapsed.as_secs_f64(),
             self.with_rows,
             self.findings.len(),
@@ -304,7 +308,7 @@ impl Summary {
     /// For a program.
     pub fn json(&self) -> Value {
         json!({
-            "cases": self.cases, "seconds": self.elapsed.as_secs_f64(), "with_rows": self.with_rows, "duckdb": self.duckdb,
+            "cases": self.cases, "statements": self.statements, "seconds": self.elapsed.as_secs_f64(), "with_rows": self.with_rows, "duckdb": self.duckdb,
             "refused": self.refused, "findings": self.findings.iter().map(Found::json).collect::<Vec<_>>(),
         })
     }
