@@ -1,7 +1,7 @@
 //! Keeps false claims of order and uniqueness from taking sorts away.
 //!
 //! DataFusion 55 leaves a sort out where its input claims the order: while it plans, and again when a `SortExec` starts.
-//! Four claims are false:
+//! Five claims are false:
 //!
 //! * **Keys that moved.** The keys of an aggregate are noted as unique, and rows in the order of a prefix that holds such
 //!   keys need no further sort. Where a projection or another aggregate moves the columns, the keys are looked up by their
@@ -15,21 +15,22 @@
 //!
 //! * **Constants of grouping sets.** A grouping column that is constant in the input, or equal to another one, is claimed to
 //!   be so in the output, where it is NULL in the rows of other sets.
+//! * **Constants of an outer join's inputs.** They are claimed of its output, where they are NULL in rows without a match.
 //! * **Constants of union branches.** A column that is another constant in each branch is left out of the keys of a sort
 //!   below a merge. With a limit, the sort's partitions share the bound above which they drop rows, which then compares
 //!   rows of different branches by the rest of the keys.
 //! * **Merges by less.** `SortPreservingMergeExec` by `n` claims every order of its input, `n, k` among them, and only
 //!   keeps `n`. It is made to merge by the whole order.
 //!
-//! While sorts are put in, a node that claims less stands below projections that move keys and above grouping sets and
-//! unions; a sort that stays in the plan and would be left out keeps one below it.
+//! While sorts are put in, a node that claims less stands below projections that move keys and above grouping sets, outer
+//! joins and unions; a sort that stays in the plan and would be left out keeps one below it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Constraint, Constraints, Statistics};
+use datafusion::common::{Constraint, Constraints, JoinType, Statistics};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -38,6 +39,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -47,7 +49,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 
-use crate::planned_join::over;
+use crate::planned_join::{PlannedJoinExec, over};
 
 /// A rule that puts sorts in or takes them away, on plans that claim no false keys.
 #[derive(Debug)]
@@ -89,6 +91,9 @@ fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exe
         above = (!aggregate.group_expr().is_single()).then_some(Forget::All);
         let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
         moves_keys(&exprs, aggregate.input())
+    } else if is_outer_join(&node) {
+        above = Some(Forget::All);
+        false
     } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
         filter.projection().is_some() && !keys(filter.input()).is_empty()
     } else {
@@ -103,6 +108,22 @@ fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exe
         (None, true) => Transformed::yes(node),
         (None, false) => Transformed::no(node),
     })
+}
+
+/// Whether a node fills columns of a side with NULL.
+fn is_outer_join(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let join_type = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        *join.join_type()
+    } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        *join.join_type()
+    } else if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
+        join.join_type()
+    } else if let Some(planned) = node.downcast_ref::<PlannedJoinExec>() {
+        return is_outer_join(planned.join());
+    } else {
+        return false;
+    };
+    matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
 }
 
 fn keys(input: &Arc<dyn ExecutionPlan>) -> &Constraints {
@@ -161,14 +182,15 @@ fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn
 }
 
 /// A complete plan whose sorts are all done: one that its input's claims would make it leave out when it starts reads from
-/// an input that claims nothing. Grouping sets claim nothing either: what groups their rows takes them as they come.
+/// an input that claims nothing. Grouping sets and outer joins claim nothing either: what groups their rows takes them as
+/// they come.
 ///
 /// # Errors
 /// A node cannot be built again.
 pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        if let Some(aggregate) = node.downcast_ref::<AggregateExec>()
-            && !aggregate.group_expr().is_single()
+        let sets = node.downcast_ref::<AggregateExec>();
+        if sets.is_some_and(|aggregate| !aggregate.group_expr().is_single()) || is_outer_join(&node)
         {
             return Ok(Transformed::yes(
                 Arc::new(UnclaimedExec::new(node, Forget::All)) as _,
@@ -329,6 +351,23 @@ mod tests {
         );
         assert_eq!(rows(&query).await, ["6", "all6"]);
         let plan = rows(&format!("explain {query}")).await.concat();
+        assert!(!plan.contains("ordering_mode"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn a_constant_of_one_side_is_a_key_of_a_sort_above_an_outer_join() {
+        for join in ["a.c = b.k and a.c < a.c", "a.c < b.k - 100"] {
+            let query = format!(
+                "select c, lag(k) over (order by c, k) as l from (select count(*) as c from {SALES}) as a
+                 full join (select k from {SALES}) as b on {join} where k is null or k < 3 order by 1, 2"
+            );
+            assert_eq!(rows(&query).await, ["5", "1", ""], "{join}");
+        }
+        let grouped = format!(
+            "explain select c, k, count(*) as n from (select count(*) as c from {SALES}) as a
+             full join (select k from {SALES}) as b on a.c = b.k group by c, k"
+        );
+        let plan = rows(&grouped).await.concat();
         assert!(!plan.contains("ordering_mode"), "{plan}");
     }
 
