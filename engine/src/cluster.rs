@@ -361,14 +361,14 @@ fn innermost(text: &str) -> String {
     of_file(&text).unwrap_or(text)
 }
 
-/// What the engine says of a fault of its own, without whom DataFusion asks to tell of it; none for any other text.
+/// What the engine says of a fault of its own, without DataFusion's request to report it; none for any other text.
 fn of_the_engine(text: &str) -> Option<String> {
     const REQUEST: &str = "This issue was likely caused by a bug in DataFusion";
-    let (told, _) = text.split_once(REQUEST)?;
-    let told = told.trim_end_matches(['\n', ' ', '.']);
+    let (message, _) = text.split_once(REQUEST)?;
+    let message = message.trim_end_matches(['\n', ' ', '.']);
     Some(format!(
-        "the engine failed, which is a fault of its own and not of the SQL or the rows; write it in another way, and tell \
-         of it: {told}"
+        "the engine failed, which is a fault of its own and not of the SQL or the rows; write it in another way, and report \
+         it: {message}"
     ))
 }
 
@@ -376,10 +376,10 @@ fn of_the_engine(text: &str) -> Option<String> {
 fn of_memory(text: &str) -> Option<String> {
     let (_, refused) = text.split_once("Failed to allocate additional ")?;
     let (needed, rest) = refused.split_once(" for ")?;
-    let (_, left) = rest.split_once(" - ")?;
+    let (consumer, left) = rest.split_once(" - ")?;
     let (left, rest) = left.split_once(" remain")?;
     let size = rest.split_once("pool_size: ")?.1.split_once(')')?.0;
-    let operator = match refused_consumer(text) {
+    let operator = match consumer {
         name if name.starts_with("ExternalSorter") => "a sort",
         name if name.contains("Join") => "a join",
         name if name.contains("Aggregate") || name.contains("Grouped") => "a grouping",
@@ -388,12 +388,6 @@ fn of_memory(text: &str) -> Option<String> {
     Some(format!(
         "not enough memory for {operator}: it needs {needed} more, and {left} of the executor's {size} are left"
     ))
-}
-
-/// The consumer that an allocation failed for.
-fn refused_consumer(text: &str) -> &str {
-    let after = text.split_once("allocation failed for ");
-    after.map_or("", |(_, name)| name)
 }
 
 /// A Parquet file that is gone or was cut off, in words; none for any other text.

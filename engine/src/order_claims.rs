@@ -51,7 +51,7 @@ use datafusion::physical_plan::{
 
 use crate::planned_join::{PlannedJoinExec, over};
 
-/// A rule that puts sorts in or takes them away, on plans that claim no false keys.
+/// A rule that puts sorts in or takes them away, on plans without false claims.
 #[derive(Debug)]
 pub(crate) struct WithoutFalseClaims(pub Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
@@ -64,8 +64,8 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
         let plan = plan.transform_up(forget_claims).data()?;
         let plan = self.0.optimize(plan, config)?;
         plan.transform_up(|node| {
-            if let Some(keyless) = node.downcast_ref::<UnclaimedExec>() {
-                Ok(Transformed::yes(Arc::clone(&keyless.input)))
+            if let Some(unclaimed) = node.downcast_ref::<UnclaimedExec>() {
+                Ok(Transformed::yes(Arc::clone(&unclaimed.input)))
             } else {
                 merge_whole_order(node)
             }
@@ -83,22 +83,12 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
 }
 
 fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let mut above = node.is::<UnionExec>().then_some(Forget::OfPartitions);
-    let moved = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
-        let exprs: Vec<_> = projection.expr().iter().map(|e| &e.expr).collect();
-        moves_keys(&exprs, projection.input())
-    } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
-        above = (!aggregate.group_expr().is_single()).then_some(Forget::All);
-        let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
-        moves_keys(&exprs, aggregate.input())
-    } else if is_outer_join(&node) {
-        above = Some(Forget::All);
-        false
-    } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
-        filter.projection().is_some() && !keys(filter.input()).is_empty()
+    let above = if fills_with_null(&node) {
+        Some(Forget::All)
     } else {
-        false
+        node.is::<UnionExec>().then_some(Forget::OfPartitions)
     };
+    let moved = moves_keys(&node);
     let node = match moved {
         true => over_unclaimed(node, Forget::Keys)?,
         false => node,
@@ -110,28 +100,45 @@ fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exe
     })
 }
 
-/// Whether a node fills columns of a side with NULL.
-fn is_outer_join(node: &Arc<dyn ExecutionPlan>) -> bool {
-    let join_type = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+/// Whether columns of the input are NULL in some rows that come out: above an outer join, or grouping sets.
+fn fills_with_null(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let join_type = if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        return !aggregate.group_expr().is_single();
+    } else if let Some(planned) = node.downcast_ref::<PlannedJoinExec>() {
+        return fills_with_null(planned.join());
+    } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         *join.join_type()
     } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         *join.join_type()
     } else if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
         join.join_type()
-    } else if let Some(planned) = node.downcast_ref::<PlannedJoinExec>() {
-        return is_outer_join(planned.join());
     } else {
         return false;
     };
     matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
 }
 
+/// Whether keys of a node's input come out at another position than the one they have, or twice.
+fn moves_keys(node: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+        let exprs: Vec<_> = projection.expr().iter().map(|e| &e.expr).collect();
+        moves(&exprs, keys(projection.input()))
+    } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        let exprs: Vec<_> = aggregate.group_expr().expr().iter().map(|e| &e.0).collect();
+        moves(&exprs, keys(aggregate.input()))
+    } else if let Some(filter) = node.downcast_ref::<FilterExec>() {
+        filter.projection().is_some() && !keys(filter.input()).is_empty()
+    } else {
+        false
+    }
+}
+
 fn keys(input: &Arc<dyn ExecutionPlan>) -> &Constraints {
     input.equivalence_properties().constraints()
 }
 
-/// Whether a key of the input comes out of `exprs` at another position than the one it has, or twice.
-fn moves_keys(exprs: &[&Arc<dyn PhysicalExpr>], input: &Arc<dyn ExecutionPlan>) -> bool {
+/// Whether a key comes out of `exprs` at another position than the one it has, or twice.
+fn moves(exprs: &[&Arc<dyn PhysicalExpr>], keys: &Constraints) -> bool {
     let stays = |column: usize| {
         let is_column = |e: &Arc<dyn PhysicalExpr>| {
             (e.downcast_ref::<Column>()).is_some_and(|c| c.index() == column)
@@ -139,7 +146,7 @@ fn moves_keys(exprs: &[&Arc<dyn PhysicalExpr>], input: &Arc<dyn ExecutionPlan>) 
         let mut at = (0..exprs.len()).filter(|i| is_column(exprs[*i]));
         at.next() == Some(column) && at.next().is_none()
     };
-    keys(input).iter().any(|key| {
+    keys.iter().any(|key| {
         let (Constraint::PrimaryKey(columns) | Constraint::Unique(columns)) = key;
         // The position of a key is found by counting, so all columns before it must stay as well.
         let last = columns.iter().max();
@@ -189,9 +196,7 @@ fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn
 /// A node cannot be built again.
 pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let sets = node.downcast_ref::<AggregateExec>();
-        if sets.is_some_and(|aggregate| !aggregate.group_expr().is_single()) || is_outer_join(&node)
-        {
+        if fills_with_null(&node) {
             return Ok(Transformed::yes(
                 Arc::new(UnclaimedExec::new(node, Forget::All)) as _,
             ));

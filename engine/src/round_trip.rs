@@ -270,4 +270,26 @@ mod tests {
         let lost = lost_on_the_wire(&filter.0, &filter.1).unwrap();
         assert!(lost.contains("loses FILTER"), "{lost}");
     }
+    #[tokio::test]
+    async fn what_an_aggregate_would_lose_is_named() {
+        async fn aggregate(call: &str) -> Arc<dyn ExecutionPlan> {
+            let rows = "(VALUES (1, 10), (2, NULL)) t(a, b)";
+            let mut node = planned(&format!("SELECT {call} FROM {rows}")).await.0;
+            while !node.is::<AggregateExec>() {
+                let child = Arc::clone(node.children()[0]);
+                node = child;
+            }
+            node
+        }
+        let plain = aggregate("first_value(b ORDER BY a)").await;
+        assert_eq!(calls(&plain, &plain), None);
+        for (call, lost) in [
+            ("first_value(b ORDER BY a) IGNORE NULLS", "IGNORE NULLS"),
+            ("first_value(b ORDER BY a) FILTER (WHERE a > 1)", "FILTER"),
+            ("first_value(b)", "ORDER BY"),
+        ] {
+            let found = calls(&aggregate(call).await, &plain).unwrap();
+            assert!(found.contains(lost), "{found}");
+        }
+    }
 }

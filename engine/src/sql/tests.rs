@@ -6,7 +6,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::MemTable;
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use retail_lakehouse::{ObjectStores, StorageConfig};
@@ -108,6 +108,25 @@ pub(in crate::sql) async fn check(expected: &[(&str, &str)]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The plan that runs, as text.
+async fn physical_plan(session: &SessionContext, sql: &str) -> String {
+    let logical = plan(&session.state(), sql).await.unwrap();
+    let physical = session
+        .state()
+        .create_physical_plan(&logical)
+        .await
+        .unwrap();
+    displayable(physical.as_ref()).indent(false).to_string()
+}
+
+/// Asks all, each behind the same beginning and before the same end.
+pub(in crate::sql) async fn check_within(begin: &str, end: &str, expected: &[(&str, &str)]) {
+    let whole: Vec<_> = (expected.iter().map(|(sql, _)| format!("{begin}{sql}{end}"))).collect();
+    let rights = expected.iter().map(|(_, right)| *right);
+    let asked: Vec<_> = whole.iter().map(String::as_str).zip(rights).collect();
+    check(&asked).await;
 }
 
 #[tokio::test]
@@ -423,12 +442,7 @@ async fn a_price_prunes_row_groups() {
         "select * from p where price in (8.5, 129.99)",
         "select * from p where price between 1 and 2.505 and price <> 0.1",
     ] {
-        let state = session.state();
-        let logical = plan(&state, sql).await.unwrap();
-        let physical = state.create_physical_plan(&logical).await.unwrap();
-        let shown = datafusion::physical_plan::displayable(physical.as_ref())
-            .indent(false)
-            .to_string();
+        let shown = physical_plan(&session, sql).await;
         assert!(
             shown.contains("pruning_predicate") && shown.contains("price_min"),
             "{sql}\n{shown}"
@@ -456,16 +470,7 @@ async fn a_long_sum_is_sent_as_one_call() {
         ("select date '2024-03-05' - date '2024-03-01' - 1, date '2024-03-05' - date '2024-03-01' + 1 + 2", "3 7"),
     ])
     .await;
-    let session = session();
-    let logical = plan(&session.state(), &sql).await.unwrap();
-    let physical = session
-        .state()
-        .create_physical_plan(&logical)
-        .await
-        .unwrap();
-    let shown = datafusion::physical_plan::displayable(physical.as_ref())
-        .indent(false)
-        .to_string();
+    let shown = physical_plan(&session(), &sql).await;
     assert_eq!(shown.matches("checked_add(").count(), 1, "{shown}");
     assert_eq!(shown.matches("checked_subtract(").count(), 1, "{shown}");
 }
@@ -480,16 +485,7 @@ async fn a_chain_of_steps_is_sent_as_one_call() {
         steps.join(", ")
     );
     check(&[(sql.as_str(), "33")]).await;
-    let session = session();
-    let logical = plan(&session.state(), &sql).await.unwrap();
-    let physical = session
-        .state()
-        .create_physical_plan(&logical)
-        .await
-        .unwrap();
-    let shown = datafusion::physical_plan::displayable(physical.as_ref())
-        .indent(false)
-        .to_string();
+    let shown = physical_plan(&session(), &sql).await;
     assert!(shown.matches("checked_add(").count() <= 1, "{shown}");
 }
 

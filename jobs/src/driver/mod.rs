@@ -41,9 +41,9 @@ use crate::project::{ModelName, Project};
 pub type EventSink = mpsc::UnboundedSender<EventKind>;
 
 /// Attempts before a job gives up on tables that others keep changing.
-const MAX_ATTEMPTS: u32 = 3;
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
 /// Before the second attempt; twice that before the third.
-const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What to run.
 #[derive(Debug, Clone)]

@@ -5,26 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::TryStreamExt;
-use retail_engine::{Query, QueryError, QueryProgress, until_whole};
 use retail_lakehouse::{
     LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, TableName, WriteMode,
     WriteOptions, data_files, write_plan,
 };
-use tokio::sync::watch;
 
 use super::run::{Tested, unplanned};
 use super::verdict;
-use crate::driver::failures;
+use crate::driver::{CONFLICT_PAUSE, MAX_ATTEMPTS, failures};
 use crate::failure::Failure;
 use crate::project::DataTest;
-
-/// How often the rows are written again because somebody else published their table meanwhile.
-const ATTEMPTS: u32 = 3;
-/// Before the second attempt; twice that before the third.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Failing rows of one test, to be written.
 pub(super) struct Keep<'a> {
@@ -94,27 +85,7 @@ impl Tested<'_> {
         let target = lake.begin_write(keep.table, base.as_ref(), &schema, &options);
         let target = target.map_err(wrong)?;
         let plan = write_plan(&target, plan).map_err(wrong)?;
-        let query = Query {
-            label: format!("{} test {}", self.spec.id, keep.test.name),
-            session: Arc::new(session),
-            plan,
-            cancel: self.cancel.clone(),
-            progress: watch::Sender::new(QueryProgress::default()),
-        };
-        let written = until_whole(
-            query,
-            |_, _| {},
-            |query| async {
-                let run = self.context.cluster.execute(query).await?;
-                let rows: Result<Vec<_>, QueryError> =
-                    run.rows.map_err(QueryError::from).try_collect().await;
-                rows
-            },
-        );
-        let written = match written.await {
-            Ok(written) => written,
-            Err(error) => return Err(self.unanswered(&[keep.test], &keep.sql, error).await),
-        };
+        let written = self.execute(&[keep.test], &keep.sql, session, plan).await?;
         let files = data_files(&target, &written).map_err(wrong)?;
         let rows = files.iter().map(|f| f.record_count()).sum();
         let summary = HashMap::from([
@@ -163,8 +134,8 @@ impl Tested<'_> {
             match self.context.lake.publish_as(&publish, &all).await {
                 Ok(_) => return Ok(()),
                 Err(LakehouseError::PublishCancelled { .. }) => return Err(failures::cancelled()),
-                Err(LakehouseError::PublishConflict { .. }) if attempt < ATTEMPTS => {
-                    tokio::time::sleep(PAUSE * attempt).await;
+                Err(LakehouseError::PublishConflict { .. }) if attempt < MAX_ATTEMPTS => {
+                    tokio::time::sleep(CONFLICT_PAUSE * attempt).await;
                     attempt += 1;
                     staged = Vec::with_capacity(kept.len());
                     for keep in kept {

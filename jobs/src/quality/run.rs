@@ -7,6 +7,7 @@ use std::time::Instant;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
@@ -441,6 +442,17 @@ impl Tested<'_> {
         let session = self.session()?;
         let plan = retail_engine::sql::plan(&session.state(), sql).await;
         let plan = plan.map_err(|error| unplanned(tests[0], sql, &error))?;
+        self.execute(tests, sql, session, plan).await
+    }
+
+    /// Runs the plan of a query for these tests.
+    pub(super) async fn execute(
+        &self,
+        tests: &[&DataTest],
+        sql: &str,
+        session: SessionContext,
+        plan: LogicalPlan,
+    ) -> Result<Vec<RecordBatch>, Failure> {
         let query = Query {
             label: format!("{} test {}", self.spec.id, tests[0].name),
             session: Arc::new(session),

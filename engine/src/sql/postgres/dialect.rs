@@ -53,13 +53,13 @@ fn in_words(error: DataFusionError) -> DataFusionError {
     let DataFusionError::SQL(parser, _) = &error else {
         return error;
     };
-    let told = parser.to_string();
-    let lower = told.to_lowercase();
+    let message = parser.to_string();
+    let lower = message.to_lowercase();
     for (words, instead) in UNKNOWN {
         if lower.contains(&words.to_lowercase()) {
-            let place = told.find(" at Line:").map_or("", |at| &told[at..]);
-            let told = ParserError::ParserError(format!("{instead}{place}"));
-            return DataFusionError::SQL(Box::new(told), None);
+            let place = message.find(" at Line:").map_or("", |at| &message[at..]);
+            let message = ParserError::ParserError(format!("{instead}{place}"));
+            return DataFusionError::SQL(Box::new(message), None);
         }
     }
     error
