@@ -44,7 +44,7 @@ use prost::Message;
 use retail_lakehouse::{canonical_floats, has_float};
 use retail_proto::v1;
 
-use crate::text_scan::{CellBuilder, CellRule, called, misfit};
+use crate::text_scan::{CellBuilder, CellRule, called, misfit, names};
 
 /// How a file's type relates to the table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub fn fit(found: &DataType, wanted: &DataType) -> Fit {
             }
         }
         (T::Float32, T::Float64) => Fit::Widens,
+        (T::FixedSizeList(a, _) | T::LargeListView(a), T::List(b)) => {
+            nested(fit(a.data_type(), b.data_type()))
+        }
         (T::Decimal128(p, s), T::Decimal128(q, t)) => {
             match t >= s && *q as i8 - t >= *p as i8 - s {
                 true => Fit::Widens,
@@ -92,9 +95,13 @@ pub fn fit(found: &DataType, wanted: &DataType) -> Fit {
             nested(fit(a.data_type(), b.data_type()))
         }
         (T::Struct(a), T::Struct(b)) => {
+            // A scan finds fields by their exact names: `Price` would read as null where `price` is wanted.
             let all = b.iter().all(|wanted| {
                 let found = a.iter().find(|f| f.name() == wanted.name());
-                found.is_none_or(|f| fit(f.data_type(), wanted.data_type()) == Fit::Widens)
+                match found {
+                    Some(f) => fit(f.data_type(), wanted.data_type()) == Fit::Widens,
+                    None => !a.iter().any(|f| names::same(f.name(), wanted.name())),
+                }
             });
             let some = b
                 .iter()
@@ -409,6 +416,13 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
                 return Ok(Arc::new(micros));
             };
             Ok(Arc::new(micros.with_timezone_opt(zone.clone())))
+        }
+        (DataType::Time64(TimeUnit::Nanosecond), DataType::Time64(_)) => {
+            let nanos = cast(array, &DataType::Int64).map_err(broken)?;
+            let nanos: &Int64Array = nanos.as_primitive();
+            let micros: PrimitiveArray<datafusion::arrow::datatypes::Time64MicrosecondType> =
+                nanos.unary(|n| n.div_euclid(1000));
+            Ok(Arc::new(micros))
         }
         // The nearest float is meant, unless there is none.
         (from, to) if to.is_floating() && !from.is_integer() => {

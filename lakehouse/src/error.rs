@@ -31,6 +31,12 @@ pub enum LakehouseError {
         hint: String,
     },
 
+    /// Two columns that Iceberg finds by one name.
+    #[error(
+        "table {table} has a column {name} and a field inside of another column that is called the same, which an iceberg table cannot tell apart: rename one"
+    )]
+    SamePath { table: TableName, name: String },
+
     /// A partition field that does not parse or does not fit the table's columns.
     #[error("cannot partition table {table} by {field}: {reason}")]
     InvalidPartition {

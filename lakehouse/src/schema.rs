@@ -104,8 +104,35 @@ pub(crate) fn evolved_schema(
 }
 
 fn build(table: &TableName, fields: Vec<NestedFieldRef>) -> Result<Schema> {
+    if let Some(name) = same_path(&fields) {
+        return Err(LakehouseError::SamePath {
+            table: table.clone(),
+            name,
+        });
+    }
     let schema = Schema::builder().with_fields(fields).build();
     schema.map_err(LakehouseError::metadata(table, "build the schema"))
+}
+
+/// A column `a.b` beside a column `a` that has a field `b`: Iceberg finds both by one name.
+fn same_path(fields: &[NestedFieldRef]) -> Option<String> {
+    fn inside(path: &str, data_type: &Type, name: &str) -> bool {
+        match data_type {
+            Type::Struct(fields) => fields.fields().iter().any(|field| {
+                let path = format!("{path}.{}", field.name);
+                path == name || (name.starts_with(&path) && inside(&path, &field.field_type, name))
+            }),
+            _ => false,
+        }
+    }
+    let dotted = fields.iter().filter(|field| field.name.contains('.'));
+    let mut names = dotted.map(|field| &field.name);
+    names
+        .find(|name| {
+            let mut others = fields.iter().filter(|other| other.name != **name);
+            others.any(|other| inside(&other.name, &other.field_type, name))
+        })
+        .cloned()
 }
 
 /// The type that holds the values of both, with the ids of the old one; none where the two do not go together.
@@ -232,6 +259,9 @@ fn iceberg_type(
                 NestedField::list_element(id, inner, false),
             ))));
         }
+        DataType::Struct(fields) if fields.is_empty() => {
+            return Err(unsupported(table, column, data_type));
+        }
         DataType::Struct(fields) => {
             let first = fields.iter().map(|_| ids.take()).collect::<Vec<_>>();
             let mut nested = vec![];
@@ -270,6 +300,7 @@ fn unsupported(table: &TableName, column: &str, data_type: &DataType) -> Lakehou
     let hint = match data_type {
         DataType::Null => "cast it to the type it should have",
         DataType::Interval(_) | DataType::Duration(_) => "store a number of days or seconds",
+        DataType::Struct(_) => "it is an object without fields; leave it out",
         _ => "cast it to a type that has a counterpart, such as text or a decimal",
     };
     LakehouseError::UnsupportedType {

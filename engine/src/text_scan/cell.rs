@@ -287,7 +287,7 @@ fn number(text: &str) -> Result<Number<'_>, Misfit> {
                 "a decimal comma; VARCHAR and replace(…, ',', '.') in SQL take it",
             ));
         }
-        Some(_) => return Err(NO_REASON),
+        Some(_) => return Err(foreign(text)),
     };
     Ok(Number {
         negative,
@@ -297,6 +297,34 @@ fn number(text: &str) -> Result<Number<'_>, Misfit> {
         has_point,
         exponent,
     })
+}
+
+/// What a text is that begins as a number and is none, where it is a way of writing numbers.
+fn foreign(text: &str) -> Misfit {
+    let groups = |text: &str| {
+        let mut parts = text.trim_start_matches('-').split(',');
+        let first = parts.next().is_some_and(|p| (1..=3).contains(&p.len()));
+        first && parts.all(|p| p.len() == 3)
+    };
+    let digits = |text: &str, more: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_digit() || c == '-' || more.contains(c))
+    };
+    let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
+    if text.contains(',') && digits(whole, ",") && digits(cents, "") && groups(whole) {
+        return Cow::Borrowed(
+            "commas between thousands; VARCHAR and replace(…, ',', '') in SQL take it",
+        );
+    }
+    match text.char_indices().next_back() {
+        Some((at, '-')) if at > 0 && digits(&text[..at], ".,") => Cow::Borrowed(
+            "a minus sign behind the digits; VARCHAR and '-' || rtrim(…, '-') in SQL take it",
+        ),
+        Some((at, '%' | '€' | '$' | '£')) if digits(text[..at].trim_end(), ".,") => {
+            Cow::Borrowed("a sign behind the digits; VARCHAR and replace(…) in SQL take it")
+        }
+        _ => NO_REASON,
+    }
 }
 
 impl Number<'_> {

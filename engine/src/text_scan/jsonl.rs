@@ -244,6 +244,11 @@ impl Values {
                         None => inner[index].null(),
                     }
                 }
+                if let Some((key, field)) = twice(fields, found) {
+                    return Err(format!(
+                        "{path} has {field} twice, as {key} too, which differs only in case"
+                    ));
+                }
                 if *guessed
                     && let Some((key, _)) = found.iter().find(|(key, value)| {
                         *value != Json::Null && !fields.iter().any(|f| names::same(f.name(), key))
@@ -318,6 +323,26 @@ impl Values {
             }
         })
     }
+}
+
+/// A key of an object that means a field whose value another key gives: `Price` beside `price`.
+fn twice<'a>(
+    fields: &'a Fields,
+    found: &'a [(std::borrow::Cow<'_, str>, Json<'_>)],
+) -> Option<(&'a str, &'a str)> {
+    let other = found
+        .iter()
+        .filter(|(key, _)| !fields.iter().any(|f| f.name() == key));
+    for (key, _) in other {
+        let Some(field) = fields.iter().find(|f| names::same(f.name(), key)) else {
+            continue;
+        };
+        let mut more = found.iter().filter(|(k, _)| k != key);
+        if more.any(|(k, _)| names::same(k, field.name())) {
+            return Some((key, field.name()));
+        }
+    }
+    None
 }
 
 fn cell(

@@ -9,6 +9,7 @@ mod constraints;
 mod data_test;
 mod docs;
 mod files;
+mod foreign_options;
 mod jinja;
 mod manifest;
 mod model;

@@ -7,6 +7,7 @@ use retail_lakehouse::TableName;
 use crate::failure::Failure;
 
 use super::config::identifier;
+use super::foreign_options;
 use super::model::{
     Compression, FileFormat, FileOptions, Place, Source, SourceLocation, SourceRef, Warning,
 };
@@ -33,7 +34,7 @@ const IGNORED: [&str; 12] = [
 ];
 
 /// Keys that may stand in `meta`, `config`, `config.meta` or directly.
-const SETTINGS: [&str; 9] = [
+pub(super) const SETTINGS: [&str; 9] = [
     "external_location",
     "format",
     "delimiter",
@@ -112,6 +113,10 @@ pub fn source(
                     tests.push(test_yaml::test(&test, None)?);
                 }
             }
+        }
+        if found.contains_key("external_location") {
+            foreign_options::refuse(node)?;
+            foreign_options::refuse(&table)?;
         }
         sources.push(Source {
             location: match found.get("external_location") {
@@ -296,9 +301,26 @@ fn files(
         }
     }
     let mut options = FileOptions::default();
-    let (stem, compression) = match pattern.rsplit_once('.') {
-        Some((stem, "gz" | "gzip")) => (stem, Compression::Gzip),
-        Some((stem, "zst" | "zstd")) => (stem, Compression::Zstd),
+    let ending = pattern.rsplit_once('.');
+    let ending = ending.map(|(stem, ending)| (stem, ending.to_lowercase()));
+    let packed = |ending: &str| {
+        matches!(
+            ending,
+            "bz2" | "xz" | "lz4" | "snappy" | "br" | "zip" | "7z" | "z" | "lzo"
+        )
+    };
+    let (stem, compression) = match &ending {
+        Some((stem, ending)) if ["gz", "gzip"].contains(&ending.as_str()) => {
+            (*stem, Compression::Gzip)
+        }
+        Some((stem, ending)) if ["zst", "zstd"].contains(&ending.as_str()) => {
+            (*stem, Compression::Zstd)
+        }
+        Some((_, ending)) if packed(ending) => {
+            return Err(location
+                .fail(format!("files packed as {ending} are not read"))
+                .note("unpack them, or pack them with gzip or zstd"));
+        }
         _ => (pattern.as_str(), Compression::None),
     };
     options.compression = compression;

@@ -299,6 +299,13 @@ fn tell(source: &Source, file: &FileShape, bad: &BadRow) -> Failure {
     let Some(name) = &bad.column else {
         return failure.note("fix the file");
     };
+    let failure = match null_token(&bad.what) {
+        Some(token) => failure.note(format!(
+            "if {token} stands for no value, say null_values: ['{token}'] in {}",
+            source.defined_at
+        )),
+        None => failure,
+    };
     match source.columns.iter().find(|c| c.name == *name) {
         Some(column) if column.data_type.is_some() => failure.note(format!(
             "fix the file, or correct data_type in {}",
@@ -309,6 +316,19 @@ fn tell(source: &Source, file: &FileShape, bad: &BadRow) -> Failure {
             source.defined_at
         )),
     }
+}
+
+/// The refused text, where it is one that other programs write for null.
+fn null_token(what: &str) -> Option<&str> {
+    let text = what.rsplit_once(": \"")?.1.strip_suffix('"')?;
+    let known = [
+        "null", "\\n", "na", "n/a", "#n/a", "nan", "none", "nil", "-", "--", "?", ".", "unknown",
+        "missing",
+    ];
+    known
+        .iter()
+        .any(|k| text.trim().eq_ignore_ascii_case(k))
+        .then_some(text)
 }
 
 /// 81202 as `81,202`.

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use retail_engine::text_scan::names;
 use retail_lakehouse::ObjectStores;
 
 use crate::failure::{Failure, FailureKind};
@@ -63,6 +64,21 @@ pub async fn list(
             "in {pattern} a folder's key is a pattern, and it is the name of a column"
         ))
         .note("write the key, as in day=*/*.csv; folders of several keys are several sources"));
+    }
+    if let Some((index, key)) = keys
+        .iter()
+        .enumerate()
+        .find(|(i, key)| keys[..*i].iter().any(|k| names::same(k, key)))
+    {
+        let first = keys[..index].iter().find(|k| names::same(k, key));
+        let first = first.unwrap_or(key);
+        return Err(Failure::new(
+            FailureKind::Project,
+            format!("source {}: two folders say {key}", source.source_ref()),
+        )
+        .at(&source.defined_at.file, source.defined_at.line, 0)
+        .cause(format!("{pattern} has {first}=… and {key}=…"))
+        .note("write * for the one that is no column"));
     }
     let mut listing = Listing {
         url,

@@ -5,9 +5,11 @@
 
 mod diagnose;
 mod head;
+mod inside;
 mod listing;
 #[cfg(test)]
 mod page;
+mod paths;
 mod shape;
 mod statistics;
 mod table;
@@ -21,7 +23,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::FileFormat as Format;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -46,6 +47,7 @@ pub use listing::would_list;
 
 use head::HeadError;
 use listing::Listing;
+use paths::path_values;
 use shape::{FileShape, Shape, TableColumn};
 use table::{FilesTable, Layout, ParquetLayout, TextLayout};
 
@@ -415,79 +417,4 @@ fn parquet(state: &SessionState, prunes: bool) -> Arc<dyn Format> {
         options.global.enable_page_index = false;
     }
     Arc::new(ParquetFormat::default().with_options(options))
-}
-
-/// The values of `key=value` folders, as the types of their columns.
-fn path_values(
-    source: &Source,
-    shown: &str,
-    columns: &[&TableColumn],
-) -> Result<Vec<ScalarValue>, Failure> {
-    columns
-        .iter()
-        .map(|column| {
-            let said = shown
-                .split('/')
-                .find_map(|s| s.strip_prefix(column.name.as_str())?.strip_prefix('='))
-                .unwrap_or("__HIVE_DEFAULT_PARTITION__");
-            let fail = |cause: String| {
-                Failure::new(
-                    FailureKind::Source,
-                    format!(
-                        "source {}: {} is not {}",
-                        source.source_ref(),
-                        column.name,
-                        text_scan::called(&column.rule)
-                    ),
-                )
-                .at(shown, 0, 0)
-                .cause(cause)
-                .note(format!("correct its data_type in {}", source.defined_at))
-            };
-            if said == "__HIVE_DEFAULT_PARTITION__" {
-                return ScalarValue::try_from(&column.rule.data_type)
-                    .map_err(|e| fail(e.to_string()));
-            }
-            let value = unescaped(said).ok_or_else(|| {
-                fail(format!(
-                    "the path says {}={said}, which is not UTF-8",
-                    column.name
-                ))
-            })?;
-            text_scan::scalar(&value, &column.rule).map_err(|why| {
-                let why = if why.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({why})")
-                };
-                fail(format!("the path says {}={said}{why}", column.name))
-            })
-        })
-        .collect()
-}
-
-/// `North%20West` as `North West`, as Hive and Spark write the names of folders. A `%` that escapes nothing stays.
-fn unescaped(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .filter(|h| bytes[at] == b'%' && h.iter().all(u8::is_ascii_hexdigit));
-        let byte = hex
-            .and_then(|h| std::str::from_utf8(h).ok())
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
-        match byte {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(out).ok()
 }

@@ -396,6 +396,14 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
                 .bytes("b.parquet", b""),
             COUNT,
         ),
+        "fields of objects of Parquet files differ in case from day to day" => (
+            Shop::new("*.parquet", "")
+                .parquet("a.parquet", "select named_struct('price', 1, 'n', 1) as v")
+                .await
+                .parquet("b.parquet", "select named_struct('Price', 2, 'n', 2) as v")
+                .await,
+            "select sum(v['price']) from orders",
+        ),
         "a JSON key in other case" => (
             json("{\"a\": 1}\n{\"A\": 2}\n"),
             "select sum(a) from orders",
@@ -430,6 +438,22 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
                 )
                 .await,
             "select count(region), count(*) from orders",
+        ),
+        "a folder day=1 where some files have a column day" => (
+            days("", "id,day\na,7\n", "id\nb\n"),
+            "select day from orders",
+        ),
+        "a folder Day=1 where day is declared" => (
+            Shop::new(
+                "Day=*/o.csv",
+                "        columns: [{name: id}, {name: day, data_type: integer}]\n",
+            )
+            .file("Day=1/o.csv", "id\na\n"),
+            "select day from orders",
+        ),
+        "folders of one key within each other" => (
+            Shop::new("day=*/day=*/o.csv", "").file("day=1/day=2/o.csv", "id\na\n"),
+            ALL,
         ),
         "a folder day=x where day is an integer" => (
             Shop::new(

@@ -12,7 +12,7 @@ use retail_engine::text_scan::{CellRule, names};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Column, FileFormat, FileOptions, Source, did_you_mean};
 
-use super::types;
+use super::{inside, paths, types};
 
 /// A file and what it holds.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ pub fn shape(
     mut files: Vec<FileShape>,
     views: bool,
 ) -> Result<Shape, Failure> {
+    let keys = &paths::spelled(source, keys);
     let mut declared: BTreeMap<&str, CellRule> = BTreeMap::new();
     for column in &source.columns {
         if let Some(text) = &column.data_type {
@@ -107,7 +108,11 @@ pub fn shape(
             return Err(missing(source, column, file));
         }
     }
+    inside::check(source, &files, &declared)?;
     check_casts(source, &files, &declared, format)?;
+    for key in keys {
+        paths::refuse_in_some(source, key, &files)?;
+    }
 
     let is_declared = |name: &str| source.columns.iter().any(|c| c.name == name);
     let mut names: Vec<&str> = source.columns.iter().map(|c| c.name.as_str()).collect();
@@ -425,7 +430,7 @@ fn found_type(
         if *field.data_type() == DataType::Null {
             continue;
         }
-        let here = types::normal(field.data_type(), views);
+        let here = types::of_column(field.data_type(), views);
         found = Some(match found {
             None => (here, file),
             Some((before, first)) => match types::common(&before, &here) {

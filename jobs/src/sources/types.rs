@@ -240,6 +240,27 @@ pub fn normal(found: &DataType, views: bool) -> DataType {
     }
 }
 
+/// The type of a whole column that was found in files: [`normal`], and one that PostgreSQL has.
+///
+/// Unsigned integers take the next wider signed type, decimals of other widths are those of 128 bits where their digits
+/// fit, half floats are reals, lists of one length are lists.
+pub fn of_column(found: &DataType, views: bool) -> DataType {
+    match found {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
+        DataType::Decimal256(p, s) if *p <= 38 => DataType::Decimal128(*p, *s),
+        DataType::Dictionary(_, value) => of_column(value, views),
+        DataType::FixedSizeList(item, _) | DataType::LargeListView(item) => {
+            list(normal(item.data_type(), views))
+        }
+        other => normal(other, views),
+    }
+}
+
 /// Text where no file has said a type.
 pub fn settled(found: &DataType, views: bool) -> DataType {
     let field = |f: &Arc<Field>| {
@@ -271,6 +292,12 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     }
     match (a, b) {
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        (DataType::Decimal128(..), whole) if whole.is_integer() => {
+            common(a, &DataType::Decimal128(digits(whole), 0))
+        }
+        (whole, DataType::Decimal128(..)) if whole.is_integer() => {
+            common(&DataType::Decimal128(digits(whole), 0), b)
+        }
         (DataType::Decimal128(p, s), DataType::Decimal128(q, t)) => {
             let (scale, whole) = ((*s).max(*t), (*p as i8 - s).max(*q as i8 - t));
             let precision = u8::try_from(scale.checked_add(whole)?).ok()?;
@@ -282,7 +309,12 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (DataType::Struct(x), DataType::Struct(y)) => {
             let mut fields: Vec<Field> = vec![];
             for field in x {
-                let other = y.iter().find(|f| names::same(f.name(), field.name()));
+                let exact = y.iter().find(|f| f.name() == field.name());
+                let other = exact.or_else(|| {
+                    let mut same = y.iter().filter(|f| names::same(f.name(), field.name()));
+                    // Not the one that another field of `x` is.
+                    same.find(|f| !x.iter().any(|g| g.name() == f.name()))
+                });
                 let merged = other.map_or_else(
                     || Some(field.data_type().clone()),
                     |o| common(field.data_type(), o.data_type()),
@@ -299,6 +331,17 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     }
 }
 
+/// The digits that an integer type may need.
+fn digits(whole: &DataType) -> u8 {
+    match whole.primitive_width() {
+        Some(1) => 3,
+        Some(2) => 5,
+        Some(4) => 10,
+        _ if *whole == DataType::UInt64 => 20,
+        _ => 19,
+    }
+}
+
 /// The type as YAML would write it.
 pub fn sql(found: &DataType) -> String {
     match found {
@@ -309,14 +352,35 @@ pub fn sql(found: &DataType) -> String {
         DataType::Int64 => "BIGINT".into(),
         DataType::Float16 | DataType::Float32 => "REAL".into(),
         DataType::Float64 => "DOUBLE".into(),
-        DataType::Decimal128(p, s) => format!("DECIMAL({p},{s})"),
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => format!("DECIMAL({p},{s})"),
+        DataType::UInt8 => "unsigned TINYINT".into(),
+        DataType::UInt16 => "unsigned SMALLINT".into(),
+        DataType::UInt32 => "unsigned INTEGER".into(),
+        DataType::UInt64 => "unsigned BIGINT".into(),
+        DataType::Duration(_) | DataType::Interval(_) => "INTERVAL".into(),
+        DataType::FixedSizeBinary(n) => format!("BYTEA of {n} bytes each"),
+        DataType::Dictionary(_, value) => sql(value),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => {
+                let of = |i: usize| sql(fields[i].data_type());
+                format!("MAP({}, {})", of(0), of(1))
+            }
+            _ => "MAP".into(),
+        },
         DataType::Date32 | DataType::Date64 => "DATE".into(),
         DataType::Timestamp(_, None) => "TIMESTAMP".into(),
         DataType::Timestamp(_, Some(_)) => "TIMESTAMPTZ".into(),
         DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTEA".into(),
-        DataType::List(item) => format!("{}[]", sql(item.data_type())),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _) => format!("{}[]", sql(item.data_type())),
         DataType::Struct(fields) => {
             let fields: Vec<String> = fields
                 .iter()

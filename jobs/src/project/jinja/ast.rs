@@ -54,6 +54,10 @@ pub(super) enum Stmt {
         sets: Vec<(Target, Expr)>,
         body: Vec<Stmt>,
     },
+    /// `{% break %}`, inside of a loop.
+    Break,
+    /// `{% continue %}`, inside of a loop.
+    Continue,
 }
 
 #[derive(Debug)]

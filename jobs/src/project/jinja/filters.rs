@@ -309,6 +309,14 @@ pub(super) fn filter(
                 match how.as_deref() {
                     Some("ceil") => scaled.ceil(),
                     Some("floor") => scaled.floor(),
+                    // As Python: by the number's own digits, of which 2.675 has fewer than it shows.
+                    _ if precision >= 0 => {
+                        let text = format!("{:.*}", precision as usize, n.float());
+                        return text
+                            .parse()
+                            .map(Value::Float)
+                            .map_err(|_| Error::unplaced(format!("{text} cannot be rounded")));
+                    }
                     _ => scaled.round_ties_even(),
                 } / factor,
             )

@@ -67,6 +67,10 @@ pub(super) enum Stop {
     Error(Box<Error>),
     /// `return(…)` of dbt.
     Return(Value),
+    /// `{% break %}` or `{% continue %}`, which the parser leaves to loops alone.
+    Loop {
+        goes_on: bool,
+    },
 }
 
 impl From<Error> for Stop {
@@ -126,6 +130,7 @@ impl<'a> Interp<'a> {
             }
             // As dbt: outside of a macro it ends the template.
             Err(Stop::Return(_)) => Ok(out),
+            Err(Stop::Loop { .. }) => Err(outside_of_loops()),
         }
     }
 
@@ -275,6 +280,8 @@ impl<'a> Interp<'a> {
                 }
                 me.body(body, out)
             }),
+            Stmt::Break => Err(Stop::Loop { goes_on: false }),
+            Stmt::Continue => Err(Stop::Loop { goes_on: true }),
         }
     }
 
@@ -308,7 +315,7 @@ impl<'a> Interp<'a> {
         let changed = Rc::new(RefCell::new(None));
         for at in 0..items.len() {
             self.budget.step()?;
-            self.in_scope(|me| {
+            let ended = self.in_scope(|me| {
                 me.assign_all(&of.targets, items[at].clone(), of.iter.at)?;
                 let names = Loop {
                     items: Rc::clone(&items),
@@ -317,7 +324,12 @@ impl<'a> Interp<'a> {
                 };
                 me.scope.set(&"loop".into(), Value::object(names));
                 me.body(&of.body, out)
-            })?;
+            });
+            match ended {
+                Ok(()) | Err(Stop::Loop { goes_on: true }) => {}
+                Err(Stop::Loop { goes_on: false }) => break,
+                Err(stop) => return Err(stop),
+            }
         }
         Ok(())
     }
@@ -645,7 +657,7 @@ impl<'a> Interp<'a> {
             Ok(text) => Ok(Value::str(text)),
             // A caller's block is part of the template around it: what it returns, that one returns.
             Err(Stop::Return(value)) if &*definition.name != "caller" => Ok(value),
-            Err(Stop::Return(value)) => Err(Stop::Return(value)),
+            Err(stop @ (Stop::Return(_) | Stop::Loop { .. })) => Err(stop),
             Err(Stop::Error(mut error)) => {
                 if error.file.is_none() && error.at.is_some() {
                     error.file = Some(inner_file.to_string());
@@ -723,6 +735,10 @@ fn uses(body: &[Stmt], what: &str) -> bool {
     format!("{body:?}").contains(&format!("Name({what:?})"))
 }
 
+fn outside_of_loops() -> Error {
+    Error::unplaced("break or continue stands outside of a for loop")
+}
+
 fn placed(stop: Stop, at: Span) -> Stop {
     match stop {
         Stop::Error(mut error) => {
@@ -749,6 +765,7 @@ impl Host for Interp<'_> {
                 self.returned = Some(value);
                 Err(Error::unplaced(RETURN))
             }
+            Err(Stop::Loop { .. }) => Err(outside_of_loops()),
         }
     }
 

@@ -156,6 +156,41 @@ fn undefined_names_are_empty() {
 }
 
 #[test]
+fn loops_are_left_and_gone_on_with() {
+    holds(&[
+        (
+            "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif %}{{ i }}{% else %}none{% endfor %}",
+            "0134",
+        ),
+        (
+            "{% for i in [1, 2] %}{% for j in 'abc' %}{% if j == 'b' %}{% break %}{% endif %}{{ i }}{{ j }}{% endfor %};{% endfor %}",
+            "1a;2a;",
+        ),
+        (
+            "{% for i in [1, 2, 3] %}{% set x %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endset %}{{ x }}{% endfor %}",
+            "13",
+        ),
+    ]);
+    for template in [
+        "{% break %}",
+        "{% for i in [1] %}{% macro f() %}{% continue %}{% endmacro %}{% endfor %}",
+        "{% for i in [] %}{% else %}{% break %}{% endfor %}",
+    ] {
+        let outcome = rendered(template).unwrap_err();
+        let expected = "stands outside of a for loop";
+        assert!(outcome.ends_with(expected), "{template}: {outcome}");
+    }
+}
+
+#[test]
+fn round_goes_by_the_digits_that_a_float_has() {
+    holds(&[(
+        "{{ 2.675 | round(2) }} {{ 2.5 | round }} {{ 3.5 | round }} {{ 1.005 | round(2) }} {{ 1250.0 | round(-2) }} {{ 7 | round(1) }} {{ 2.671 | round(2, 'ceil') }}",
+        "2.67 2.0 4.0 1.0 1200.0 7 2.68",
+    )]);
+}
+
+#[test]
 fn dates_are_counted_as_pythons_are() {
     holds(&[
         (

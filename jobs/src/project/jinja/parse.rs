@@ -19,6 +19,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Template, Error> {
         pieces: pieces(text)?.into_iter(),
         file: file.into(),
         depth: 0,
+        loops: 0,
     };
     let (body, end) = parser.body(&[])?;
     match end {
@@ -34,6 +35,8 @@ struct Parser {
     pieces: std::vec::IntoIter<Piece>,
     file: Rc<str>,
     depth: usize,
+    /// Loops around, within the same macro or caller's block.
+    loops: usize,
 }
 
 /// The tag that ended a body.
@@ -63,9 +66,6 @@ fn unknown_tag(name: &str) -> String {
         }
         "snapshot" | "test" | "materialization" | "docs" | "data_test" => {
             format!("a {name} block does not belong here")
-        }
-        "break" | "continue" => {
-            format!("{name} is not there in dbt's Jinja: filter the loop with {{% for … if … %}}")
         }
         _ => format!("there is no tag {name}"),
     }
@@ -163,7 +163,7 @@ impl Parser {
                 let name = format!("{prefix}{}", tokens.name("the name of a macro")?);
                 let params = tokens.params()?;
                 tokens.end()?;
-                let body = self.block(&end, at)?;
+                let body = self.outside_of_loops(|me| me.block(&end, at))?;
                 Ok(Stmt::Macro(Rc::new(Macro {
                     name: name.into(),
                     params,
@@ -186,7 +186,7 @@ impl Parser {
                         call.at,
                     ));
                 }
-                let body = self.block("endcall", at)?;
+                let body = self.outside_of_loops(|me| me.block("endcall", at))?;
                 let caller = Macro {
                     name: "caller".into(),
                     params,
@@ -225,6 +225,17 @@ impl Parser {
                     body: self.block("endwith", at)?,
                 })
             }
+            "break" | "continue" => {
+                tokens.end()?;
+                if self.loops == 0 {
+                    let cause = format!("{name} stands outside of a for loop");
+                    return Err(Error::new(cause, at).token(name));
+                }
+                Ok(match name {
+                    "break" => Stmt::Break,
+                    _ => Stmt::Continue,
+                })
+            }
             name => Err(EndTag {
                 name: name.to_string(),
                 tokens,
@@ -232,6 +243,17 @@ impl Parser {
             }
             .unexpected()),
         }
+    }
+
+    /// Parses a body that runs when it is called, not where it stands.
+    fn outside_of_loops<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let around = std::mem::take(&mut self.loops);
+        let parsed = parse(self);
+        self.loops = around;
+        parsed
     }
 
     fn conditional(&mut self, mut tokens: Tokens, at: Span) -> Result<Stmt, Error> {
@@ -279,7 +301,10 @@ impl Parser {
             return Err(Error::new(cause, tokens.here()));
         }
         tokens.end()?;
-        let (body, mut tag) = self.closed(&["else", "endfor"], at)?;
+        self.loops += 1;
+        let closed = self.closed(&["else", "endfor"], at);
+        self.loops -= 1;
+        let (body, mut tag) = closed?;
         tag.tokens.end()?;
         let otherwise = if tag.name == "else" {
             self.block("endfor", at)?
