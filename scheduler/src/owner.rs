@@ -84,7 +84,10 @@ pub(crate) async fn acquire(
                 }
                 reason
             }
-            Err(error) if error.retryable() && without == WithoutCatalog::Wait => error.to_string(),
+            Err(error) if error.retryable() && without == WithoutCatalog::Wait => match &seen {
+                Some((owner, _)) => format!("{error}; {}", held_by(owner)),
+                None => error.to_string(),
+            },
             Err(error) => return Err(error),
         };
         readiness.not_ready(reason.clone());

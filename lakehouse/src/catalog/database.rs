@@ -198,7 +198,10 @@ impl Db {
             Failure::Contention => LakehouseError::CatalogQuery {
                 uri,
                 doing,
-                reason,
+                reason: format!(
+                    "{reason}; another process holds a transaction open on it: if this does not pass, end that process \
+                     or its transaction"
+                ),
                 transient: true,
             },
             Failure::Other => LakehouseError::CatalogQuery {

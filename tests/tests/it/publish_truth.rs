@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::lake::LakeAt;
 use crate::support::needs;
+use crate::support::program::Program;
 use crate::support::proxy::{Late, Proxy};
 use crate::support::shop::{self, Shop};
 use crate::support::wait;
@@ -237,7 +238,7 @@ async fn hung_and_replaced(dir: &Path, lake: LakeAt) {
         (first.submit().job(&job)["state"] == "running").then_some(())
     })
     .await;
-    first.scheduler.signal("STOP");
+    stop_between_transactions(&first.scheduler, &lake).await;
 
     let mut second = Cluster::start_without_waiting(setup());
     second.scheduler.ready(second.admin_port(), LIMIT).await;
@@ -255,6 +256,56 @@ async fn hung_and_replaced(dir: &Path, lake: LakeAt) {
     second.add_executor().await;
     second.wait_for_executors(1).await;
     second.submit().project(&project, &[]).succeeded();
+}
+
+/// Stops `program` where it holds no transaction on `lake`'s catalog: SQLite lets nobody write to a file in which a process
+/// was stopped in mid-transaction, until that process goes on or ends.
+async fn stop_between_transactions(program: &Program, lake: &LakeAt) {
+    if !lake.catalog.starts_with("sqlite:") {
+        return program.signal("STOP");
+    }
+    wait::until("a moment without a transaction", LIMIT, async || {
+        program.signal("STOP");
+        let free = lake.lock().await.is_some();
+        if !free {
+            program.signal("CONT");
+        }
+        free.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_cannot_write_to_a_locked_catalog_says_who_owns_it_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = LakeAt::local(dir.path());
+    let setup = || Setup {
+        lake: Some(lake.clone()),
+        ..Setup::default()
+    };
+    let first = Cluster::start(setup()).await;
+    let second = Cluster::start_without_waiting(setup());
+    let waits_for = async |words: &str| {
+        wait::until(
+            &format!("a scheduler that waits for {words}"),
+            LIMIT,
+            async || {
+                wait::http_get(second.admin_port(), "/readyz")
+                    .filter(|(_, why)| why.contains(words))
+            },
+        )
+        .await
+    };
+    waits_for("owns this catalog since").await;
+    stop_between_transactions(&first.scheduler, &lake).await;
+    let _lock = wait::until("the write lock", LIMIT, async || lake.lock().await).await;
+    let (_, why) = waits_for("database is locked").await;
+    for words in [
+        "owns this catalog since",
+        "end that process or its transaction",
+    ] {
+        assert!(why.contains(words), "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use retail_engine::EngineConfig;
 use retail_lakehouse::{
     CatalogConfig, Lakehouse, ObjectStores, Relation, S3Config, StorageConfig, TableName,
 };
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::checksum::{Summary, summary};
 use super::needs::S3;
@@ -89,6 +93,19 @@ impl LakeAt {
     /// The run that wrote each table's current snapshot, at one point in time.
     pub async fn publish_ids(&self) -> BTreeMap<String, String> {
         publish_ids(&self.open().await).await
+    }
+
+    /// Holds the write lock of a SQLite catalog until it is dropped; none where another process holds it.
+    pub async fn lock(&self) -> Option<SqliteConnection> {
+        let path = self.catalog.strip_prefix("sqlite://").unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(Duration::ZERO);
+        let mut connection = options.connect().await.unwrap();
+        let begun = sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await;
+        begun.is_ok().then_some(connection)
     }
 
     /// The options by which the interop scripts find this lake.
