@@ -61,8 +61,9 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
                 Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
             }
-            (Some(plan_node::Node::Unclaimed(_)), [input]) => {
-                Ok(Arc::new(UnclaimedExec::new(Arc::clone(input), Forget::All)))
+            (Some(plan_node::Node::Unclaimed(Unclaimed { of_window })), [input]) => {
+                let forget = if of_window { Forget::Windows } else { Forget::All };
+                Ok(Arc::new(UnclaimedExec::new(Arc::clone(input), forget)))
             }
             (Some(plan_node::Node::CheckedCast(node)), [input]) => {
                 Ok(Arc::new(checked_cast::decode(&node, Arc::clone(input))?))
@@ -105,8 +106,9 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             Some(plan_node::Node::KeepFirst(node))
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
-        } else if node.is::<UnclaimedExec>() {
-            Some(plan_node::Node::Unclaimed(Unclaimed {}))
+        } else if let Some(node) = node.downcast_ref::<UnclaimedExec>() {
+            let of_window = node.forget() == Forget::Windows;
+            Some(plan_node::Node::Unclaimed(Unclaimed { of_window }))
         } else if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
             Some(plan_node::Node::PlannedJoin(PlannedJoin {
                 join: self.nested_bytes(&over_nothing(join.join())?, converter)?,

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -124,7 +124,14 @@ impl ExecutionPlan for GatherExec {
         let rows = futures::stream::iter(streams).flatten();
         let rows = rows.and_then(move |batch| {
             let schema = Arc::clone(&schema);
-            async move { Ok(RecordBatch::try_new(schema, batch.columns().to_vec())?) }
+            async move {
+                // Rows are counted where nobody reads a column of them.
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let columns = batch.columns().to_vec();
+                Ok(RecordBatch::try_new_with_options(
+                    schema, columns, &options,
+                )?)
+            }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }

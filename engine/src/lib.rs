@@ -34,6 +34,7 @@ mod task_plan;
 #[cfg(test)]
 mod testing;
 pub mod text_scan;
+mod values_limit;
 mod windows;
 
 pub use again::until_whole;
@@ -45,6 +46,7 @@ pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;
 pub use functions::function_registry;
 pub use in_process::InProcess;
+pub use order_claims::believed_plan;
 pub use origin::Origin;
 pub use panics::or_refuse;
 pub use planner::{Execution, RetailPlanner, plan_one_task};

@@ -1,7 +1,7 @@
 //! Keeps false claims of order and uniqueness from taking sorts away.
 //!
 //! DataFusion 55 leaves a sort out where its input claims the order: while it plans, and again when a `SortExec` starts.
-//! Five claims are false:
+//! Six claims are false:
 //!
 //! * **Keys that moved.** The keys of an aggregate are noted as unique, and rows in the order of a prefix that holds such
 //!   keys need no further sort. Where a projection or another aggregate moves the columns, the keys are looked up by their
@@ -19,11 +19,13 @@
 //! * **Constants of union branches.** A column that is another constant in each branch is left out of the keys of a sort
 //!   below a merge. With a limit, the sort's partitions share the bound above which they drop rows, which then compares
 //!   rows of different branches by the rest of the keys.
+//! * **Values of windows.** What `max` gives over a frame that grows is claimed to ascend with NULLs last, though it is NULL until
+//!   a value comes; over frames of a few rows it is claimed to ascend where the rows descend.
 //! * **Merges by less.** `SortPreservingMergeExec` by `n` claims every order of its input, `n, k` among them, and only
 //!   keeps `n`. It is made to merge by the whole order.
 //!
 //! While sorts are put in, a node that claims less stands below projections that move keys and above grouping sets, outer
-//! joins and unions; a sort that stays in the plan and would be left out keeps one below it.
+//! joins, windows and unions; a sort that stays in the plan and would be left out keeps one below it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +35,9 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{Constraint, Constraints, JoinType, Statistics};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::SetMonotonicity;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -45,6 +49,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
@@ -61,8 +66,7 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(forget_claims).data()?;
-        let plan = self.0.optimize(plan, config)?;
+        let plan = self.0.optimize(believed_plan(plan)?, config)?;
         plan.transform_up(|node| {
             if let Some(unclaimed) = node.downcast_ref::<UnclaimedExec>() {
                 Ok(Transformed::yes(Arc::clone(&unclaimed.input)))
@@ -82,11 +86,19 @@ impl PhysicalOptimizerRule for WithoutFalseClaims {
     }
 }
 
+/// A plan in which every claim that is believed while sorts are put in is a node's own: what is not believed of a node stands
+/// below an `UnclaimedExec`. For tests, which hold the claims against the rows.
+///
+/// # Errors
+/// A node cannot be built again.
+pub fn believed_plan(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(forget_claims).data()
+}
+
 fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let above = if fills_with_null(&node) {
-        Some(Forget::All)
-    } else {
-        node.is::<UnionExec>().then_some(Forget::OfPartitions)
+    let above = match false_claims(&node) {
+        None => node.is::<UnionExec>().then_some(Forget::OfPartitions),
+        claims => claims,
     };
     let moved = moves_keys(&node);
     let node = match moved {
@@ -97,6 +109,39 @@ fn forget_claims(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Exe
         (Some(forget), _) => Transformed::yes(Arc::new(UnclaimedExec::new(node, forget))),
         (None, true) => Transformed::yes(node),
         (None, false) => Transformed::no(node),
+    })
+}
+
+/// What a node claims falsely, whatever is above it.
+fn false_claims(node: &Arc<dyn ExecutionPlan>) -> Option<Forget> {
+    if fills_with_null(node) {
+        Some(Forget::All)
+    } else {
+        orders_windows(node).then_some(Forget::Windows)
+    }
+}
+
+/// Whether the values of a window are claimed to be in an order that NULLs, or rows that leave the frame, break.
+fn orders_windows(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let exprs = if let Some(window) = node.downcast_ref::<WindowAggExec>() {
+        window.window_expr()
+    } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+        window.window_expr()
+    } else {
+        return false;
+    };
+    exprs.iter().any(|expr| {
+        let expr = expr.as_any();
+        let (aggregate, grows) =
+            if let Some(plain) = expr.downcast_ref::<PlainAggregateWindowExpr>() {
+                (plain.get_aggregate_expr(), true)
+            } else if let Some(sliding) = expr.downcast_ref::<SlidingAggregateWindowExpr>() {
+                (sliding.get_aggregate_expr(), false)
+            } else {
+                return false;
+            };
+        let is_claimed = aggregate.set_monotonicity() != SetMonotonicity::NotMonotonic;
+        is_claimed && !(grows && !aggregate.field().is_nullable())
     })
 }
 
@@ -189,16 +234,16 @@ fn merge_whole_order(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn
 }
 
 /// A complete plan whose sorts are all done: one that its input's claims would make it leave out when it starts reads from
-/// an input that claims nothing. Grouping sets and outer joins claim nothing either: what groups their rows takes them as
-/// they come.
+/// an input that claims nothing. Grouping sets, outer joins and windows do not make their false claims either: what groups
+/// their rows takes them as they come.
 ///
 /// # Errors
 /// A node cannot be built again.
 pub(crate) fn do_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        if fills_with_null(&node) {
+        if let Some(forget) = false_claims(&node) {
             return Ok(Transformed::yes(
-                Arc::new(UnclaimedExec::new(node, Forget::All)) as _,
+                Arc::new(UnclaimedExec::new(node, forget)) as _
             ));
         }
         let left_out = match node.downcast_ref::<SortExec>() {
@@ -223,6 +268,8 @@ pub enum Forget {
     Keys,
     /// Which columns are constant within a partition only.
     OfPartitions,
+    /// What a window claims besides what its input does.
+    Windows,
     /// That, which orders the rows have, and which columns are constant or equal.
     All,
 }
@@ -246,6 +293,7 @@ impl UnclaimedExec {
                 claims.clear_per_partition_constants();
                 properties.with_eq_properties(claims)
             }
+            Forget::Windows => properties.with_eq_properties(of_windows_input(&input)),
             Forget::All => {
                 properties.with_eq_properties(EquivalenceProperties::new(input.schema()))
             }
@@ -256,6 +304,21 @@ impl UnclaimedExec {
             properties: Arc::new(properties),
         }
     }
+
+    /// What is not believed of its input.
+    pub(crate) fn forget(&self) -> Forget {
+        self.forget
+    }
+}
+
+/// What a window's input claims; nothing, where its columns are not the first of the window's.
+fn of_windows_input(window: &Arc<dyn ExecutionPlan>) -> EquivalenceProperties {
+    let nothing = || EquivalenceProperties::new(window.schema());
+    let Some(input) = window.children().first().copied() else {
+        return nothing();
+    };
+    let claims = nothing().extend(input.equivalence_properties().clone());
+    claims.unwrap_or_else(|_| nothing())
 }
 
 impl DisplayAs for UnclaimedExec {
@@ -326,6 +389,9 @@ impl ExecutionPlan for UnclaimedExec {
 }
 
 #[cfg(test)]
+mod of_functions;
+
+#[cfg(test)]
 mod tests {
     use crate::testing::rows;
 
@@ -374,6 +440,34 @@ mod tests {
         );
         let plan = rows(&grouped).await.concat();
         assert!(!plan.contains("ordering_mode"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn values_of_windows_are_sorted() {
+        let sales = "(values (1, null), (2, 3), (3, 8), (4, 5)) as t(k, x)";
+        for (window, right) in [
+            ("max(x) over (order by k)", ["3", "8", "8", ""]),
+            (
+                "min(x) over (order by k desc rows 1 preceding)",
+                ["3", "3", "5", "5"],
+            ),
+            (
+                "max(k) over (order by k desc rows 1 preceding)",
+                ["2", "3", "4", "4"],
+            ),
+            (
+                "count(x) over (order by x rows 1 preceding)",
+                ["1", "1", "2", "2"],
+            ),
+        ] {
+            let query = format!("select {window} as m from {sales} order by m");
+            assert_eq!(rows(&query).await, right, "{window}");
+            let query = format!(
+                "select m, count(*) as n from (select {window} as m from {sales}) as s group by m"
+            );
+            let plan = rows(&format!("explain {query}")).await.concat();
+            assert!(!plan.contains("ordering_mode"), "{plan}");
+        }
     }
 
     #[tokio::test]

@@ -24,7 +24,8 @@ use crate::panics::or_refuse_async;
 use crate::planned_join::{JoinModes, seal_joins};
 use crate::sort_keys::each_key_once;
 use crate::sql::{flat_arithmetic, flat_projections, guard_plan};
-use crate::windows::seal_windows;
+use crate::values_limit::limits_above_values;
+use crate::windows::{check_frames, seal_windows};
 
 /// Where a plan is to run, which decides what its plan must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +94,12 @@ impl RetailPlanner {
             rules.push(keep_first_rule());
         }
         rules.extend(state.physical_optimizers().iter().cloned());
+        rules.push(step("CheckFrames", check_frames));
         rules.push(step("FlatProjections", flat_projections));
         rules.push(retail_lakehouse::scan_rule());
         rules.push(step("DoSorts", do_sorts));
         if self.execution == Execution::InStages {
+            rules.push(step("LimitsAboveValues", limits_above_values));
             rules.push(step("SealJoins", seal_joins));
             rules.push(step("SealWindows", seal_windows));
         }

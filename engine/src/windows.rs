@@ -16,7 +16,8 @@ use std::sync::Arc;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::plan_err;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
@@ -30,7 +31,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::window::StandardWindowExpr;
+use datafusion::physical_expr::window::{SlidingAggregateWindowExpr, StandardWindowExpr};
 use datafusion::physical_plan::windows::{
     BoundedWindowAggExec, WindowAggExec, WindowUDFExpr, create_window_expr,
 };
@@ -124,6 +125,39 @@ pub(crate) fn flagged_windows() -> Vec<Arc<WindowUDF>> {
             })
         })
         .collect()
+}
+
+/// Refuses aggregates that cannot forget rows, over frames that leave rows behind: they would fail at the first row.
+///
+/// # Errors
+/// A window has such a frame.
+pub(crate) fn check_frames(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.apply(|node| {
+        let exprs = if let Some(window) = node.downcast_ref::<WindowAggExec>() {
+            window.window_expr()
+        } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+            window.window_expr()
+        } else {
+            return Ok(TreeNodeRecursion::Continue);
+        };
+        for expr in exprs {
+            let Some(window) = expr.as_any().downcast_ref::<SlidingAggregateWindowExpr>() else {
+                continue;
+            };
+            let aggregate = window.get_aggregate_expr();
+            let forgets = aggregate.create_sliding_accumulator();
+            if !forgets.is_ok_and(|accumulator| accumulator.supports_retract_batch()) {
+                let distinct = if aggregate.is_distinct() { " with DISTINCT" } else { "" };
+                return plan_err!(
+                    "{} takes no frame that leaves rows behind{distinct}: begin the frame at UNBOUNDED PRECEDING, or join the \
+                     rows of each frame and group them",
+                    aggregate.fun().name()
+                );
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(plan)
 }
 
 /// Puts the flags of window functions into the functions, in a complete plan.

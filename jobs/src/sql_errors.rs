@@ -343,17 +343,36 @@ fn no_column(sql: &str, field: &Column, valid: &[Column]) -> String {
             .filter_map(|c| c.relation.as_ref().map(|r| r.table()))
             .collect();
         known.dedup();
-        return format!(
-            "no table or alias {} here{}",
-            relation.table(),
-            did_you_mean(relation.table(), known)
-        );
+        let name = relation.table();
+        return match did_you_mean(name, known) {
+            near if near.is_empty() && is_named_elsewhere(sql, name) => format!(
+                "{name} is out of reach here: a subquery reads its own tables and those of the query directly around \
+                 it; write the condition there, or a join"
+            ),
+            near => format!("no table or alias {name} here{near}"),
+        };
     }
     let table = aliased(sql, relation.table()).unwrap_or_else(|| relation.table().to_string());
     format!(
         "{table} has no column {name}{}",
         did_you_mean(name, of_relation)
     )
+}
+
+/// Whether some FROM of the SQL names a table or an alias so.
+fn is_named_elsewhere(sql: &str, name: &str) -> bool {
+    let tokens = tokens(sql);
+    tokens.windows(2).any(|pair| {
+        let leads = match &pair[0].token {
+            Token::RParen => true,
+            Token::Word(word) => matches!(
+                word.keyword,
+                Keyword::AS | Keyword::FROM | Keyword::JOIN | Keyword::NoKeyword
+            ),
+            _ => false,
+        };
+        leads && matches!(&pair[1].token, Token::Word(word) if word.value == name)
+    })
 }
 
 /// The table that `alias` stands for in the SQL.

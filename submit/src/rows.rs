@@ -12,6 +12,8 @@ use datafusion::arrow::ipc::reader::StreamDecoder;
 use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder as JsonWriterBuilder};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use retail_engine::sql::interval_texts;
+
 use crate::error::SubmitError;
 use crate::human;
 use crate::render::table::{self, Align};
@@ -86,10 +88,30 @@ pub fn write_csv(
     let mut writer = CsvWriterBuilder::new()
         .with_header(heading)
         .build(&mut *out);
-    let batch = with_nested_as_json(batch).map_err(unwritable)?;
+    let batch = with_nested_as_json(&readable(batch)?).map_err(unwritable)?;
     writer.write(&batch).map_err(unwritable)?;
     drop(writer);
     out.flush().map_err(SubmitError::stdout)
+}
+
+/// The batch with its intervals as text, `5 days 21:07:00`; Arrow's own form of them is ISO 8601's `PT508020S`.
+fn readable(batch: &RecordBatch) -> Result<RecordBatch, SubmitError> {
+    let is_interval = |t: &DataType| matches!(t, DataType::Interval(_) | DataType::Duration(_));
+    let mut fields = batch.schema_ref().fields().iter();
+    if !fields.any(|field| is_interval(field.data_type())) {
+        return Ok(batch.clone());
+    }
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| {
+        let column = match is_interval(field.data_type()) {
+            true => interval_texts(column)?,
+            false => Arc::clone(column),
+        };
+        Ok((field.name(), column, true))
+    });
+    let columns = columns.collect::<datafusion::error::Result<Vec<_>>>();
+    let columns = columns.map_err(|e| unreadable(ArrowError::from_external_error(Box::new(e))))?;
+    RecordBatch::try_from_iter_with_nullable(columns).map_err(unreadable)
 }
 
 fn with_nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
@@ -126,7 +148,7 @@ pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), Submi
     let mut writer = JsonWriterBuilder::new()
         .with_explicit_nulls(true)
         .build::<_, LineDelimited>(&mut *out);
-    writer.write(batch).map_err(unwritable)?;
+    writer.write(&readable(batch)?).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;
     drop(writer);
     out.flush().map_err(SubmitError::stdout)
@@ -162,6 +184,7 @@ impl Page {
 
     /// Adds the batch's rows, up to `limit` in all; says whether there were more.
     pub fn add(&mut self, batch: &RecordBatch, limit: usize) -> Result<bool, SubmitError> {
+        let batch = &readable(batch)?;
         let options = FormatOptions::default()
             .with_null("null")
             .with_display_error(true);
@@ -229,9 +252,10 @@ pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::array::{
-        Decimal128Array, Int64Array, ListArray, TimestampMicrosecondArray,
+        Decimal128Array, DurationMicrosecondArray, Int64Array, IntervalMonthDayNanoArray,
+        ListArray, TimestampMicrosecondArray,
     };
-    use datafusion::arrow::datatypes::{Field, Int64Type, Schema};
+    use datafusion::arrow::datatypes::{Field, Int64Type, IntervalMonthDayNano, Schema};
     use datafusion::arrow::ipc::writer::StreamWriter;
 
     use super::*;
@@ -251,6 +275,32 @@ mod tests {
             Arc::new(money),
         ];
         RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+    }
+
+    #[test]
+    fn intervals_are_written_as_days_and_time() {
+        let span = DurationMicrosecondArray::from(vec![Some(508_020_000_000), None]);
+        let interval = IntervalMonthDayNano::new(14, 1, 1_500_000_000);
+        let interval = IntervalMonthDayNanoArray::from(vec![Some(interval), None]);
+        let columns: [(&str, ArrayRef, bool); 2] = [
+            ("span", Arc::new(span), true),
+            ("interval", Arc::new(interval), true),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let mut csv = vec![];
+        write_csv(&mut csv, &batch, true).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        assert_eq!(
+            csv,
+            "span,interval\n5 days 21:07:00,1 year 2 mons 1 day 00:00:01.5\n,\n"
+        );
+        let mut json = vec![];
+        write_json(&mut json, &batch).unwrap();
+        let json = String::from_utf8(json).unwrap();
+        assert!(json.starts_with("{\"span\":\"5 days 21:07:00\","), "{json}");
+        let mut page = Page::new(&batch.schema());
+        page.add(&batch, 10).unwrap();
+        assert_eq!(page.rows[0][0], "5 days 21:07:00");
     }
 
     #[test]

@@ -42,15 +42,18 @@ mod ranks;
 pub(in crate::sql) mod tests;
 mod texts;
 
-use datafusion::common::Result;
+use datafusion::arrow::datatypes::Schema;
+use datafusion::common::{Result, plan_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::optimizer::Analyzer;
+use datafusion::prelude::col;
 use datafusion::sql::parser::Statement;
 
 pub use flat::{flat_arithmetic, flat_projections};
 pub use guard::guard_plan;
+pub use postgres::interval_texts;
 
 use std::sync::Arc;
 
@@ -83,6 +86,7 @@ pub async fn plan_statement(state: &SessionState, statement: Statement) -> Resul
     match plan {
         // EXPLAIN shows what each rule does, and has to run them itself.
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Ok(plan),
+        LogicalPlan::DescribeTable(table) => columns_of(&table.schema),
         plan => {
             let plan =
                 state
@@ -92,6 +96,28 @@ pub async fn plan_statement(state: &SessionState, statement: Statement) -> Resul
             Ok(plan)
         }
     }
+}
+
+/// The answer of DESCRIBE: `(column_name, data_type, is_nullable)`, a row per column, with the types' names in SQL.
+fn columns_of(schema: &Schema) -> Result<LogicalPlan> {
+    if schema.fields().is_empty() {
+        return plan_err!("a table without columns has nothing to describe");
+    }
+    let rows = schema.fields().iter().map(|field| {
+        let nullable = if field.is_nullable() { "YES" } else { "NO" };
+        vec![
+            lit(field.name()),
+            lit(postgres::type_name(field.data_type())),
+            lit(nullable),
+        ]
+    });
+    LogicalPlanBuilder::values(rows.collect())?
+        .project([
+            col("column1").alias("column_name"),
+            col("column2").alias("data_type"),
+            col("column3").alias("is_nullable"),
+        ])?
+        .build()
 }
 
 /// Puts the rules of this module into a session that has the engine's own.

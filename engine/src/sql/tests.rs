@@ -151,6 +151,18 @@ async fn numbers_have_the_type_they_are_written_with() {
 }
 
 #[tokio::test]
+async fn describe_names_types_as_sql_does() {
+    check(&[
+        ("describe t", "x integer YES | y bigint YES | price decimal(12,2) YES | weight double YES | word varchar YES"),
+        (
+            "describe select sum(x) total, 2.00 / 3 part, avg(price) mean, count(*) n, date '2024-01-31' + 1 day from t",
+            "total bigint YES | part decimal(7,6) NO | mean decimal(16,6) YES | n bigint NO | day date NO",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn a_price_is_found_by_its_own_text() {
     let session = session();
     for cents in (1..=20_000).step_by(97).chain([12_999, 855, 1999, 6499]) {

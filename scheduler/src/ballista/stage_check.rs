@@ -112,9 +112,27 @@ fn each_task(plan: &Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<(
                 plan.name()
             )));
         }
+        limits_stay(plan, &task)?;
         SanityCheckPlan::new().optimize(task, options)?;
     }
     Ok(())
+}
+
+/// Each node of a task keeps at most as many rows as it does in the stage.
+fn limits_stay(stage: &Arc<dyn ExecutionPlan>, task: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    if stage.fetch() != task.fetch() {
+        let limit = stage
+            .fetch()
+            .map_or("no limit".to_owned(), |n| n.to_string());
+        return Err(violation(&format!(
+            "a task of {} would lose its limit of rows, {limit}",
+            stage.name()
+        )));
+    }
+    let inputs = stage.children().into_iter().zip(task.children());
+    inputs
+        .into_iter()
+        .try_for_each(|(stage, task)| limits_stay(stage, task))
 }
 
 /// A merge of a stage's sorted partitions is right when the stage before gives each of them in that order. The shuffle

@@ -13,7 +13,23 @@ const NUMBERS: u32 = 200;
 const FILES: u32 = 4;
 
 /// A statement over `marts.numbers` and `marts.buckets`, and its rows as CSV.
-const SHAPES: [(&str, &str, &str); 28] = [
+const SHAPES: [(&str, &str, &str); 31] = [
+    (
+        "a union of which no column is read",
+        "select sum(b.bucket) as s from (select 1 as q from marts.buckets
+         union all (select n from marts.numbers order by n limit 3)) as t cross join marts.buckets as b",
+        "80",
+    ),
+    (
+        "rows of the statement that are cut",
+        "values (1), (2), (3) limit 1",
+        "1",
+    ),
+    (
+        "rows of the statement that are cut, and counted",
+        "select count(*) as n, max(x) as x from (select x from (values (1), (2), (3)) as t(x) limit 2) as cut",
+        "2,2",
+    ),
     (
         "a recursive query that reads some of its columns",
         "with recursive t(a, b, n) as (select 1, 100, 0 union all select a, a + n, n + 1 from t where n < 3)

@@ -65,7 +65,7 @@ fn in_words(error: DataFusionError) -> DataFusionError {
     error
 }
 
-/// PostgreSQL's grammar with `SELECT * EXCLUDE (…)` and `BETWEEN SYMMETRIC`.
+/// PostgreSQL's grammar with `SELECT * EXCLUDE (…) REPLACE (…)` and `BETWEEN SYMMETRIC`.
 #[derive(Debug)]
 struct Grammar;
 
@@ -82,6 +82,10 @@ impl Dialect for Grammar {
     }
 
     fn supports_select_wildcard_exclude(&self) -> bool {
+        true
+    }
+
+    fn supports_select_wildcard_replace(&self) -> bool {
         true
     }
 

@@ -13,8 +13,10 @@ mod check;
 mod clauses;
 mod dialect;
 mod function;
+mod grouping;
 mod keys;
 mod lone;
+mod named_windows;
 mod names;
 mod now;
 mod only_row;
@@ -38,7 +40,9 @@ mod windows;
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, StringArray};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Result;
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::AnalyzerRule;
@@ -75,6 +79,16 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
     functions.push(typed::typed());
     functions.extend(now::functions());
     functions
+}
+
+/// The texts of intervals and of times between two moments, as a cast to text gives them.
+///
+/// # Errors
+/// The column has another type.
+pub fn interval_texts(column: &ArrayRef) -> Result<ArrayRef> {
+    let spans = time::interval::spans(column)?.into_iter();
+    let texts: StringArray = spans.map(|span| span.map(|s| s.to_string())).collect();
+    Ok(Arc::new(texts))
 }
 
 /// A type as SQL names it.

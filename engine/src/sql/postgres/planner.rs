@@ -237,6 +237,9 @@ pub(super) fn cast(
         let tries = Expr::Literal(ScalarValue::Boolean(Some(tries)), None);
         return Ok(Some(time::moment_from_text().call(vec![expr, none, tries])));
     }
+    if is_timestamp(from) && matches!(to, DataType::Time64(TimeUnit::Microsecond)) {
+        return Ok(Some(time::time_of_day().call(vec![expr])));
+    }
     if is_text(to) && (is_timestamp(from) || is_interval(from)) {
         let text = time::text_of().call(vec![expr]);
         return Ok(Some(if *to == DataType::Utf8 {

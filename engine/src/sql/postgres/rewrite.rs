@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::{bind, clauses, names, patterns, rows, sets, tables};
+use super::{bind, clauses, grouping, named_windows, names, patterns, rows, sets, tables};
 
 /// Rewrites a statement in place.
 ///
@@ -269,6 +269,7 @@ impl Rewriter {
 
     fn query(&self, query: &mut Query) -> Result<()> {
         once_only(query)?;
+        named_windows::in_order_by(query)?;
         if !query.locks.is_empty() {
             return Err(plan_datafusion_err!(
                 "FOR UPDATE and FOR SHARE are not supported: a query reads snapshots and locks nothing; leave it out"
@@ -296,6 +297,8 @@ impl Rewriter {
     }
 
     fn select(&self, select: &mut Select) -> Result<()> {
+        named_windows::in_select(select)?;
+        grouping::positions(select)?;
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 let unnamed = matches!(expr, Expr::Function(_));
@@ -350,6 +353,7 @@ fn engine_name(name: &str) -> Option<&'static str> {
         "ceiling" => "ceil",
         "variance" => "var_samp",
         "every" => "bool_and",
+        "sign" => "signum",
         // The engine's functions of these names stop at the first.
         "array_remove" => "array_remove_all",
         "array_replace" => "array_replace_all",

@@ -33,6 +33,145 @@ async fn a_key_of_two_sides_has_the_value_of_the_side_that_has_a_row() {
 const SALES: &str = "with s(id,cid,q,ch,p) as (values (1,1,2,'web',10.5),(2,1,3,'shop',20.0),(3,2,null,'web',7.25),(4,null,1,null,99.0),(5,2,5,'app',1.0)), c(id,name) as (values (1,'Ana'),(2,'Bob'),(3,'Zoë')) ";
 
 #[tokio::test]
+async fn a_window_with_a_name_is_what_it_names_and_what_is_added() {
+    let sales = "from (values (1, 'a', 10), (2, 'b', 20), (3, 'a', 30), (4, 'b', 40)) t(k, g, x) ";
+    let asked = [
+        (
+            "select k, sum(x) over (w rows 1 preceding) s ",
+            "window w as (partition by g order by k) order by 1",
+            "1 10 | 2 20 | 3 40 | 4 60",
+        ),
+        (
+            "select k, sum(x) over (w order by k) s ",
+            "window w as (partition by g) order by 1",
+            "1 10 | 2 20 | 3 40 | 4 60",
+        ),
+        (
+            "select k, sum(x) over v s, row_number() over (W) r ",
+            "window w as (partition by g order by k desc), v as (w rows 1 preceding) order by 1",
+            "1 40 2 | 2 60 2 | 3 30 1 | 4 40 1",
+        ),
+        (
+            "select k ",
+            "window w as (partition by g order by k desc) qualify row_number() over w = 1 order by 1",
+            "3 | 4",
+        ),
+        (
+            "select k ",
+            "window w as (partition by g order by k) order by row_number() over w desc, k limit 2",
+            "3 | 4",
+        ),
+        (
+            "select k, (select max(n) from (select sum(j) over w n from (values (1), (2)) u(j) window w as (order by j)) s) m, sum(x) over w s ",
+            "window w as (order by k) order by 1 limit 2",
+            "1 3 10 | 2 3 30",
+        ),
+        (
+            "select sum(x) over (v rows 1 preceding) ",
+            "window w as (order by k)",
+            "error: there is no window v",
+        ),
+        (
+            "select sum(x) over v ",
+            "window v as (w rows 1 preceding), w as (order by k)",
+            "error: there is no window w",
+        ),
+        (
+            "select sum(x) over (w order by g) ",
+            "window w as (order by k)",
+            "error: changes the order of the window w",
+        ),
+        (
+            "select sum(x) over (w partition by g) ",
+            "window w as (order by k)",
+            "error: changes how the window w is partitioned",
+        ),
+        (
+            "select sum(x) over (w rows 1 preceding) ",
+            "window w as (order by k rows 2 preceding)",
+            "error: the window w has a frame",
+        ),
+        (
+            "select sum(x) over w ",
+            "window w as (order by k), w as (order by x)",
+            "error: the window w is defined twice",
+        ),
+    ];
+    let asked = asked.map(|(list, end, right)| (format!("{list}{sales}{end}"), right));
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|(sql, right)| (sql.as_str(), *right))
+        .collect();
+    check(&asked).await;
+}
+
+#[tokio::test]
+async fn an_aggregate_that_cannot_forget_rows_is_refused_over_frames_that_do() {
+    let frames = [
+        (
+            "string_agg(g, ',') over (order by k rows 1 preceding)",
+            "error: string_agg takes no frame that leaves rows behind",
+        ),
+        (
+            "avg(distinct x) over (order by k rows 1 preceding)",
+            "error: avg takes no frame that leaves rows behind with DISTINCT",
+        ),
+        (
+            "median(x * 1.0) over (order by k rows 1 preceding)",
+            "error: median takes no frame",
+        ),
+        (
+            "string_agg(g, ',') over (order by k rows unbounded preceding)",
+            "a | a,b",
+        ),
+        (
+            "array_agg(k) over (order by k rows 1 preceding)",
+            "[1] | [1, 2]",
+        ),
+        ("string_agg(g, ',') over ()", "a,b | a,b"),
+    ];
+    check_within(
+        "select ",
+        " from (values (1, 'a', 10), (2, 'b', 20)) t(k, g, x)",
+        &frames,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn grouping_sets_take_positions_and_aliases() {
+    let asked = [
+        (
+            "select coalesce(g, '?') h, x, count(*) ",
+            "rollup(1, 2)",
+            "? 20 1 | ? NULL 1 | a 10 2 | a NULL 2 | NULL NULL 3",
+        ),
+        (
+            "select coalesce(g, '?') h, x, count(*) ",
+            "grouping sets ((h, 2), (1), ())",
+            "? 20 1 | ? NULL 1 | a 10 2 | a NULL 2 | NULL NULL 3",
+        ),
+        (
+            "select g, x % 10 y, count(*) ",
+            "g, cube(2)",
+            "a 0 2 | a NULL 2 | NULL 0 1 | NULL NULL 1",
+        ),
+        (
+            "select g, count(*) ",
+            "rollup(3)",
+            "error: GROUP BY position 3 is not in the SELECT list, which has 2",
+        ),
+    ];
+    let sales = "from (values ('a', 10), ('a', 10), (null, 20)) t(g, x) group by ";
+    let asked = asked.map(|(list, by, right)| (format!("{list}{sales}{by} order by 1, 2"), right));
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|(sql, right)| (sql.as_str(), *right))
+        .collect();
+    check(&asked).await;
+}
+
+#[tokio::test]
 async fn subqueries_answer_as_in_postgresql() {
     let asked = [
         (

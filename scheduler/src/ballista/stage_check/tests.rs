@@ -117,3 +117,17 @@ async fn a_plan_that_stages_would_change_runs_as_one_task() {
         assert_eq!(find_violation(&whole, &session.state()), None, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn a_task_that_would_lose_a_limit_is_found() {
+    let sql = "values (1), (2), (3) limit 2";
+    let runtime = retail_engine::runtime_env(&ObjectStores::default(), None).unwrap();
+    let config = session_config(&EngineConfig::default(), 4);
+    let found = async |execution| {
+        let state = session_state(config.clone(), Arc::clone(&runtime), true, execution);
+        violation_of(&SessionContext::new_with_state(state), sql).await
+    };
+    assert_eq!(found(Execution::InStages).await, None);
+    let lost = found(Execution::InProcess).await.unwrap_or_default();
+    assert!(lost.contains("would lose its limit of rows, 2"), "{lost}");
+}

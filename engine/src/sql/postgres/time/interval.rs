@@ -20,7 +20,7 @@ pub(in crate::sql) const DURATION: DataType = DataType::Duration(TimeUnit::Micro
 
 /// An interval by its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
+pub(in crate::sql::postgres) struct Span {
     pub(super) months: i32,
     pub(super) days: i32,
     pub(super) micros: i64,
@@ -32,7 +32,7 @@ pub(in crate::sql) fn is_interval(t: &DataType) -> bool {
 }
 
 /// A column's intervals, NULL where it has none. The time between two moments has whole days and the rest.
-pub(super) fn spans(column: &ArrayRef) -> Result<Vec<Option<Span>>> {
+pub(in crate::sql::postgres) fn spans(column: &ArrayRef) -> Result<Vec<Option<Span>>> {
     match column.data_type() {
         DataType::Duration(_) => {
             let column = datafusion::arrow::compute::cast(column, &DURATION)?;

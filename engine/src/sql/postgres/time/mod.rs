@@ -15,7 +15,7 @@ mod zone;
 
 pub(super) use functions::{
     functions, interval_length, interval_over, interval_times, moment_from_text, read_interval,
-    text_of, wall_clock_and_moment,
+    text_of, time_of_day, wall_clock_and_moment,
 };
 
 /// An interval in words that the engine reads, if it is one.

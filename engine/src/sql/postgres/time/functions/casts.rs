@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 
@@ -48,6 +49,24 @@ function!(
             .map(|m| m.map(|m| Ok(of_moment(at(m)?, zoned))).transpose())
             .collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(StringArray::from(text)))
+    }
+);
+
+// The engine's cast says that times of day are in the order of their moments.
+function!(
+    TIME_OF_DAY,
+    "time_of_day",
+    &[],
+    |types| match types {
+        [t] if is_moment(t) => Ok(vec![in_micros(t)]),
+        _ => Err(no_such_call("time_of_day", types, "a timestamp")),
+    },
+    |_, _| Ok(DataType::Time64(TimeUnit::Microsecond)),
+    |args, to| {
+        let [value] = args else {
+            return exec_err!("time_of_day takes one argument");
+        };
+        Ok(cast(value, to)?)
     }
 );
 

@@ -76,6 +76,7 @@ pub(in crate::sql::postgres) fn functions() -> Vec<Arc<ScalarUDF>> {
         &parts::AGE,
         &casts::TEXT_OF,
         &casts::FROM_TEXT,
+        &casts::TIME_OF_DAY,
         &casts::TIMES,
         &casts::OVER,
         &casts::LENGTH,
@@ -97,6 +98,11 @@ pub(in crate::sql::postgres) fn text_of() -> &'static Arc<ScalarUDF> {
 /// A moment from text: `moment_from_text(text, NULL::type, tries)`.
 pub(in crate::sql::postgres) fn moment_from_text() -> &'static Arc<ScalarUDF> {
     &casts::FROM_TEXT
+}
+
+/// `time_of_day(timestamp)`.
+pub(in crate::sql::postgres) fn time_of_day() -> &'static Arc<ScalarUDF> {
+    &casts::TIME_OF_DAY
 }
 
 /// `interval_times(interval, number)`.
