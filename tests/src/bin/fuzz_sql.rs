@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use retail_tests::fuzz::claims::run_claims;
 use retail_tests::fuzz::features::{Feature, Features, LEFT_OUT};
 use retail_tests::fuzz::run::{Fleet, Plan, run, shown};
 use retail_tests::fuzz::systems::{Answer, shapes};
@@ -17,6 +18,8 @@ Makes SQL from seeds, asks it in one process, on clusters of several shapes and 
   tests/fuzz_sql --seed 42              one seed, on every shape, with its statements; shrunk if they disagree
   tests/fuzz_sql --sql 'select 1'       what everybody says to a statement over the tables shop.sales and so on; may be repeated
   tests/fuzz_sql --queries 2000 --from 1000 --json
+
+  tests/fuzz_sql --claims --for 10m     without clusters: whether what plans claim of their rows is true of them
 
   --queries N, --from SEED   how many seeds, and the first
   --for TIME                 90s, 30m or 2h
@@ -36,6 +39,7 @@ enum Wish {
     Run,
     Seed(u64),
     Sql(Vec<String>),
+    Claims,
 }
 
 #[tokio::main]
@@ -68,6 +72,11 @@ async fn main() -> ExitCode {
 
 /// Whether everything agreed.
 async fn work(plan: &Plan, wish: Wish, json: bool) -> Result<bool> {
+    if matches!(wish, Wish::Claims) {
+        let summary = run_claims(plan, |line| eprintln!("{line}")).await?;
+        println!("{}", summary.line());
+        return Ok(summary.found.is_empty());
+    }
     let fleet = Fleet::start(plan).await?;
     let outcome = match wish {
         Wish::Sql(statements) => {
@@ -79,7 +88,7 @@ async fn work(plan: &Plan, wish: Wish, json: bool) -> Result<bool> {
             }
             Ok(true)
         }
-        Wish::Run | Wish::Seed(_) => {
+        Wish::Run | Wish::Seed(_) | Wish::Claims => {
             if let Wish::Seed(seed) = wish {
                 let case = generate::case(&mut Choices::seeded(seed), &plan.features);
                 eprintln!("{}", shown(&case));
@@ -127,6 +136,7 @@ fn read(arguments: &[String]) -> Result<(Plan, Wish, bool)> {
             "--shapes" => plan.shapes = value()?.split(',').map(str::to_owned).collect(),
             "--with" => each(value()?, |name| plan.features.with(name))?,
             "--without" => each(value()?, |name| plan.features.without(name))?,
+            "--claims" => wish = Wish::Claims,
             "--everywhere" => plan.everywhere = true,
             "--no-duckdb" => plan.duckdb = false,
             "--json" => json = true,

@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod choices;
+pub mod claims;
 pub mod features;
 pub mod generate;
 pub mod rows;

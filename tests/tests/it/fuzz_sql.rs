@@ -1,5 +1,6 @@
 //! More than five hundred generated queries give the same rows in one process, on clusters of several shapes, and in DuckDB.
 
+use retail_tests::fuzz::claims::run_claims;
 use retail_tests::fuzz::run::{Fleet, Plan, run};
 
 use crate::support::needs;
@@ -28,4 +29,15 @@ async fn generated_queries_give_the_same_rows_everywhere() {
         summary.refusals()
     );
     assert!(summary.with_rows * 2 > summary.cases, "{}", summary.line());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_plans_of_generated_queries_claim_of_their_rows_is_true() {
+    let plan = Plan {
+        cases: Some(60),
+        ..Plan::default()
+    };
+    let summary = run_claims(&plan, |line| eprintln!("{line}")).await.unwrap();
+    assert!(summary.found.is_empty(), "see above: {}", summary.line());
+    assert!(summary.looked_at > 40, "{}", summary.line());
 }

@@ -112,7 +112,7 @@ impl Generator<'_> {
             }
             "neighbour" => self.neighbour(kind, from, named),
             "edge" => self.edge(kind, from),
-            _ => self.over_frame(kind, from),
+            _ => self.over_frame(kind, from, named),
         }
     }
 
@@ -121,7 +121,10 @@ impl Generator<'_> {
         if let Some(name) = named
             && self.choices.chance(60)
         {
-            return name.to_owned();
+            return match self.choices.chance(30) {
+                true => format!("({name})"),
+                false => name.to_owned(),
+            };
         }
         let partition = self.partition();
         format!("({partition}order by {})", self.total_order(from))
@@ -166,7 +169,7 @@ impl Generator<'_> {
     }
 
     /// An aggregate over a frame.
-    fn over_frame(&mut self, kind: Kind, from: &From) -> String {
+    fn over_frame(&mut self, kind: Kind, from: &From, named: Option<&str>) -> String {
         let function = match kind {
             Kind::Int => self.pick(&["sum", "count", "max", "min", "count(*)"]),
             Kind::Money | Kind::Float => self.pick(&["sum", "max", "min"]),
@@ -212,9 +215,11 @@ impl Generator<'_> {
                 )
             }
             _ => {
-                let order = self.total_order(from);
                 let frame = self.frame();
-                format!("{partition}order by {order}{frame}")
+                match named {
+                    Some(name) if self.choices.chance(50) => format!("{name}{frame}"),
+                    _ => format!("{partition}order by {}{frame}", self.total_order(from)),
+                }
             }
         };
         format!("{call}{filter} over ({window})")
