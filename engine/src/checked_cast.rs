@@ -390,6 +390,11 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
     let is_text =
         |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (found, wanted) {
+        // Bytes become no text unless they are a UUID.
+        (DataType::FixedSizeBinary(16), to) if is_text(to) => {
+            let bytes = array.as_fixed_size_binary();
+            from_texts(name, rule, array, |row| uuid(bytes.value(row)))
+        }
         (from, to) if is_text(from) || is_text(to) => {
             let strict = CastOptions {
                 safe: false,
@@ -444,6 +449,20 @@ pub fn checked(name: &str, array: &ArrayRef, rule: &CellRule) -> Result<ArrayRef
         }
         _ => exact(name, rule, array),
     }
+}
+
+/// `f79c3e09-677c-4bbd-a479-3f349cb785e7`, as PostgreSQL writes it.
+fn uuid(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&index) {
+            text.push('-');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn from_texts(

@@ -169,6 +169,7 @@ impl Walk<'_> {
             let matcher = self.matcher(segment)?;
             let mut next = vec![];
             for folder in &folders {
+                self.refuse_broken_links(folder, &matcher).await?;
                 let (inner, _) = self.entries(folder).await?;
                 next.extend(inner.into_iter().filter(|p| taken(&matcher, p)));
             }
@@ -184,6 +185,7 @@ impl Walk<'_> {
         if is_glob(last) {
             let matcher = self.matcher(last)?;
             for folder in &folders {
+                self.refuse_broken_links(folder, &matcher).await?;
                 let (_, inner) = self.entries(folder).await?;
                 files.extend(inner.into_iter().filter(|m| taken(&matcher, &m.location)));
             }
@@ -254,6 +256,47 @@ impl Walk<'_> {
             Err(error) if is_not_there(&error) => Ok((vec![], vec![])),
             Err(error) => Err(self.unreadable(folder, &error)),
         }
+    }
+
+    /// A link on disk whose target is gone: a listing leaves it out without a word, and its day with it.
+    async fn refuse_broken_links(
+        &self,
+        folder: &Path,
+        matcher: &GlobMatcher,
+    ) -> Result<(), Failure> {
+        let shown = with_slash(&self.listing.shown(folder));
+        let (true, Ok(mut entries)) = (self.listing.root == "/", tokio::fs::read_dir(&shown).await)
+        else {
+            // What cannot be listed is told by the listing.
+            return Ok(());
+        };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_link = entry.file_type().await.is_ok_and(|kind| kind.is_symlink());
+            if !is_link || name.starts_with(['.', '_']) || !matcher.is_match(&name) {
+                continue;
+            }
+            let path = entry.path();
+            let target = tokio::fs::metadata(&path).await;
+            if target.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+                let to = tokio::fs::read_link(&path).await.unwrap_or_default();
+                return Err(Failure::new(
+                    FailureKind::Source,
+                    format!(
+                        "source {}: cannot read {}",
+                        self.source.source_ref(),
+                        path.display()
+                    ),
+                )
+                .at(path.display().to_string(), 0, 0)
+                .cause(format!(
+                    "it is a link to {}, which is not there",
+                    to.display()
+                ))
+                .note("put the file back, or remove the link"));
+            }
+        }
+        Ok(())
     }
 
     fn unreadable(&self, path: &Path, error: &object_store::Error) -> Failure {

@@ -29,11 +29,12 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::context::SessionState;
+use datafusion::parquet::basic::LogicalType;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
-use retail_engine::checked_cast::{CastColumn, Fit, fit};
+use retail_engine::checked_cast::{CastColumn, Fit};
 use retail_engine::text_scan::{
     self, CsvFormat, JsonFormat, Origin, TextColumn, TextFormat, TextScan,
 };
@@ -230,7 +231,19 @@ async fn footer(
             twice.name()
         )));
     }
-    Ok((schema.as_ref().clone(), metadata))
+    let fields = schema.fields().iter().map(|field| {
+        let of_file = columns
+            .get_fields()
+            .iter()
+            .find(|c| c.name() == field.name());
+        let is_uuid = of_file
+            .is_some_and(|c| c.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid));
+        match is_uuid {
+            true => Arc::new(types::as_uuid(field)),
+            false => Arc::clone(field),
+        }
+    });
+    Ok((Schema::new(fields.collect::<Vec<_>>()), metadata))
 }
 
 /// Parquet's words without the name of its error in front.
@@ -381,9 +394,11 @@ fn parquet_columns(shape: &Shape, file: &FileShape) -> (SchemaRef, Vec<CastColum
             // A scan gives null for a column that a file does not have.
             Err(_) => (column.name.clone(), wanted.clone(), false),
             Ok(index) => {
-                let found = file.schema.field(index).data_type();
+                let field = file.schema.field(index);
+                let found = field.data_type();
                 let spelled = file.spelled[index].clone();
-                let widens = fit(found, wanted) == Fit::Widens && column.rule.max_chars.is_none();
+                let widens =
+                    types::fit_of(field, wanted) == Fit::Widens && column.rule.max_chars.is_none();
                 match widens {
                     true => (spelled, wanted.clone(), false),
                     false => (spelled, found.clone(), true),

@@ -451,6 +451,11 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
             .file("Day=1/o.csv", "id\na\n"),
             "select day from orders",
         ),
+        "a link whose target is gone" => {
+            let shop = Shop::new("*.csv", "").file("a.csv", "id\na\n");
+            std::os::unix::fs::symlink("/gone", shop.path("b.csv")).ok()?;
+            (shop, COUNT)
+        }
         "folders of one key within each other" => (
             Shop::new("day=*/day=*/o.csv", "").file("day=1/day=2/o.csv", "id\na\n"),
             ALL,

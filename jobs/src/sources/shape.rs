@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use object_store::ObjectMeta;
-use retail_engine::checked_cast::{Fit, fit};
+use retail_engine::checked_cast::Fit;
 use retail_engine::text_scan::{CellRule, names};
 
 use crate::failure::{Failure, FailureKind};
@@ -393,7 +393,7 @@ fn check_casts(
         };
         let found = files.iter().find_map(|file| {
             let field = file.schema.field_with_name(&column.name).ok()?;
-            (fit(field.data_type(), &wanted.data_type) == Fit::Never).then_some((file, field))
+            (types::fit_of(field, &wanted.data_type) == Fit::Never).then_some((file, field))
         });
         if let Some((file, field)) = found {
             return Err(Failure::new(
@@ -430,7 +430,10 @@ fn found_type(
         if *field.data_type() == DataType::Null {
             continue;
         }
-        let here = types::of_column(field.data_type(), views);
+        let here = match types::is_uuid(field) {
+            true => types::string(views),
+            false => types::of_column(field.data_type(), views),
+        };
         found = Some(match found {
             None => (here, file),
             Some((before, first)) => match types::common(&before, &here) {
@@ -469,7 +472,7 @@ fn found_type(
     // A type that holds the values of all files may still not be read from each of them: not within lists and objects.
     let mut misfits = files.iter().filter_map(|file| {
         let field = file.schema.field_with_name(name).ok()?;
-        let fits = format != FileFormat::Parquet || fit(field.data_type(), &settled) != Fit::Never;
+        let fits = format != FileFormat::Parquet || types::fit_of(field, &settled) != Fit::Never;
         (!fits).then_some((file, field))
     });
     match misfits.next() {
@@ -479,12 +482,17 @@ fn found_type(
             format!("source {}: files disagree about column {name}", source.source_ref()),
         )
         .at(&file.shown, 0, 0)
-        .cause(format!(
-            "here it is {}, and with {} and the others {}; within lists and objects types are not adapted",
-            types::sql(field.data_type()),
-            first.unwrap_or_default(),
-            types::sql(&settled)
-        ))
-        .note("write the files with one type, or make two sources of them")),
+        .cause(match types::sql(field.data_type()) {
+            // Of times and bytes there are several that are called the same.
+            here if here == types::sql(&settled) => format!(
+                "here it is {here} with times that are not in microseconds; within lists and objects types are not adapted"
+            ),
+            here => format!(
+                "here it is {here}, and with {} and the others {}; within lists and objects types are not adapted",
+                first.unwrap_or_default(),
+                types::sql(&settled)
+            ),
+        })
+        .note("write the files with one type and times in microseconds, or make two sources of them")),
     }
 }

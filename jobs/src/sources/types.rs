@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use retail_engine::checked_cast::{Fit, fit};
 use retail_engine::text_scan::names;
 
 /// UTC as Iceberg and our files name it.
@@ -258,6 +259,29 @@ pub fn of_column(found: &DataType, views: bool) -> DataType {
             list(normal(item.data_type(), views))
         }
         other => normal(other, views),
+    }
+}
+
+/// Marks a field whose bytes are a UUID.
+const UUID: &str = "retail.uuid";
+
+/// The field of a Parquet column of UUIDs, which are read as texts.
+pub fn as_uuid(field: &Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(UUID.into(), String::new());
+    field.clone().with_metadata(metadata)
+}
+
+/// Whether the bytes of a column are UUIDs.
+pub fn is_uuid(field: &Field) -> bool {
+    field.metadata().contains_key(UUID) && *field.data_type() == DataType::FixedSizeBinary(16)
+}
+
+/// How values of a Parquet column become those of a table's.
+pub fn fit_of(field: &Field, wanted: &DataType) -> Fit {
+    match wanted {
+        DataType::Utf8 | DataType::Utf8View if is_uuid(field) => Fit::Checked,
+        _ => fit(field.data_type(), wanted),
     }
 }
 

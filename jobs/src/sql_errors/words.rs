@@ -2,6 +2,10 @@
 
 use crate::project::nearest;
 
+/// Bytes of one length, such as UUIDs in tables, which have no text of their own.
+const BYTES: &str = "FixedSizeBinary";
+const OF_BYTES: &str = "encode(x, 'hex') makes a text of bytes, of a UUID without its hyphens";
+
 /// A cause in plain words, and the way out where there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words {
@@ -106,7 +110,10 @@ fn call(text: &str) -> Option<Words> {
         };
         return Some(Words::with(
             format!("{name} takes {what}, and this is {got}"),
-            format!("cast it: {name}(cast(x AS {cast})…)"),
+            match got.contains(BYTES) {
+                true => OF_BYTES.to_string(),
+                false => format!("cast it: {name}(cast(x AS {cast})…)"),
+            },
         ));
     }
     if let (Some(given), false) = (given, wanted.is_empty()) {
@@ -185,7 +192,10 @@ fn operator(text: &str) -> Option<Words> {
             ),
             _ => Words::with(
                 format!("{sides} cannot be compared"),
-                "cast one side to the type of the other",
+                match sides.contains(BYTES) {
+                    true => OF_BYTES,
+                    false => "cast one side to the type of the other",
+                },
             ),
         });
     }
@@ -656,6 +666,10 @@ mod tests {
             (
                 "Function 'upper' requires String, but received Int64 (DataType: Int64).. No function matches the given name and argument types 'upper(Int64)'. You might need to add explicit type casts.",
                 "upper takes a text, and this is bigint",
+            ),
+            (
+                "Function 'upper' requires String, but received FixedSizeBinary(16) (DataType: FixedSizeBinary(16)).",
+                "upper takes a text, and this is FixedSizeBinary(16)",
             ),
             (
                 "Internal error: Function 'round' failed to match any signature, errors: Error during planning: Function 'round' expects 2 arguments but received 3,Error during planning: Function 'round' expects 1 arguments but received 3",
