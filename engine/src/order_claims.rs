@@ -38,7 +38,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::SetMonotonicity;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr};
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
@@ -147,8 +147,8 @@ fn orders_windows(node: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// Whether columns of the input are NULL in some rows that come out: above an outer join, or grouping sets.
 fn fills_with_null(node: &Arc<dyn ExecutionPlan>) -> bool {
-    let join_type = if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
-        return !aggregate.group_expr().is_single();
+    let join_type = if node.is::<AggregateExec>() {
+        return groups_sets(node);
     } else if let Some(planned) = node.downcast_ref::<PlannedJoinExec>() {
         return fills_with_null(planned.join());
     } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
@@ -161,6 +161,11 @@ fn fills_with_null(node: &Arc<dyn ExecutionPlan>) -> bool {
         return false;
     };
     matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
+}
+
+fn groups_sets(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let aggregate = node.downcast_ref::<AggregateExec>();
+    aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single())
 }
 
 /// Whether keys of a node's input come out at another position than the one they have, or twice.
@@ -295,7 +300,16 @@ impl UnclaimedExec {
             }
             Forget::Windows => properties.with_eq_properties(of_windows_input(&input)),
             Forget::All => {
-                properties.with_eq_properties(EquivalenceProperties::new(input.schema()))
+                let claims = EquivalenceProperties::new(input.schema());
+                let properties = properties.with_eq_properties(claims);
+                // A key by which the input is partitioned is NULL in the rows of other sets, in every partition.
+                match groups_sets(&input) {
+                    true => {
+                        let partitions = input.output_partitioning().partition_count();
+                        properties.with_partitioning(Partitioning::UnknownPartitioning(partitions))
+                    }
+                    false => properties,
+                }
             }
         };
         Self {
@@ -313,6 +327,9 @@ impl UnclaimedExec {
 
 /// What a window's input claims; nothing, where its columns are not the first of the window's.
 fn of_windows_input(window: &Arc<dyn ExecutionPlan>) -> EquivalenceProperties {
+    if window.is::<UnclaimedExec>() {
+        return window.equivalence_properties().clone();
+    }
     let nothing = || EquivalenceProperties::new(window.schema());
     let Some(input) = window.children().first().copied() else {
         return nothing();

@@ -88,6 +88,7 @@ pub async fn plan_statement(state: &SessionState, statement: Statement) -> Resul
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Ok(plan),
         LogicalPlan::DescribeTable(table) => columns_of(&table.schema),
         plan => {
+            postgres::check_intervals(&plan)?;
             let plan =
                 state
                     .analyzer()

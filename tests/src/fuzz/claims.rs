@@ -100,7 +100,9 @@ impl Claims {
                     found.extend(wrong.map(|wrong| format!("{wrong} of {line}in\n{whole}")));
                 }
                 // A scan claims what it was asked to look for, of all of its rows; a filter stands above it.
-                let believed = node.name() != "UnclaimedExec" && !node.is::<FilterExec>();
+                let is_filtered =
+                    node.is::<FilterExec>() || (node.name() == "FieldIdScanExec" && !is_believed);
+                let believed = node.name() != "UnclaimedExec" && !is_filtered;
                 nodes.extend(node.children().into_iter().map(|child| (child, believed)));
             }
         }

@@ -14,6 +14,7 @@ mod clauses;
 mod dialect;
 mod function;
 mod grouping;
+mod intervals;
 mod keys;
 mod lone;
 mod named_windows;
@@ -52,6 +53,7 @@ use subqueries::Subqueries;
 
 pub(crate) use check::check;
 pub(crate) use dialect::parse;
+pub(crate) use intervals::check_intervals;
 pub(crate) use planner::{TimePlanner, type_of};
 pub(crate) use relations::Relations;
 pub(crate) use rewrite::rewrite;

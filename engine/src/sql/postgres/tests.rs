@@ -139,6 +139,67 @@ async fn an_aggregate_that_cannot_forget_rows_is_refused_over_frames_that_do() {
 }
 
 #[tokio::test]
+async fn intervals_are_compared_by_length_or_not_at_all() {
+    let asked = [
+        (
+            "max(d)",
+            "",
+            "error: max cannot compare intervals: use their seconds, extract(epoch from",
+        ),
+        (
+            "d, count(*)",
+            "group by d",
+            "error: GROUP BY cannot compare intervals",
+        ),
+        (
+            "distinct d",
+            "",
+            "error: DISTINCT or UNION cannot compare intervals",
+        ),
+        (
+            "count(distinct d)",
+            "",
+            "error: count cannot compare intervals",
+        ),
+        (
+            "rank() over (order by d)",
+            "",
+            "error: ORDER BY in a window cannot compare intervals",
+        ),
+        (
+            "d",
+            "intersect select interval '1 month'",
+            "error: INTERSECT, EXCEPT or a join cannot compare intervals",
+        ),
+        (
+            "string_agg(n, ',' order by d)",
+            "",
+            "error: ORDER BY inside of string_agg cannot compare intervals",
+        ),
+        ("n", "order by d", "b | a"),
+        (
+            "n, rank() over (order by t - timestamp '2024-01-01'), count(*) over (order by t::time), sum(length(n)) over (order by t - timestamp '2024-01-01' desc range between current row and unbounded following)",
+            "order by 1",
+            "a 2 2 2 | b 1 2 1",
+        ),
+        ("n", "where d > interval '1 month'", "a"),
+        ("max(extract(epoch from d)) / 86400", "", "40.0000000000"),
+        (
+            "cast(max(t - timestamp '2024-01-01') as varchar), count(distinct t - timestamp '2024-01-01')",
+            "",
+            "40 days 2",
+        ),
+    ];
+    let table = "from (values ('a', interval '40 days', timestamp '2024-02-10'), ('b', interval '1 month', timestamp '2024-01-02')) v(n, d, t) ";
+    let asked = asked.map(|(list, end, right)| (format!("select {list} {table}{end}"), right));
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|(sql, right)| (sql.as_str(), *right))
+        .collect();
+    check(&asked).await;
+}
+
+#[tokio::test]
 async fn grouping_sets_take_positions_and_aliases() {
     let asked = [
         (

@@ -1,5 +1,6 @@
 //! Window functions that the engine answers otherwise than SQL says.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
@@ -8,11 +9,12 @@ use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::Window;
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFunctionDefinition,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 
-/// `lead(x, n) IGNORE NULLS` skips wrongly in the engine where n is more than 1, and `lag` does not: so it becomes the lag of
+/// Windows ordered by a time ([`by_peers`]) are planned; `lead(x, n) IGNORE NULLS` skips wrongly in the engine where n is more than 1, and `lag` does not: so it becomes the lag of
 /// the rows in reverse order.
 #[derive(Debug)]
 pub(super) struct Windows;
@@ -24,11 +26,66 @@ impl AnalyzerRule for Windows {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let changed = plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Window(window) => split(window),
+            LogicalPlan::Window(window) => split(window)?.transform_data(|plan| match plan {
+                LogicalPlan::Window(window) => by_peers(window),
+                plan => Ok(Transformed::no(plan)),
+            }),
             plan => Ok(Transformed::no(plan)),
         })?;
         Ok(changed.data)
     }
+}
+
+/// Turns RANGE frames between peers into GROUPS frames, which are the same, where rows are ordered by a time of day or by the
+/// time between two moments: the engine has no ranges of these.
+fn by_peers(window: Window) -> Result<Transformed<LogicalPlan>> {
+    let schema = window.input.schema();
+    let names = NamePreserver::new_for_projection();
+    let mut changed = false;
+    let exprs = window.window_expr.iter().cloned().map(|expr| {
+        let name = names.save(&expr);
+        let Expr::WindowFunction(mut function) = expr else {
+            return expr;
+        };
+        let params = &mut function.params;
+        let has_ranges = |by: &SortExpr| match by.expr.get_type(schema) {
+            Ok(of) => !matches!(
+                of,
+                DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_)
+            ),
+            Err(_) => true,
+        };
+        match between_peers(&params.window_frame) {
+            Some(frame) if !params.order_by.iter().all(has_ranges) => {
+                params.window_frame = frame;
+                changed = true;
+                name.restore(Expr::WindowFunction(function))
+            }
+            _ => Expr::WindowFunction(function),
+        }
+    });
+    let exprs: Vec<_> = exprs.collect();
+    Ok(match changed {
+        true => {
+            let plan = LogicalPlanBuilder::from(window.input.as_ref().clone()).window(exprs)?;
+            Transformed::yes(plan.build()?)
+        }
+        false => Transformed::no(LogicalPlan::Window(window)),
+    })
+}
+
+/// The GROUPS frame of a RANGE frame whose ends are the partition's or the peers'.
+fn between_peers(frame: &WindowFrame) -> Option<WindowFrame> {
+    use WindowFrameBound::{CurrentRow, Following, Preceding};
+    let end = |bound: &WindowFrameBound| match bound {
+        CurrentRow => Some(CurrentRow),
+        Preceding(far) if far.is_null() => Some(Preceding(ScalarValue::UInt64(None))),
+        Following(far) if far.is_null() => Some(Following(ScalarValue::UInt64(None))),
+        _ => None,
+    };
+    let is_range = frame.units == WindowFrameUnits::Range;
+    let (from, to) = (end(&frame.start_bound)?, end(&frame.end_bound)?);
+    is_range.then(|| WindowFrame::new_bounds(WindowFrameUnits::Groups, from, to))
 }
 
 /// All functions of one node have one order: what is reversed gets a node of its own.
