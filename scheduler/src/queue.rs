@@ -15,6 +15,8 @@
 mod admission;
 mod counters;
 mod feed;
+#[cfg(test)]
+mod kept_tests;
 mod recover;
 mod spans;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use retail_jobs::events::{EventKind, JobEvent, JobState};
 use retail_jobs::failure::{Failure, FailureKind};
 use retail_jobs::project::{ModelName, Project};
 use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
+use retail_lakehouse::LakehouseError;
 use retail_telemetry::trace::trace_id;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -461,6 +464,7 @@ impl JobManager {
     async fn drive(&self, spec: JobSpec, job: &LiveJob) -> Result<JobSummary, Failure> {
         let (events, mut received) = mpsc::unbounded_channel();
         let (context, cancel) = (self.context.clone(), job.cancel.clone());
+        let id = spec.id.clone();
         // A task of its own: a defect ends its job, not the scheduler.
         let run = async move { run_job(&spec, &context, &events, &cancel).await };
         let driver = tokio::spawn(run.instrument(Span::current()));
@@ -479,7 +483,15 @@ impl JobManager {
             counters::event(&event, &mut retried);
             job.feed.record(event).await;
         }
-        driver.await.unwrap_or_else(|_| Err(panicked()))
+        match driver.await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let waits = |reason| tracing::warn!(job = %id, reason, "job cannot be settled yet");
+                Err(panicked(
+                    self.context.lake.settle_publish(&id, &waits).await,
+                ))
+            }
+        }
     }
 
     async fn leave(&self, id: &str) {
@@ -548,7 +560,7 @@ fn ending(
         (Ok(_), _) => (JobState::Succeeded, None),
         (Err(failure), Some(StoppedBy::Shutdown)) if failure.kind == FailureKind::Cancelled => (
             JobState::Interrupted,
-            Some(retail_jobs::store::interrupted()),
+            Some(retail_jobs::store::interrupted_with(failure.notes)),
         ),
         (Err(failure), _) if failure.kind == FailureKind::Cancelled => {
             (JobState::Cancelled, Some(failure))
@@ -557,9 +569,15 @@ fn ending(
     }
 }
 
-fn panicked() -> Failure {
+/// `published`: what the catalog says of the run's publish.
+fn panicked(published: Result<bool, LakehouseError>) -> Failure {
+    let tables = match published {
+        Ok(true) => "the run's tables were published before".to_owned(),
+        Ok(false) => "of the run's tables nothing was published".to_owned(),
+        Err(error) => format!("whether the run's tables were published is not known: {error}"),
+    };
     Failure::new(FailureKind::Internal, "the job's driver ended in a defect")
-        .note("nothing was published")
+        .note(tables)
         .note("the scheduler's log has the place; please report it")
 }
 

@@ -17,6 +17,7 @@ use super::{EventSink, JobContext, JobSpec, JobSummary, audit, failures, foreign
 use crate::events::{EventKind, PublishedTable};
 use crate::failure::Failure;
 use crate::project::{Model, ModelName};
+use crate::quality::StoredRows;
 
 /// Models that run side by side, at most; more would only share the same slots and memory.
 const MAX_PARALLEL_MODELS: usize = 4;
@@ -47,13 +48,14 @@ pub(super) async fn run(
     attempt: u32,
     events: &EventSink,
     cancel: &CancellationToken,
+    stored: &StoredRows,
 ) -> Result<JobSummary, AttemptError> {
     let relations = Relations::of(context, inputs);
     let lineage = Lineage::new(spec, context, inputs).await?;
     refuse_losses(spec, context, inputs, &lineage, events).await?;
     let run = run_models(spec, context, &relations, &lineage, attempt, events, cancel);
     let results = run.await?;
-    let tests = audit::staged(spec, context, &relations, events, cancel).await?;
+    let tests = audit::staged(spec, context, &relations, events, cancel, stored).await?;
     if cancel.is_cancelled() {
         return Err(failures::cancelled().into());
     }

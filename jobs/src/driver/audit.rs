@@ -13,7 +13,8 @@ use super::{EventSink, JobContext, JobSpec, JobSummary, send};
 use crate::events::{EventKind, TestCounts, TestResult, TestState};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{Materialized, ModelName, Source};
-use crate::quality::run::{self, Held, Tested};
+use crate::quality::StoredRows;
+use crate::quality::run::{self, Tested};
 use crate::sql_errors;
 
 /// Failed tests that the job's failure names.
@@ -45,12 +46,13 @@ pub(super) async fn check(
     context: &JobContext,
     relations: &Arc<Relations>,
 ) -> Result<(), Failure> {
-    let cancel = CancellationToken::new();
+    let (cancel, stored) = (CancellationToken::new(), StoredRows::default());
     let tested = Tested {
         spec,
         context,
         relations,
         cancel: &cancel,
+        stored: &stored,
     };
     run::check(&tested, &built(spec)).await
 }
@@ -65,8 +67,16 @@ pub(super) async fn staged(
     relations: &Arc<Relations>,
     events: &EventSink,
     cancel: &CancellationToken,
+    stored: &StoredRows,
 ) -> Result<TestCounts, Failure> {
-    hold(spec, context, relations, &built(spec), events, cancel).await
+    let tested = Tested {
+        spec,
+        context,
+        relations,
+        cancel,
+        stored,
+    };
+    hold(&tested, &built(spec), events).await
 }
 
 /// Holds the tests of the selected models on what is published and on the sources as they are now.
@@ -78,6 +88,7 @@ pub(super) async fn published(
     context: &JobContext,
     events: &EventSink,
     cancel: &CancellationToken,
+    stored: &StoredRows,
 ) -> Result<JobSummary, Failure> {
     let inputs = inputs::open(spec, context).await?;
     let relations = Relations::of(context, &inputs);
@@ -100,7 +111,14 @@ pub(super) async fn published(
         }
         there.insert(&model.name);
     }
-    let tests = hold(spec, context, &relations, &there, events, cancel).await?;
+    let tested = Tested {
+        spec,
+        context,
+        relations: &relations,
+        cancel,
+        stored,
+    };
+    let tests = hold(&tested, &there, events).await?;
     Ok(JobSummary {
         tests,
         attempts: 1,
@@ -109,29 +127,20 @@ pub(super) async fn published(
 }
 
 async fn hold(
-    spec: &JobSpec,
-    context: &JobContext,
-    relations: &Arc<Relations>,
+    tested: &Tested<'_>,
     built: &HashSet<&ModelName>,
     events: &EventSink,
-    cancel: &CancellationToken,
 ) -> Result<TestCounts, Failure> {
     let started = Instant::now();
-    let tested = Tested {
-        spec,
-        context,
-        relations,
-        cancel,
-    };
     let begin = |tests, queries| send(events, EventKind::TestsStarted { tests, queries });
-    let Held { results, is_stored } = run::run(&tested, built, begin).await?;
+    let results = run::run(tested, built, begin).await?;
     if results.is_empty() {
         return Ok(TestCounts::default());
     }
     let counts = TestCounts::of(&results);
     let elapsed_ms = started.elapsed().as_millis() as u64;
     tracing::info!(
-        job = %spec.id,
+        job = %tested.spec.id,
         passed = counts.passed,
         warned = counts.warned,
         failed = counts.failed,
@@ -139,13 +148,7 @@ async fn hold(
         elapsed_ms,
         "tests held"
     );
-    let failure = failed(&results, counts).map(|failure| match is_stored && !spec.tests_only {
-        true => failure.note(
-            "of the run's tables nothing was published, they are as they were; only the failing rows of its tests were \
-             stored",
-        ),
-        false => failure,
-    });
+    let failure = failed(&results, counts);
     send(
         events,
         EventKind::Tested {

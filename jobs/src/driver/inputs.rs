@@ -242,16 +242,16 @@ fn files_are_gone(source: &Source, files: &BTreeSet<String>, tables: &[String]) 
             n => format!("{shown} and {} more", n - FEW),
         }
     };
-    let (what, verb) = match files.len() {
-        1 => ("file is", "was"),
-        _ => ("files are", "were"),
+    let what = match files.len() {
+        1 => "file is",
+        _ => "files are",
     };
     let shown = few(files.iter().map(String::as_str).collect());
     let tables = few(tables.iter().map(String::as_str).collect());
     Failure::new(
         FailureKind::Source,
         format!(
-            "source {}: {} {what} gone that the published tables {verb} made of",
+            "source {}: {} {what} gone that the published tables were made of",
             source.source_ref(),
             files.len()
         ),
@@ -259,7 +259,7 @@ fn files_are_gone(source: &Source, files: &BTreeSet<String>, tables: &[String]) 
     .at(&source.defined_at.file, source.defined_at.line, 0)
     .cause(format!("not found any more: {shown}"))
     .note(format!("their rows would go from {tables}"))
-    .note("nothing was run and nothing was published")
+    .note("nothing was published")
     .note("put the files back, or let their rows go: run again with --allow-removed-files")
 }
 

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::{EventKind, PlannedModel, PublishedTable, TestCounts};
 use crate::failure::{Failure, FailureKind};
 use crate::project::{ModelName, Project};
+use crate::quality::StoredRows;
 
 /// Where a job's facts go, in order.
 pub type EventSink = mpsc::UnboundedSender<EventKind>;
@@ -85,7 +86,8 @@ pub struct JobSummary {
 /// Runs a job to its end. Events say what happens meanwhile; the last one, `Finished`, is the caller's.
 ///
 /// # Errors
-/// A [`Failure`] that names the model, file and line where it can; nothing was published then.
+/// A [`Failure`] that names the model, file and line where it can; of the run's tables nothing was published then. It
+/// names the tables that keep failing rows of tests where they were replaced.
 pub fn run_job<'a>(
     spec: &'a JobSpec,
     context: &'a JobContext,
@@ -94,10 +96,13 @@ pub fn run_job<'a>(
 ) -> BoxFuture<'a, Result<JobSummary, Failure>> {
     // Boxed, so that callers can spawn it without proving Send for every lifetime inside.
     async move {
-        let outcome = run(spec, context, events, cancel).await;
-        outcome.map_err(|failure| match spec.tests_only {
-            true => failure,
-            false => says_what_became_of_the_tables(failure),
+        let stored = StoredRows::default();
+        let outcome = run(spec, context, events, cancel, &stored).await;
+        outcome.map_err(|failure| {
+            stored.told_in(match spec.tests_only {
+                true => failure,
+                false => says_what_became_of_the_tables(failure),
+            })
         })
     }
     .boxed()
@@ -108,7 +113,7 @@ fn says_what_became_of_the_tables(failure: Failure) -> Failure {
     let said = failure
         .notes
         .iter()
-        .any(|note| note.contains("was published"));
+        .any(|note| note.starts_with("nothing was "));
     if said || failure.kind == FailureKind::Publish {
         return failure;
     }
@@ -120,6 +125,7 @@ async fn run(
     context: &JobContext,
     events: &EventSink,
     cancel: &CancellationToken,
+    stored: &StoredRows,
 ) -> Result<JobSummary, Failure> {
     let status = context.cluster.status().await;
     send(
@@ -159,7 +165,7 @@ async fn run(
     }
     if spec.tests_only {
         wait_for_executor(spec, context, events, cancel).await?;
-        return audit::published(spec, context, events, cancel).await;
+        return audit::published(spec, context, events, cancel, stored).await;
     }
     let checked = check::check(spec, context).await?;
     let waited = wait_for_executor(spec, context, events, cancel).await?;
@@ -178,7 +184,7 @@ async fn run(
             Some(inputs) => inputs,
             None => inputs::open(spec, context).await?,
         };
-        match attempt::run(spec, context, &now, attempt, events, cancel).await {
+        match attempt::run(spec, context, &now, attempt, events, cancel, stored).await {
             Err(attempt::AttemptError::Conflict { error })
                 if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() =>
             {
@@ -244,7 +250,7 @@ async fn wait_for_executor(
 fn gave_up(error: &LakehouseError, attempts: u32) -> Failure {
     Failure::new(FailureKind::Publish, format!("cannot publish: {error}"))
         .note(format!(
-            "other runs published first in {attempts} attempts; nothing of this run was published"
+            "other runs published first in {attempts} attempts; nothing was published"
         ))
         .note("run one job at a time over the same tables, or run this one again")
         .caused_by(error)

@@ -3,9 +3,10 @@
 //! They are published before the run's own tables and apart from them: a test that stops the run is why somebody wants
 //! to see its rows. Every run replaces them, with no rows where the test passes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use retail_lakehouse::{
     LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, TableName, WriteMode,
     WriteOptions, data_files, write_plan,
@@ -16,6 +17,65 @@ use super::verdict;
 use crate::driver::{CONFLICT_PAUSE, MAX_ATTEMPTS, failures};
 use crate::failure::Failure;
 use crate::project::DataTest;
+
+/// Tables of failing rows that a job has replaced, over all its attempts. Readers see them whatever becomes of the job.
+#[derive(Debug, Default)]
+pub(crate) struct StoredRows(Mutex<BTreeMap<TableName, Stored>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stored {
+    /// The answer to the commit was lost.
+    Perhaps,
+    Surely,
+}
+
+impl StoredRows {
+    fn add(&self, kept: &[Keep<'_>], stored: Stored) {
+        let mut tables = self.0.lock();
+        for keep in kept {
+            let known = tables.entry(keep.table.clone()).or_insert(stored);
+            *known = stored.max(*known);
+        }
+    }
+
+    fn named(&self, stored: Stored) -> Vec<String> {
+        let tables = self.0.lock();
+        let named = tables.iter().filter(|(_, how)| **how == stored);
+        named.map(|(table, _)| table.to_string()).collect()
+    }
+
+    /// A failure that says which tables were replaced, and says "nothing was published" of the run's own tables only.
+    pub(crate) fn told_in(&self, mut failure: Failure) -> Failure {
+        let (surely, perhaps) = (self.named(Stored::Surely), self.named(Stored::Perhaps));
+        if surely.is_empty() && perhaps.is_empty() {
+            return failure;
+        }
+        let only_of_the_run = |text: &mut String| {
+            *text = text.replace(
+                "nothing was published",
+                "of the run's tables nothing was published",
+            );
+        };
+        only_of_the_run(&mut failure.message);
+        only_of_the_run(&mut failure.cause);
+        failure.notes.iter_mut().for_each(only_of_the_run);
+        failure.chain.iter_mut().for_each(only_of_the_run);
+        if !surely.is_empty() {
+            let verb = if surely.len() == 1 { "was" } else { "were" };
+            failure = failure.note(format!(
+                "the failing rows of its tests were stored: {} {verb} replaced",
+                surely.join(", ")
+            ));
+        }
+        if !perhaps.is_empty() {
+            failure = failure.note(format!(
+                "whether the failing rows of its tests were stored is not known: look at {}",
+                perhaps.join(", ")
+            ));
+        }
+        failure
+    }
+}
 
 /// Failing rows of one test, to be written.
 pub(super) struct Keep<'a> {
@@ -132,7 +192,10 @@ impl Tested<'_> {
             };
             let all: Vec<Staged> = staged.into_iter().map(Staged::from).collect();
             match self.context.lake.publish_as(&publish, &all).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.stored.add(kept, Stored::Surely);
+                    return Ok(());
+                }
                 Err(LakehouseError::PublishCancelled { .. }) => return Err(failures::cancelled()),
                 Err(LakehouseError::PublishConflict { .. }) if attempt < MAX_ATTEMPTS => {
                     tokio::time::sleep(CONFLICT_PAUSE * attempt).await;
@@ -142,7 +205,12 @@ impl Tested<'_> {
                         staged.push(self.keep(keep).await?.0);
                     }
                 }
-                Err(error) => return Err(first.lake(&error)),
+                Err(error) => {
+                    if matches!(error, LakehouseError::PublishUnknown { .. }) {
+                        self.stored.add(kept, Stored::Perhaps);
+                    }
+                    return Err(first.lake(&error));
+                }
             }
         }
     }

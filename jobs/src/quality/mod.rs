@@ -25,5 +25,6 @@ mod statement;
 mod tests;
 mod verdict;
 
+pub(crate) use kept::StoredRows;
 pub use select::chosen;
 pub use statement::plain;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{ROWS, lines, number};
-use super::kept::Keep;
+use super::kept::{Keep, StoredRows};
 use super::plan::{CheckQuery, plan};
 use super::statement::{
     SchemaOf, cannot, counting, counting_kept, failing, is_written_by_hand, limited, sample,
@@ -43,6 +43,8 @@ pub(crate) struct Tested<'a> {
     pub context: &'a JobContext,
     pub relations: &'a Arc<Relations>,
     pub cancel: &'a CancellationToken,
+    /// Gets the tables of failing rows that are published.
+    pub stored: &'a StoredRows,
 }
 
 /// The tests of a job, and why some of them cannot be run.
@@ -60,15 +62,6 @@ pub(crate) fn of<'a>(spec: &'a JobSpec, built: &HashSet<&ModelName>) -> Vec<&'a 
         .flat_map(|model| model.sources.iter().cloned())
         .collect();
     chosen(&spec.project, &spec.selected, &read)
-}
-
-/// What the tests of a job came to.
-#[derive(Default)]
-pub(crate) struct Held {
-    /// In the order in which they are declared.
-    pub results: Vec<TestResult>,
-    /// Tables that keep failing rows were published.
-    pub is_stored: bool,
 }
 
 /// Plans what people wrote in tests, so that a mistake fails the job before anything runs.
@@ -106,7 +99,8 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
     Ok(())
 }
 
-/// Runs the tests. `begin` is told how many tests and queries there are.
+/// Runs the tests: what each came to, in the order in which they are declared. `begin` is told how many tests and queries
+/// there are.
 ///
 /// # Errors
 /// A query that could not be run, or failing rows that could not be kept where no test has failed. Failing tests are
@@ -115,10 +109,10 @@ pub(crate) async fn run(
     tested: &Tested<'_>,
     built: &HashSet<&ModelName>,
     begin: impl Fn(u32, u32),
-) -> Result<Held, Failure> {
+) -> Result<Vec<TestResult>, Failure> {
     let Chosen { run, skipped } = tested.chosen(built);
     if run.is_empty() && skipped.is_empty() {
-        return Ok(Held::default());
+        return Ok(vec![]);
     }
     let schemas = tested.schemas(&run).await?;
     let schema_of = |table: &TableName| schemas.get(table).cloned();
@@ -183,8 +177,7 @@ pub(crate) async fn run(
         let skipped = result(test, TestState::Skipped, 0, 0, Some(Box::new(failure)));
         results.insert(at.min(results.len()), skipped);
     }
-    let is_stored = unkept.is_none() && run.iter().any(|test| test.stored_in.is_some());
-    Ok(Held { results, is_stored })
+    Ok(results)
 }
 
 fn result(

@@ -394,15 +394,22 @@ impl JobStore {
     }
 }
 
-/// What a job failed with whose scheduler went away.
+/// What a job failed with whose scheduler went away. Rows that its tests keep may have been stored.
 pub fn interrupted() -> Failure {
-    Failure::new(
+    interrupted_with(vec![
+        "of the run's tables nothing was published".to_string(),
+    ])
+}
+
+/// What a job failed with whose scheduler stopped, with notes on what became of the tables.
+pub fn interrupted_with(tables: Vec<String>) -> Failure {
+    let mut failure = Failure::new(
         FailureKind::Execution,
         "the scheduler stopped before the job ended",
     )
-    .note("nothing was published")
-    .note("submit the job again")
-    .retryable(true)
+    .retryable(true);
+    failure.notes = tables;
+    failure.note("submit the job again")
 }
 
 fn random_id(length: usize) -> String {

@@ -312,7 +312,7 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
             job.failure
                 .unwrap()
                 .notes
-                .contains(&"nothing was published".to_owned())
+                .contains(&"of the run's tables nothing was published".to_owned())
         );
         let last = store.events(id, 0).await.unwrap().pop().unwrap();
         assert_eq!(last.seq, seq);

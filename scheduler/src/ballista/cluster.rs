@@ -9,15 +9,14 @@ use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, executor_status, job_status};
 use ballista_scheduler::cluster::ClusterStateEvent;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
-use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{
     Cluster, ClusterStatus, Dependents, EngineConfig, Execution, ExecutorLoss, ExecutorState,
-    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, plan_one_task,
-    session_config, session_state,
+    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, session_config,
+    session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};
@@ -108,28 +107,13 @@ impl ClusterOnExecutors {
         }
     }
 
-    /// The plan that executors get: stages where they give the rows that one process would, else one task.
     async fn plan(&self, query: &Query) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let state = query.session.state();
-        let (reason, error) = match state.create_physical_plan(&query.plan).await {
-            Ok(staged) => match stage_check::find_violation(&staged, &state) {
-                None => return Ok(staged),
-                Some(reason) => (reason, None),
-            },
-            Err(error) => ("its stages cannot be planned".to_string(), Some(error)),
-        };
-        let whole = plan_one_task(&query.plan, &state, self.engine.keep_first).await;
-        let whole = match (whole, error) {
-            (Ok(whole), _) => whole,
-            (Err(_), Some(error)) | (Err(error), None) => return Err(error.into()),
-        };
-        tracing::info!(query = query.label, reason, "the query runs as one task");
-        match stage_check::find_violation(&whole, &state) {
-            None => Ok(whole),
-            Some(lost) => {
-                Err(DataFusionError::Plan(format!("executors cannot run it: {lost}")).into())
-            }
+        let planned = stage_check::plan(&query.plan, &state, self.engine.keep_first).await?;
+        if let Some(reason) = planned.one_task_because {
+            tracing::info!(query = query.label, reason, "the query runs as one task");
         }
+        Ok(planned.plan)
     }
 
     async fn cancel(&self, id: &JobId) {

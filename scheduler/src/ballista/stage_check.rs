@@ -28,6 +28,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
@@ -37,7 +38,51 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
-use retail_engine::lost_on_the_wire;
+use retail_engine::{lost_on_the_wire, plan_one_task};
+
+/// What executors are sent.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub plan: Arc<dyn ExecutionPlan>,
+    /// Why it runs as one task; none where it runs in stages.
+    pub one_task_because: Option<String>,
+}
+
+/// The plan that executors get: stages where they can be planned and give the rows that one process would, else one task.
+///
+/// # Errors
+/// The query cannot be planned at all, or executors could not run it in one task either.
+pub(super) async fn plan(
+    query: &LogicalPlan,
+    state: &SessionState,
+    keep_first: bool,
+) -> Result<Planned> {
+    let (reason, error) = match state.create_physical_plan(query).await {
+        Ok(staged) => match find_violation(&staged, state) {
+            None => {
+                return Ok(Planned {
+                    plan: staged,
+                    one_task_because: None,
+                });
+            }
+            Some(reason) => (reason, None),
+        },
+        Err(error) => ("its stages cannot be planned".to_string(), Some(error)),
+    };
+    let whole = plan_one_task(query, state, keep_first).await;
+    let whole = match (whole, error) {
+        (Ok(whole), _) => whole,
+        // What is wrong with the query itself is said of its stages as well.
+        (Err(_), Some(error)) | (Err(error), None) => return Err(error),
+    };
+    match find_violation(&whole, state) {
+        None => Ok(Planned {
+            plan: whole,
+            one_task_because: Some(reason),
+        }),
+        Some(lost) => Err(violation(&format!("executors cannot run it: {lost}"))),
+    }
+}
 
 /// Why a plan would give other rows on executors than in one process; none when it would not.
 pub(super) fn find_violation(

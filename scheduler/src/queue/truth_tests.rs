@@ -14,24 +14,27 @@ use super::tests::Held;
 use super::*;
 
 /// A catalog, a folder of files and a project that counts their rows.
-struct Shop {
-    dir: tempfile::TempDir,
+pub(super) struct Shop {
+    pub(super) dir: tempfile::TempDir,
     lake: Lakehouse,
-    stores: ObjectStores,
+    pub(super) stores: ObjectStores,
 }
 
 /// How a run is to be.
 #[derive(Default)]
-struct Run<'a> {
-    id: &'a str,
-    select: &'a [&'a str],
+pub(super) struct Run<'a> {
+    pub(super) id: &'a str,
+    pub(super) select: &'a [&'a str],
     /// Of the files, below the folder.
-    pattern: &'a str,
-    allow_removed_files: bool,
-    keep_foreign_rows: bool,
+    pub(super) pattern: &'a str,
+    /// Tests of the models.
+    pub(super) yaml: &'a str,
+    pub(super) tests_only: bool,
+    pub(super) allow_removed_files: bool,
+    pub(super) keep_foreign_rows: bool,
 }
 
-fn run(id: &str) -> Run<'_> {
+pub(super) fn run(id: &str) -> Run<'_> {
     Run {
         id,
         pattern: "day=*/orders.csv",
@@ -40,7 +43,7 @@ fn run(id: &str) -> Run<'_> {
 }
 
 impl Shop {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let stores = ObjectStores::default();
         let config = CatalogConfig {
@@ -52,7 +55,7 @@ impl Shop {
         Self { dir, lake, stores }
     }
 
-    fn deliver(&self, path: &str, rows: usize) {
+    pub(super) fn deliver(&self, path: &str, rows: usize) {
         let file = self.dir.path().join("in").join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         let rows = (0..rows).map(|id| format!("{id}\n")).collect::<String>();
@@ -74,6 +77,7 @@ impl Shop {
         let files = [
             ("dbt_project.yml", project_yml.to_owned()),
             ("models/sources.yml", sources),
+            ("models/tests.yml", run.yaml.to_owned()),
             (
                 "models/a.sql",
                 format!("{table}SELECT id FROM {{{{ source('raw', 'orders') }}}}"),
@@ -94,14 +98,14 @@ impl Shop {
             selected: retail_jobs::select::select(&project, &select, &[]).unwrap(),
             project: Arc::new(project),
             executor_timeout: None,
-            tests_only: false,
+            tests_only: run.tests_only,
             allow_removed_files: run.allow_removed_files,
             keep_foreign_rows: run.keep_foreign_rows,
         }
     }
 
     /// Runs the project on a cluster; also what it warned of.
-    async fn run_on(
+    pub(super) async fn run_on(
         &self,
         cluster: Arc<dyn Cluster>,
         run: Run<'_>,
@@ -123,12 +127,12 @@ impl Shop {
         (outcome, told)
     }
 
-    async fn run(&self, run: Run<'_>) -> Result<JobSummary, Failure> {
+    pub(super) async fn run(&self, run: Run<'_>) -> Result<JobSummary, Failure> {
         let cluster = InProcess::new(EngineConfig::default(), 2, &self.stores).unwrap();
         self.run_on(Arc::new(cluster), run).await.0
     }
 
-    async fn table(&self, name: &str) -> LakeTable {
+    pub(super) async fn table(&self, name: &str) -> LakeTable {
         let pin = self.lake.pin().await.unwrap();
         match self.lake.load(&pin, &name.parse().unwrap()).await.unwrap() {
             Some(Relation::Table(table)) => table,
@@ -142,7 +146,13 @@ impl Shop {
 
     /// Adds two rows as another engine does: without a publish id.
     async fn append(&self) {
-        let table = self.table("marts.a").await;
+        let rows = "SELECT CAST(1 AS BIGINT) AS id UNION ALL SELECT 2";
+        self.append_to("marts.a", rows).await;
+    }
+
+    /// Adds a query's rows to a table as another engine does.
+    pub(super) async fn append_to(&self, name: &str, rows: &str) {
+        let table = self.table(name).await;
         let (columns, options) = (table.arrow_schema(), WriteOptions::default());
         let target = self
             .lake
@@ -150,7 +160,6 @@ impl Shop {
         let target = target.unwrap();
         let cluster = InProcess::new(EngineConfig::default(), 2, &self.stores).unwrap();
         let session = cluster.session().unwrap();
-        let rows = "SELECT CAST(1 AS BIGINT) AS id UNION ALL SELECT 2";
         let plan = session.state().create_logical_plan(rows).await.unwrap();
         let query = Query {
             label: "append".to_owned(),
@@ -174,7 +183,7 @@ impl Shop {
     }
 }
 
-fn shown(failure: &Failure) -> String {
+pub(super) fn shown(failure: &Failure) -> String {
     format!("{failure} {}", failure.notes.join("; "))
 }
 

@@ -72,7 +72,7 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
     }
     use retail_jobs::events::JobState;
     app.console.print(&match state {
-        JobState::Cancelled => format!("job {id} cancelled; nothing of it was published"),
+        JobState::Cancelled => format!("job {id} cancelled; of its tables nothing was published"),
         JobState::Queued | JobState::Running => format!(
             "job {id} is being cancelled; see it end: {}",
             session.advise(&format!("watch {id}"))

@@ -1,9 +1,11 @@
 //! `run`, `test` and `watch`: hand in a job, follow it to its end.
 
+use retail_jobs::events::JobState;
 use retail_proto::v1;
 use serde_json::json;
 
 use crate::cli::RunArgs;
+use crate::codec;
 use crate::error::SubmitError;
 use crate::progress::follow::{Watched, follow, settle};
 use crate::progress::screen::Screen;
@@ -98,16 +100,10 @@ async fn follow_to_end(
         }
         Watched::Left if session.is_local() => {
             // Its cluster ends with this process: stop it in order rather than tear it.
-            let stopped = session.client.cancel(job_id).await.is_ok();
-            let what = if stopped {
-                "was cancelled"
-            } else {
-                "ends with this process"
-            };
+            let state = session.client.cancel(job_id).await;
+            let what = what_was_left(state.ok().map(|answer| codec::cancelled(&answer)));
             Err(SubmitError::Interrupted {
-                notes: vec![format!(
-                    "job {job_id} {what}; nothing was published (exit 130)"
-                )],
+                notes: vec![format!("job {job_id} {what} (exit 130)")],
             })
         }
         Watched::Left => Err(SubmitError::Interrupted {
@@ -122,5 +118,41 @@ async fn follow_to_end(
                 ),
             ],
         }),
+    }
+}
+
+/// What is said of a local job when its process ends; `state` is the one that its cancellation found, if it was answered.
+fn what_was_left(state: Option<JobState>) -> &'static str {
+    match state {
+        Some(JobState::Cancelled | JobState::Interrupted) => {
+            "was cancelled; of its tables nothing was published"
+        }
+        Some(JobState::Succeeded) => "had succeeded before it could be cancelled",
+        Some(JobState::Failed) => "had failed before it could be cancelled",
+        Some(JobState::Queued | JobState::Running) | None => {
+            "ends with this process; whether its tables were published: retail-submit jobs"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_job_that_was_cancelled_is_said_to_have_published_nothing() {
+        let states = [
+            None,
+            Some(JobState::Queued),
+            Some(JobState::Running),
+            Some(JobState::Succeeded),
+            Some(JobState::Failed),
+        ];
+        for state in states {
+            let said = what_was_left(state);
+            assert!(!said.contains("nothing was published"), "{state:?}: {said}");
+        }
+        let said = what_was_left(Some(JobState::Cancelled));
+        assert!(said.contains("nothing was published"), "{said}");
     }
 }

@@ -399,7 +399,7 @@ async fn two_runs_of_the_same_tables_at_once_end_in_one_of_them_whole() {
     let answers = jobs.each_ref().map(|job| submit.watch(job));
     assert!(answers.iter().any(|answer| answer.code == 0));
     for answer in answers.into_iter().filter(|answer| answer.code != 0) {
-        answer.failed(1, &["published", "nothing of this run was published"]);
+        answer.failed(1, &["published", "nothing was published"]);
     }
     let runs = shop.cluster.lake.publish_ids().await;
     let [first, rest @ ..] = &runs.values().collect::<Vec<_>>()[..] else {

@@ -2,8 +2,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::physical_plan::collect;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::prelude::{CsvReadOptions, ParquetReadOptions, SessionContext};
-use retail_engine::{EngineConfig, Execution, plan_one_task, session_config, session_state};
+use retail_engine::{EngineConfig, Execution, session_config, session_state};
 use retail_lakehouse::ObjectStores;
 
 use super::*;
@@ -110,11 +113,12 @@ async fn a_plan_that_stages_would_change_runs_as_one_task() {
     let dir = tempfile::tempdir().unwrap();
     let session = session(dir.path(), false).await;
     for (sql, said) in ONE_TASK {
-        let reason = violation_of(&session, sql).await.unwrap_or_default();
+        let query = session.state().create_logical_plan(sql).await.unwrap();
+        let planned = plan(&query, &session.state(), true).await.unwrap();
+        let reason = planned.one_task_because.unwrap_or_default();
         assert!(reason.contains(said), "{sql}: {reason}");
-        let plan = session.state().create_logical_plan(sql).await.unwrap();
-        let whole = plan_one_task(&plan, &session.state(), true).await.unwrap();
-        assert_eq!(find_violation(&whole, &session.state()), None, "{sql}");
+        let found = find_violation(&planned.plan, &session.state());
+        assert_eq!(found, None, "{sql}");
     }
 }
 
@@ -130,4 +134,60 @@ async fn a_task_that_would_lose_a_limit_is_found() {
     assert_eq!(found(Execution::InStages).await, None);
     let lost = found(Execution::InProcess).await.unwrap_or_default();
     assert!(lost.contains("would lose its limit of rows, 2"), "{lost}");
+}
+
+/// A rule of the optimizer that fails at exchanges, as rules do at plans that nobody thought of.
+#[derive(Debug)]
+struct NoExchange;
+
+impl PhysicalOptimizerRule for NoExchange {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match has(&plan, &|node| node.is::<RepartitionExec>()) {
+            true => Err(violation("an exchange that cannot be planned")),
+            false => Ok(plan),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "NoExchange"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_query_whose_stages_cannot_be_planned_runs_as_one_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), false).await;
+    let state = SessionStateBuilder::new_from_existing(session.state())
+        .with_physical_optimizer_rule(Arc::new(NoExchange))
+        .build();
+    let sql = "select category, count(*) as n from sales join products using (product_id) group by category order by 1";
+    let query = state.create_logical_plan(sql).await.unwrap();
+    let error = state.create_physical_plan(&query).await.unwrap_err();
+    assert!(error.to_string().contains("an exchange"), "{error}");
+
+    let planned = plan(&query, &state, true).await.unwrap();
+    assert_eq!(
+        planned.one_task_because.as_deref(),
+        Some("its stages cannot be planned")
+    );
+    assert_eq!(planned.plan.output_partitioning().partition_count(), 1);
+    let rows = collect(planned.plan, state.task_ctx()).await.unwrap();
+    let counted: usize = rows.iter().map(|batch| batch.num_rows()).sum();
+    assert_eq!(counted, 2);
+
+    // A query that one task cannot run either is refused in the words for its stages, not for the task.
+    let sql =
+        "select (select p.sku from products p where p.product_id > s.product_id) from sales s";
+    let query = state.create_logical_plan(sql).await.unwrap();
+    let alone = state.create_physical_plan(&query).await.unwrap_err();
+    let refused = plan(&query, &state, true).await.unwrap_err();
+    assert_eq!(refused.to_string(), alone.to_string());
 }
