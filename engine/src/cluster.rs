@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use retail_lakehouse::DAMAGED_FILE;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -218,6 +219,13 @@ impl QueryError {
         }
     }
 
+    /// Whether a data file is not what it was when its table named it: trying again does not help, nor does the store.
+    pub fn is_of_changed_file(&self) -> bool {
+        [DAMAGED_FILE, "after its table named it"]
+            .iter()
+            .any(|sign| self.message.contains(sign))
+    }
+
     /// From an engine's text, when only text came back from an executor.
     pub fn from_text(text: &str) -> Self {
         let message = innermost(text);
@@ -252,6 +260,12 @@ impl From<DataFusionError> for QueryError {
     }
 }
 
+/// Starts the error of a Parquet file that cannot be read, where nothing says which file it is.
+pub const UNREADABLE_PARQUET: &str = "a Parquet file cannot be read";
+
+/// Starts the error of an engine that failed at what it should not have failed at.
+pub const ENGINE_FAILED: &str = "the engine failed, which is a fault of its own";
+
 /// Starts the error of a result that cannot be fetched.
 pub const RESULT_LOST: &str = "the query's result is lost";
 
@@ -281,7 +295,7 @@ fn classify(text: &str) -> QueryErrorKind {
         QueryErrorKind::Cancelled
     } else if has(&["Resources exhausted", "ResourcesExhausted"]) {
         QueryErrorKind::Resources
-    } else if has(&STORE) && !has(&[RESULT_LOST]) {
+    } else if has(&[DAMAGED_FILE]) || (has(&STORE) && !has(&[RESULT_LOST])) {
         QueryErrorKind::Storage
     } else if has(&[RESULT_LOST]) || has(&BROKEN_CONNECTION) {
         QueryErrorKind::ResultLost
@@ -301,7 +315,7 @@ fn classify(text: &str) -> QueryErrorKind {
 }
 
 /// Drops the wrappers that each layer puts before a cause ("Job failed due to stage 1 failed: …").
-fn innermost(text: &str) -> String {
+fn innermost(raw: &str) -> String {
     const WRAPPERS: [&str; 25] = [
         "DataFusion error: ",
         "Execution error: ",
@@ -330,7 +344,7 @@ fn innermost(text: &str) -> String {
         "Parquet argument error: ",
         "External: ",
     ];
-    let mut rest = text.trim();
+    let mut rest = raw.trim();
     loop {
         let before = rest;
         for wrapper in WRAPPERS {
@@ -358,18 +372,39 @@ fn innermost(text: &str) -> String {
     let text = of_the_engine(&text)
         .or_else(|| of_memory(&text))
         .unwrap_or(text);
-    of_file(&text).unwrap_or(text)
+    let of_parquet = [
+        "Parquet error: ",
+        "Parquet argument error: ",
+        "ParquetError(",
+    ];
+    let of_parquet = of_parquet.iter().any(|lead| raw.contains(lead));
+    match of_file(&text) {
+        Some(text) => text,
+        None if of_parquet => format!("{UNREADABLE_PARQUET}: {text}"),
+        None => text,
+    }
 }
 
 /// What the engine says of a fault of its own, without DataFusion's request to report it; none for any other text.
 fn of_the_engine(text: &str) -> Option<String> {
     const REQUEST: &str = "This issue was likely caused by a bug in DataFusion";
-    let (message, _) = text.split_once(REQUEST)?;
+    let message = match (panicked(text), text.split_once(REQUEST)) {
+        (Some(message), _) | (None, Some((message, _))) => message,
+        (None, None) => return None,
+    };
     let message = message.trim_end_matches(['\n', ' ', '.']);
     Some(format!(
-        "the engine failed, which is a fault of its own and not of the SQL or the rows; write it in another way, and report \
-         it: {message}"
+        "{ENGINE_FAILED} and not of the SQL or the rows; write it in another way, and report it: {message}"
     ))
+}
+
+/// The text of a panic: of a task of the engine's own, or of an executor's.
+fn panicked(text: &str) -> Option<&str> {
+    let quoted = match text.split_once(" panicked with message ") {
+        Some((_, quoted)) => quoted,
+        None => text.strip_prefix("Internal Ballista error: ")?,
+    };
+    quoted.trim().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// That an operator got no memory, in words; none for any other text.
@@ -401,7 +436,14 @@ fn of_file(text: &str) -> Option<String> {
              again"
         ));
     }
-    has(&["range was invalid", "orrupt footer", "footer", "EOF"]).then(|| {
+    has(&[
+        "range was invalid",
+        "ut of range of file",
+        "orrupt footer",
+        "footer",
+        "EOF",
+    ])
+    .then(|| {
         format!(
             "data file {file} was cut off or written over after its table named it; restore it, or write the table \
              again"
@@ -455,6 +497,47 @@ mod tests {
             error.message,
             "not enough memory for a sort: it needs 10.0 MB more, and 8.5 MB of the executor's 22.9 MB are left"
         );
+    }
+
+    #[test]
+    fn a_panic_is_told_as_a_fault_of_the_engine() {
+        for raw in [
+            "Join Error\ncaused by\nExternal error: task 12 panicked with message \"index out of bounds\"",
+            "Job failed due to stage 1 failed: Task failed due to runtime execution error: Internal Ballista error: \"index out \
+             of bounds\"\n",
+        ] {
+            let error = QueryError::from_text(raw);
+            assert!(
+                error.message.starts_with(ENGINE_FAILED),
+                "{}",
+                error.message
+            );
+            assert!(
+                error.message.ends_with("report it: index out of bounds"),
+                "{}",
+                error.message
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_parquet_reader_is_called_one() {
+        let error = QueryError::from_text(
+            "Job failed due to stage 1 failed: Task failed due to runtime execution error: DataFusion error: Arrow error: \
+             Parquet argument error: Parquet error: Required field encoding is missing\n",
+        );
+        assert_eq!(
+            error.message,
+            "a Parquet file cannot be read: Required field encoding is missing"
+        );
+        assert_eq!(error.kind, QueryErrorKind::Execution);
+        let named = "DataFusion error: Execution error: damaged data file file:///a.parquet: Data corruption detected; restore it";
+        let error = QueryError::from_text(named);
+        assert_eq!(
+            error.message,
+            "damaged data file file:///a.parquet: Data corruption detected; restore it"
+        );
+        assert_eq!(error.kind, QueryErrorKind::Storage);
     }
 
     #[test]

@@ -39,8 +39,9 @@ mod windows;
 
 pub use again::until_whole;
 pub use cluster::{
-    Cluster, ClusterStatus, Dependents, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
-    QueryError, QueryErrorKind, QueryProgress, QueryRun, RESULT_LOST, Work,
+    Cluster, ClusterStatus, Dependents, ENGINE_FAILED, ExecutorLoss, ExecutorState, ExecutorStatus,
+    Query, QueryError, QueryErrorKind, QueryProgress, QueryRun, RESULT_LOST, UNREADABLE_PARQUET,
+    Work,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;

@@ -52,7 +52,7 @@ pub use observe::{
     CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
 };
 pub use publish::{Publish, PublishedTable};
-pub use scan::{may_hide_rows, scan_rule};
+pub use scan::{DAMAGED_FILE, may_hide_rows, scan_rule};
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
 pub use store_spans::stores_within;
 pub use stores::ObjectStores;

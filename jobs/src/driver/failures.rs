@@ -44,7 +44,7 @@ pub(super) async fn query(
         return failure.model(model.table.to_string());
     }
     let (kind, way_out) = match error.kind {
-        QueryErrorKind::Storage => (FailureKind::Storage, storage_way_out(&error.message)),
+        QueryErrorKind::Storage => (FailureKind::Storage, storage_way_out(&error)),
         QueryErrorKind::Resources => (
             FailureKind::Execution,
             "give executors more memory (resources.memory_bytes) or fewer slots",
@@ -58,7 +58,8 @@ pub(super) async fn query(
             "look at the model's SQL and the rows it reads",
         ),
     };
-    let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor);
+    let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor)
+        && !error.is_of_changed_file();
     let (cause, own_way_out) = crate::sql_errors::run_words(&error.message);
     let mut failure = Failure::new(kind, format!("cannot run model {}", model.table))
         .model(model.table.to_string())
@@ -74,10 +75,11 @@ pub(super) async fn query(
     failure
 }
 
-fn storage_way_out(message: &str) -> &'static str {
-    let message = message.to_lowercase();
-    if message.contains("after its table named it") {
-        "look which program deleted or rewrote the file"
+/// What to do about a store or a file of it.
+pub(crate) fn storage_way_out(error: &QueryError) -> &'static str {
+    let message = error.message.to_lowercase();
+    if error.is_of_changed_file() {
+        "look which program or disk changed or deleted the file after it was written"
     } else if message.contains("no space left") || message.contains("storage full") {
         "free space on the disk that is full, then run the job again"
     } else {

@@ -24,6 +24,7 @@ use super::statement::{
 };
 use super::verdict::Look;
 use super::{chosen, verdict};
+use crate::driver::failures;
 use crate::driver::relations::Relations;
 use crate::driver::views::other_than_query;
 use crate::driver::{JobContext, JobSpec};
@@ -497,7 +498,7 @@ impl Tested<'_> {
             }
         }
         let (kind, retryable) = match error.kind {
-            QueryErrorKind::Storage => (FailureKind::Storage, true),
+            QueryErrorKind::Storage => (FailureKind::Storage, !error.is_of_changed_file()),
             QueryErrorKind::NoExecutor | QueryErrorKind::ResultLost => {
                 (FailureKind::NoExecutor, true)
             }
@@ -505,7 +506,11 @@ impl Tested<'_> {
         };
         let mut failure = verdict::at(test, format!("cannot run test {}", test.name))
             .cause(error.message.clone())
-            .note("look at the test's SQL and the rows it reads")
+            .note(match kind {
+                FailureKind::Storage => failures::storage_way_out(&error),
+                FailureKind::NoExecutor => "start an executor and run the job again",
+                _ => "look at the test's SQL and the rows it reads",
+            })
             .caused_by(&error)
             .retryable(retryable);
         failure.kind = kind;

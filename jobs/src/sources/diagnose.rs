@@ -1,6 +1,7 @@
 //! After a query failed on the content of a file: which file, which row, which cell.
 
 use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,10 +16,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use object_store::ObjectStoreExt;
 use retail_engine::checked_cast::{CastColumn, checked};
 use retail_engine::text_scan::{BadRow, CellRule, Origin, TextScan, first_bad_row};
+use retail_engine::{ENGINE_FAILED, UNREADABLE_PARQUET};
 use retail_lakehouse::ObjectStores;
 use tokio::sync::mpsc;
 
@@ -27,7 +29,7 @@ use crate::project::{Compression, FileFormat, Source, SourceLocation};
 
 use super::listing::Listing;
 use super::shape::{self, FileShape};
-use super::{file_shapes, listing, parquet_columns, text_scan};
+use super::{UNDECODABLE, file_shapes, listing, parquet_columns, text_scan};
 
 /// Looks in the CSV and JSON files of `read` for what made a query fail with `error`, and tells the first bad cell.
 ///
@@ -49,6 +51,8 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
         "parquet",
         "eof",
         "decompress",
+        "panicked",
+        ENGINE_FAILED,
     ];
     // A cast of the model's own SQL says so; a cell that is wrong as well is not what made it fail.
     let of_sql = error.contains("cannot cast '");
@@ -175,9 +179,7 @@ async fn parquet(source: &Source, stores: &ObjectStores, error: &str) -> Option<
     };
     for file in &shape.files {
         let (read, columns) = parquet_columns(&shape, file);
-        if ["corrupt", "eof", "decompress"]
-            .iter()
-            .any(|sign| error.contains(sign))
+        if may_be_damage(error)
             && let Some(damage) = damage(&session, &listing, file, &read).await
         {
             let what = format!("source {}: cannot read {}", source.source_ref(), file.shown);
@@ -205,6 +207,23 @@ async fn parquet(source: &Source, stores: &ObjectStores, error: &str) -> Option<
     None
 }
 
+/// Whether an error may come from bytes that are no Parquet: the reader's own words, as they are or in lower case, and
+/// panics, since some bytes make the reader panic.
+fn may_be_damage(error: &str) -> bool {
+    let unreadable = UNREADABLE_PARQUET.to_lowercase();
+    let signs = [
+        "corrupt",
+        "eof",
+        "decompress",
+        "parquet error: ",
+        "parquet argument error: ",
+        "panicked",
+        ENGINE_FAILED,
+        &unreadable,
+    ];
+    signs.iter().any(|sign| error.contains(sign))
+}
+
 /// Why the rows of a file cannot be read, in the file format's words; none if they can.
 async fn damage(
     session: &SessionContext,
@@ -218,13 +237,19 @@ async fn damage(
         Some(file.schema.field(index).clone().with_name(field.name()))
     });
     let schema = Arc::new(Schema::new(of_file.collect::<Vec<_>>()));
-    let mut batches = rows(session, listing, file, schema)?;
-    while let Some(batch) = batches.next().await {
-        if let Err(error) = batch {
-            return Some(retail_engine::QueryError::from(error).message);
+    let read = async {
+        let mut batches = rows(session, listing, file, schema)?;
+        while let Some(batch) = batches.next().await {
+            if let Err(error) = batch {
+                return Some(retail_engine::QueryError::from(error).message);
+            }
         }
-    }
-    None
+        None
+    };
+    let found = AssertUnwindSafe(read).catch_unwind().await;
+    let found = found.unwrap_or_else(|_| Some(UNDECODABLE.to_string()))?;
+    let cause = found.strip_prefix(UNREADABLE_PARQUET).unwrap_or(&found);
+    Some(cause.trim_start_matches(": ").to_string())
 }
 
 /// The first row, from 1, whose value does not fit, and why.

@@ -19,6 +19,7 @@ pub(crate) mod types;
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
@@ -32,7 +33,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::parquet::basic::LogicalType;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 use retail_engine::checked_cast::{CastColumn, Fit};
 use retail_engine::text_scan::{
@@ -153,7 +154,11 @@ async fn file_shape(
         |e: &object_store::Error| listing::unreadable(source, &shown, &listing.root, e);
     let (schema, first_line, footer) = match (format, state) {
         (FileFormat::Parquet, Some(state)) => {
-            let found = footer(&meta, listing, state).await;
+            // Some bytes make the reader panic.
+            let found = AssertUnwindSafe(footer(&meta, listing, state)).catch_unwind();
+            let found = found
+                .await
+                .unwrap_or_else(|_| Err(FooterError::Content(UNDECODABLE.to_string())));
             let (schema, footer) = found.map_err(|e| match e {
                 FooterError::Store(e) => unreadable(&e),
                 FooterError::Content(cause) => bad(cause, 0),
@@ -185,6 +190,9 @@ async fn file_shape(
     }))
 }
 
+/// What is said of a file at which the reader panics; the process's log has its text.
+const UNDECODABLE: &str = "its bytes cannot be decoded; have it written again";
+
 enum FooterError {
     Store(object_store::Error),
     Content(String),
@@ -198,11 +206,11 @@ async fn footer(
     use datafusion::error::DataFusionError;
     let told = |error: DataFusionError| match error {
         DataFusionError::ObjectStore(error) => FooterError::Store(*error),
-        _ if meta.size == 0 => {
-            FooterError::Content("the file has 0 bytes; it was not written whole".into())
-        }
+        _ if meta.size == 0 => FooterError::Content(
+            "the file has 0 bytes; it was not written whole; have it written again".into(),
+        ),
         DataFusionError::ParquetError(error) => FooterError::Content(format!(
-            "the file is no Parquet file: {}",
+            "the file is no Parquet file: {}; have it written again",
             bare(&error.to_string())
         )),
         other => FooterError::Content(bare(&other.strip_backtrace()).to_string()),

@@ -404,6 +404,19 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
                 .await,
             "select sum(v['price']) from orders",
         ),
+        "a Parquet file with a damaged page" | "a Parquet file with a damaged footer" => {
+            let shop = Shop::new("a.parquet", "").parquet("a.parquet", "select 1 as id");
+            let shop = shop.await;
+            let mut file = shop.read("a.parquet");
+            let end = file.len() - 8;
+            let footer = u32::from_le_bytes(file[end..end + 4].try_into().unwrap());
+            let at = match what.ends_with("page") {
+                true => 4,
+                false => end - footer as usize,
+            };
+            file[at..at + 24].fill(0);
+            (shop.bytes("a.parquet", &file), ALL)
+        }
         "a JSON key in other case" => (
             json("{\"a\": 1}\n{\"A\": 2}\n"),
             "select sum(a) from orders",

@@ -11,6 +11,7 @@
 
 mod adapter;
 mod columns;
+mod damage;
 mod deletes;
 mod footer;
 mod marker;
@@ -31,6 +32,7 @@ use crate::table::LakeTable;
 
 pub(crate) use adapter::FileColumns;
 pub(crate) use columns::TableColumns;
+pub use damage::DAMAGED_FILE;
 pub use footer::may_hide_rows;
 pub use marker::scan_rule;
 pub(crate) use marker::{DeadRows, FieldIdScanExec, ScanFacts};

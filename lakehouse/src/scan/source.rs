@@ -23,6 +23,7 @@ use object_store::ObjectStore;
 
 use super::adapter::{FieldIds, FileColumns};
 use super::columns::TableColumns;
+use super::damage;
 use super::footer::BelievableFooters;
 
 /// Reads as `parquet` does, with each file's columns found by what its manifest says of it.
@@ -167,9 +168,15 @@ impl Morselizer for Opener {
         config.expr_adapter_factory = Some(Arc::new(adapter));
         let store = Arc::clone(&self.store);
         let parquet = &self.source.parquet;
-        parquet
+        let path = format!(
+            "{}{}",
+            config.object_store_url.as_str(),
+            file.object_meta.location
+        );
+        let planner = parquet
             .create_morselizer(store, &config, self.partition)?
-            .plan_file(file)
+            .plan_file(file)?;
+        Ok(damage::named(path, planner))
     }
 }
 

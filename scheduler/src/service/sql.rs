@@ -363,9 +363,7 @@ fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
         QueryErrorKind::Cancelled => (FailureKind::Cancelled, ""),
         QueryErrorKind::NoExecutor => (FailureKind::NoExecutor, "start an executor and ask again"),
         QueryErrorKind::ResultLost => (FailureKind::Execution, "ask again"),
-        QueryErrorKind::Storage if error.message.contains("after its table named it") => {
-            (FailureKind::Storage, "")
-        }
+        QueryErrorKind::Storage if error.is_of_changed_file() => (FailureKind::Storage, ""),
         QueryErrorKind::Storage => (
             FailureKind::Storage,
             "check that the store can be reached, then ask again",
@@ -385,7 +383,8 @@ fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
     }
     failure.notes.extend(way_out);
     failure.stage = error.stage;
-    failure.retryable = matches!(kind, FailureKind::NoExecutor | FailureKind::Storage);
+    failure.retryable = matches!(kind, FailureKind::NoExecutor | FailureKind::Storage)
+        && !error.is_of_changed_file();
     if !note.is_empty() {
         failure = failure.note(note);
     }
