@@ -509,6 +509,17 @@ fn chain(error: &DataFusionError) -> Vec<String> {
     lines
 }
 
+/// The first word of a statement behind comments, with its 1-based line and column.
+pub(crate) fn first_word(sql: &str) -> Option<(u32, u32, String)> {
+    let first = tokens(sql).into_iter().next()?;
+    let start = first.span.start;
+    Some((
+        start.line as u32,
+        start.column as u32,
+        first.token.to_string(),
+    ))
+}
+
 fn tokens(sql: &str) -> Vec<TokenWithSpan> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
         .tokenize_with_location()

@@ -50,11 +50,17 @@ fn bad(argument: &str, reason: &str) -> SubmitError {
     )
 }
 
-/// A number, true, false or null as such, anything else as text: `007` and `1e5` are no numbers but codes.
+/// A number, true, false or null as such, anything else as text. What a number would change stays text: `007` and `1e5`
+/// are codes, and a number of more digits than are kept loses some; only zeros behind the point may go.
 fn scalar(text: &str) -> Value {
+    let bare = match text.contains('.') {
+        true => text.trim_end_matches('0'),
+        false => text,
+    };
+    let is_whole = bare.ends_with('.');
     match serde_json::from_str::<Value>(text) {
-        Ok(Value::Number(_)) if text.contains(['e', 'E']) && !text.contains('.') => text.into(),
-        Ok(Value::Number(number)) if number.to_string() != text && !text.contains('.') => {
+        Ok(Value::Number(number)) if number.to_string() != bare && !is_whole => text.into(),
+        Ok(Value::Number(number)) if is_whole && number.to_string() != format!("{bare}0") => {
             text.into()
         }
         Ok(value) if !value.is_string() => value,
@@ -114,12 +120,13 @@ mod tests {
                 "from=2024-01-01",
                 "zip=007",
                 "on=true",
+                "x=prod",
             ],
             Path::new("/x"),
         );
         assert_eq!(
             vars,
-            json!({"day": 2, "list": [1], "from": "2024-01-01", "zip": "007", "on": true})
+            json!({"day": 2, "list": [1], "from": "2024-01-01", "zip": "007", "on": true, "x": "prod"})
         );
     }
 
@@ -131,7 +138,16 @@ mod tests {
                 "from: 2024-01-01",
                 "q=a: b",
                 "exponent=1e5",
+                "float=1.5e3",
                 "big=123456789012345678901234567890",
+                "long=12345678901234567.89",
+                "cents=0.1000000000000000055",
+                "price=1.50",
+                "one=1.00",
+                "tenth=-0.10",
+                "spaced= prod",
+                "upper=True",
+                "empty=",
             ],
             Path::new("/x"),
         );
@@ -140,6 +156,8 @@ mod tests {
             json!({
                 "day": 2, "target": "prod", "on": true, "list": ["a", "b"], "zip": "007", "none": null,
                 "from": "2024-01-01", "q": "a: b", "exponent": "1e5", "big": "123456789012345678901234567890",
+                "float": "1.5e3", "long": "12345678901234567.89", "cents": "0.1000000000000000055", "price": 1.5, "one": 1.0,
+                "tenth": -0.1, "spaced": " prod", "upper": "True", "empty": "",
             })
         );
     }

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
+use datafusion::common::{Diagnostic, Result, Span, plan_datafusion_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
 use super::rows;
 
@@ -26,11 +27,27 @@ pub(crate) fn parse(state: &SessionState, sql: &str) -> Result<Statement> {
         .parse_statements()
         .map_err(in_words)?;
     if statements.len() > 1 {
-        return not_impl_err!("there are {} statements here; write one", statements.len());
+        let message = format!("there are {} statements here; write one", statements.len());
+        let place = second_statement(sql).and_then(Span::try_from_sqlparser_span);
+        return Err(plan_datafusion_err!("{message}")
+            .with_diagnostic(Diagnostic::new_error(message, place)));
     }
     statements
         .pop_front()
         .ok_or_else(|| plan_datafusion_err!("there is no statement here"))
+}
+
+/// Where the second of several statements begins.
+fn second_statement(sql: &str) -> Option<SqlSpan> {
+    let tokens = Tokenizer::new(&Grammar, sql)
+        .tokenize_with_location()
+        .ok()?;
+    let says = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::SemiColon);
+    let mut after = tokens
+        .iter()
+        .skip_while(|t| !says(&t.token))
+        .skip_while(|t| t.token != Token::SemiColon);
+    after.find(|t| says(&t.token)).map(|t| t.span)
 }
 
 /// What the parser does not know at all, said so; the place stays at the end of its words.

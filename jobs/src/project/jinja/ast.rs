@@ -60,6 +60,23 @@ pub(super) enum Stmt {
     Continue,
 }
 
+impl Stmt {
+    /// Where a person looks for it; none for what only declares.
+    pub(super) fn place(&self) -> Option<Span> {
+        match self {
+            Self::Text { at, .. } => Some(Span::new(*at, 1)),
+            Self::Output { tag, .. }
+            | Self::CallBlock { tag, .. }
+            | Self::FilterBlock { tag, .. } => Some(*tag),
+            Self::Do { expr } | Self::Set { expr, .. } => Some(expr.at),
+            Self::If { branches, .. } => branches.first().map(|(condition, _)| condition.at),
+            Self::For(of) => Some(of.iter.at),
+            Self::With { sets, .. } => sets.first().map(|(_, expr)| expr.at),
+            Self::SetBlock { .. } | Self::Macro(_) | Self::Break | Self::Continue => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct For {
     pub(super) targets: Vec<Target>,

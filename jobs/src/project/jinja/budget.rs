@@ -130,3 +130,42 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Globals, Interp, add_builtins, parse};
+    use super::*;
+
+    /// The error of a template under limits, and the line of its place.
+    fn refused(text: &str, limits: Limits) -> (String, u32) {
+        let mut globals = Globals::new();
+        add_builtins(&mut globals);
+        let template = parse("t", text).unwrap();
+        let budget = Budget::new(limits);
+        let error = Interp::new(&globals, &budget, &|_, _| 0).render(&template);
+        let error = error.err().unwrap();
+        let before = &text[..error.at.unwrap().start];
+        (error.cause, before.matches('\n').count() as u32 + 1)
+    }
+
+    const ROUNDS: &str = "{% macro f() %}\n{% for i in range(1000) %}{% for j in range(1000) %}\n{{ '' }}{% endfor %}{% endfor %}\n\
+                          {% endmacro %}\n{{ f() }}";
+
+    #[test]
+    fn a_loop_ends_when_its_steps_or_its_time_are_used_up() {
+        let limits = Limits {
+            steps: 50_000,
+            ..Limits::default()
+        };
+        let (cause, line) = refused(ROUNDS, limits);
+        assert_eq!(cause, "the template takes more than 50000 steps");
+        assert!([2, 3].contains(&line), "line {line}");
+        let limits = Limits {
+            time: Duration::ZERO,
+            ..Limits::default()
+        };
+        let (cause, line) = refused(ROUNDS, limits);
+        assert_eq!(cause, "the template takes longer than 0 s");
+        assert!([2, 3].contains(&line), "line {line}");
+    }
+}

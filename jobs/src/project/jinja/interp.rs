@@ -197,7 +197,16 @@ impl<'a> Interp<'a> {
         }
     }
 
+    /// What has no place of its own, such as a limit that is reached, has that of its statement: a macro's, not its call's.
     fn statement(&mut self, stmt: &Stmt, out: &mut Output) -> Run<()> {
+        let ended = self.do_statement(stmt, out);
+        match stmt.place() {
+            Some(at) => ended.map_err(|stop| placed(stop, at)),
+            None => ended,
+        }
+    }
+
+    fn do_statement(&mut self, stmt: &Stmt, out: &mut Output) -> Run<()> {
         self.budget.step()?;
         match stmt {
             Stmt::Text { text, at } => self.put(out, text, *at, true),

@@ -37,6 +37,79 @@ fn a_macro_that_calls_itself_without_end_is_an_error_at_its_place() {
     assert_eq!(failure.message, "cannot render model a");
 }
 
+/// What a template does without end, where, and what is said of it.
+#[test]
+fn a_template_without_end_is_an_error_at_its_place() {
+    let deep = format!(
+        "select\n{{{{ {}1{} }}}}",
+        "(".repeat(20_000),
+        ")".repeat(20_000)
+    );
+    let blocks = format!(
+        "{}x{}",
+        "{% if 1 %}".repeat(20_000),
+        "{% endif %}".repeat(20_000)
+    );
+    for (macros, model, place, cause) in [
+        (
+            "{% macro f() %}\n\n{% for i in range(10**6) %}{{ 'x' * 1000 }}{% endfor %}{% endmacro %}",
+            "select '{{ f() }}'",
+            ("macros/m.sql", 3),
+            "the template makes a text of more than 16 MB",
+        ),
+        (
+            "{% macro f() %}{% endmacro %}",
+            "{% set x = ['a'] %}\n{% for i in range(100) %}\n{% do x.extend(x) %}{% endfor %}",
+            ("models/a.sql", 3),
+            "the template makes more than 256 MB of values",
+        ),
+        (
+            "{% macro f() %}{% set ns = namespace(x='ab') %}\n{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% endmacro %}",
+            "\n{{ f() }}",
+            ("macros/m.sql", 2),
+            "the template makes a text of more than 16 MB",
+        ),
+        (
+            "{% macro f() %}\n{{ g() }}{% endmacro %}\n{% macro g() %}{{ f() }}{% endmacro %}",
+            "{{ f() }}",
+            ("macros/m.sql", 3),
+            "is called more than 100 deep",
+        ),
+        (
+            "{% macro f() %}\n\n{{ caller() }}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}",
+            "{% call f() %}x{% endcall %}",
+            ("macros/m.sql", 3),
+            "is called more than 100 deep",
+        ),
+        (
+            "{% macro f() %}{% endmacro %}",
+            &deep,
+            ("models/a.sql", 2),
+            "deep",
+        ),
+        (
+            "{% macro f() %}{% endmacro %}",
+            &blocks,
+            ("models/a.sql", 1),
+            "deep",
+        ),
+        (
+            "{% macro f() %}{% endmacro %}",
+            "select\n\n{{ range(10**12) | list | length }}",
+            ("models/a.sql", 3),
+            "the template makes more than 256 MB of values",
+        ),
+    ] {
+        let files = [("macros/m.sql", macros), ("models/a.sql", model)];
+        let failure = project(&files, json!({})).unwrap_err();
+        let said = shown(&failure);
+        let at = (failure.file.as_deref().unwrap(), failure.line);
+        let head: String = said.chars().take(600).collect();
+        assert_eq!(at, place, "{head}");
+        assert!(failure.cause.contains(cause), "{head}");
+    }
+}
+
 #[test]
 fn two_macros_of_one_name_are_both_named() {
     let files = [
