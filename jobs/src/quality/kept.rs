@@ -209,7 +209,13 @@ impl Tested<'_> {
                     if matches!(error, LakehouseError::PublishUnknown { .. }) {
                         self.stored.add(kept, Stored::Perhaps);
                     }
-                    return Err(first.lake(&error));
+                    let failure = first.lake(&error);
+                    return Err(match error {
+                        LakehouseError::PublishConflict { .. } => failure.note(format!(
+                            "somebody else changed it first in {attempt} attempts; run the job again"
+                        )),
+                        _ => failure,
+                    });
                 }
             }
         }

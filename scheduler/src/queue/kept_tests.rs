@@ -143,7 +143,7 @@ async fn failing_rows_that_cannot_be_stored_are_told_with_why() {
         "{text}"
     );
     assert!(
-        text.contains("nothing was published; the tables are as they were"),
+        text.contains("nothing was published somebody else changed it first in 3 attempts"),
         "{text}"
     );
 }
