@@ -29,6 +29,8 @@ pub(super) struct Run<'a> {
     pub(super) pattern: &'a str,
     /// Tests of the models.
     pub(super) yaml: &'a str,
+    /// Further files of the project.
+    pub(super) more: &'a [(&'a str, &'a str)],
     pub(super) tests_only: bool,
     pub(super) allow_removed_files: bool,
     pub(super) keep_foreign_rows: bool,
@@ -91,7 +93,12 @@ impl Shop {
             path: path.to_owned(),
             content: text.into_bytes(),
         };
-        let project = project::load(&files.map(file), &serde_json::Map::new()).unwrap();
+        let more = run
+            .more
+            .iter()
+            .map(|(path, text)| (*path, (*text).to_owned()));
+        let files: Vec<_> = files.into_iter().chain(more).map(file).collect();
+        let project = project::load(&files, &serde_json::Map::new()).unwrap();
         let select: Vec<_> = run.select.iter().map(|&s| s.to_owned()).collect();
         JobSpec {
             id: run.id.to_owned(),
@@ -357,9 +364,12 @@ async fn a_writer_that_appends_all_the_time_does_not_starve_a_run() {
         let runs = shop.run_on(held.clone(), run("told"));
         let lets_go = async {
             begun.wait_for(|begun| *begun > 0).await.unwrap();
-            let first = shop.table("marts.a").await.snapshot_id();
-            while shop.table("marts.a").await.snapshot_id() == first {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            let mut seen = shop.table("marts.a").await.snapshot_id();
+            for _ in 0..2 {
+                while shop.table("marts.a").await.snapshot_id() == seen {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                seen = shop.table("marts.a").await.snapshot_id();
             }
             held.open.send_replace(true);
         };
@@ -386,4 +396,79 @@ async fn nothing_is_lost_where_the_folder_is_another_one() {
     std::fs::remove_dir_all(Path::new(&shop.dir.path().join("in/old"))).unwrap();
     shop.run(of("new", "new/day=*/orders.csv")).await.unwrap();
     assert_eq!(shop.rows().await, 4);
+}
+
+/// A view over the files, a table over the view.
+const VIEW: [(&str, &str); 2] = [
+    (
+        "models/v.sql",
+        "{{ config(materialized='view', schema='marts') }}\nSELECT id FROM {{ source('raw', 'orders') }}",
+    ),
+    (
+        "models/c.sql",
+        "{{ config(materialized='table', schema='marts') }}\nSELECT id FROM {{ ref('v') }}",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_behind_a_view_are_missed_by_a_run_of_its_readers_alone() {
+    let shop = Shop::new().await;
+    shop.deliver("day=1/orders.csv", 3);
+    shop.deliver("day=2/orders.csv", 5);
+    let with_view = |id, select| Run {
+        more: &VIEW,
+        select,
+        ..run(id)
+    };
+    shop.run(with_view("first", &[])).await.unwrap();
+    shop.deliver("day=3/orders.csv", 2);
+    shop.run(with_view("reader", &["c"])).await.unwrap();
+    assert_eq!(shop.table("marts.c").await.row_count(), 10);
+    shop.remove("day=1/orders.csv");
+    let failure = shop.run(with_view("later", &["c"])).await.unwrap_err();
+    let text = shown(&failure);
+    for part in ["1 file is gone", "/in/day=1/orders.csv", "marts.c"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert_eq!(shop.table("marts.c").await.row_count(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_becomes_a_table_and_a_table_that_becomes_a_view_are_replaced() {
+    let shop = Shop::new().await;
+    shop.deliver("day=1/orders.csv", 3);
+    let kind = |name: &str| {
+        let (lake, name) = (shop.lake.clone(), name.parse().unwrap());
+        async move {
+            let pin = lake.pin().await.unwrap();
+            match lake.load(&pin, &name).await.unwrap() {
+                Some(Relation::Table(table)) => format!("table of {}", table.row_count()),
+                Some(Relation::View(_)) => "view".to_owned(),
+                None => "nothing".to_owned(),
+            }
+        }
+    };
+    let swapped = VIEW.map(|(path, text)| {
+        let text = match text.contains("'view'") {
+            true => text.replace("'view'", "'table'"),
+            false => text.replace("'table'", "'view'"),
+        };
+        (path, text)
+    });
+    let swapped: Vec<_> = swapped
+        .iter()
+        .map(|(path, text)| (*path, text.as_str()))
+        .collect();
+    let of = |id, more| Run { more, ..run(id) };
+    for (round, id) in ["one", "two", "three"].into_iter().enumerate() {
+        let is_swapped = round == 1;
+        let more = if is_swapped { &swapped[..] } else { &VIEW[..] };
+        shop.run(of(id, more)).await.unwrap();
+        let kinds = [kind("marts.v").await, kind("marts.c").await];
+        let expected = match is_swapped {
+            false => ["view", "table of 3"],
+            true => ["table of 3", "view"],
+        };
+        assert_eq!(kinds, expected, "{id}");
+    }
 }
