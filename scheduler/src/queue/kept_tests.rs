@@ -177,7 +177,7 @@ async fn a_run_that_fails_after_its_tests_says_which_tables_of_failing_rows_it_r
     assert!(!everything.contains("nothing was published"), "{text}");
     assert_eq!(shop.table(KEPT).await.row_count(), 3);
 
-    // So does one whose test fails, and one that is cancelled meanwhile says no more than is true.
+    // So does one whose test fails.
     let failure = shop.run(run_with("fails", FAILS)).await.unwrap_err();
     let text = shown(&failure);
     for part in [
@@ -186,6 +186,14 @@ async fn a_run_that_fails_after_its_tests_says_which_tables_of_failing_rows_it_r
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
+    // A job of tests alone publishes nothing else.
+    let alone = Run {
+        tests_only: true,
+        ..run_with("alone", FAILS)
+    };
+    let text = shown(&shop.run(alone).await.unwrap_err());
+    assert!(text.contains("dbt_test__audit.odd was replaced"), "{text}");
+    assert!(!text.contains("nothing was published"), "{text}");
     // Without tests that keep rows nothing of the kind is said.
     let failing = FAILS.replace("store_failures: true", "severity: error");
     let failure = shop.run(run_with("none", &failing)).await.unwrap_err();
