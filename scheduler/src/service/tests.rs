@@ -291,7 +291,7 @@ async fn questions_about_tables_are_answered() {
     run(&served).await;
     for (text, expected) in [
         ("SHOW TABLES", "marts"),
-        ("DESCRIBE marts.a", "Int64"),
+        ("DESCRIBE marts.a", "bigint"),
         ("SHOW COLUMNS FROM marts.a", "name"),
         ("EXPLAIN SELECT * FROM marts.a", "logical_plan"),
         (
