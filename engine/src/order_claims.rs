@@ -141,7 +141,7 @@ fn orders_windows(node: &Arc<dyn ExecutionPlan>) -> bool {
                 return false;
             };
         let is_claimed = aggregate.set_monotonicity() != SetMonotonicity::NotMonotonic;
-        is_claimed && !(grows && !aggregate.field().is_nullable())
+        is_claimed && (!grows || aggregate.field().is_nullable())
     })
 }
 
