@@ -1,6 +1,6 @@
 //! Executors that leave: which went in peace, and which took work or rows with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use ballista_scheduler::cluster::{ClusterStateEvent, ClusterStateEventStream};
@@ -11,6 +11,9 @@ use tokio::sync::broadcast;
 
 /// Losses that a slow listener may fall behind by.
 const BACKLOG: usize = 64;
+
+/// Executors that left in peace and are known to have. Their ids do not come back.
+const REMEMBERED: usize = 256;
 
 /// What is known of executors that leave.
 #[derive(Clone)]
@@ -44,13 +47,22 @@ impl Departures {
     }
 
     async fn follow(self, mut events: ClusterStateEventStream) {
+        let mut left = VecDeque::with_capacity(REMEMBERED);
         while let Some(event) = events.next().await {
             let ClusterStateEvent::RemovedExecutor { executor_id } = event else {
                 continue;
             };
+            // A heartbeat that was on its way when it left is followed by no other, which Ballista takes for a loss.
+            if left.contains(&executor_id) {
+                continue;
+            }
             let last = self.draining.lock().remove(&executor_id);
             match loss(last) {
-                None => tracing::info!(executor = %executor_id, "executor left, drained"),
+                None => {
+                    tracing::info!(executor = %executor_id, "executor left, drained");
+                    left.truncate(REMEMBERED - 1);
+                    left.push_front(executor_id);
+                }
                 Some(reason) => {
                     tracing::warn!(executor = %executor_id, reason, "executor lost");
                     let _ = self.losses.send(ExecutorLoss {
@@ -93,6 +105,21 @@ fn counted(n: u32, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_executor_that_left_in_peace_is_not_lost_afterwards() {
+        let (send, events) = tokio::sync::mpsc::unbounded_channel();
+        let events = tokio_stream::wrappers::UnboundedReceiverStream::new(events);
+        let departures = Departures::watch(Box::pin(events));
+        let mut losses = departures.losses();
+        departures.asked("drained", Dependents::default());
+        for id in ["drained", "drained", "killed"] {
+            let executor_id = id.to_owned();
+            send.send(ClusterStateEvent::RemovedExecutor { executor_id })
+                .unwrap();
+        }
+        assert_eq!(losses.recv().await.unwrap().executor_id, "killed");
+    }
 
     #[test]
     fn who_left_when_nothing_depended_on_it_is_no_loss() {
