@@ -16,6 +16,7 @@ mod codec;
 mod config;
 mod constant_filters;
 mod empty_branches;
+mod filter_names;
 mod functions;
 pub mod gather;
 mod in_process;

@@ -16,6 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use retail_lakehouse::WritePlanner;
 
+use crate::filter_names::ByClearNames;
 use crate::gather::gather_unions;
 use crate::keep_first::keep_first_rule;
 use crate::one_task::as_one_task;
@@ -154,6 +155,8 @@ pub(crate) fn physical_rules(
     for rule in &mut rules {
         if rule.name() == "EnsureRequirements" {
             *rule = Arc::new(WithoutFalseClaims(Arc::clone(rule)));
+        } else if rule.name().starts_with("FilterPushdown") {
+            *rule = Arc::new(ByClearNames(Arc::clone(rule)));
         }
     }
     rules

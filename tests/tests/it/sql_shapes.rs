@@ -13,7 +13,13 @@ const NUMBERS: u32 = 200;
 const FILES: u32 = 4;
 
 /// A statement over `marts.numbers` and `marts.buckets`, and its rows as CSV.
-const SHAPES: [(&str, &str, &str); 31] = [
+const SHAPES: [(&str, &str, &str); 32] = [
+    (
+        "a filter of columns of one name above an outer join",
+        "select count(*) as n from marts.numbers as a full join marts.numbers as b on a.n = b.n + 5
+         where b.part <= b.part and a.bucket is distinct from b.bucket and nullif(a.part, 9) <= coalesce(a.part, 1)",
+        "0",
+    ),
     (
         "a union of which no column is read",
         "select sum(b.bucket) as s from (select 1 as q from marts.buckets
