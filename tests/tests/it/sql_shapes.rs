@@ -16,8 +16,8 @@ const FILES: u32 = 4;
 const SHAPES: [(&str, &str, &str); 32] = [
     (
         "a filter of columns of one name above an outer join",
-        "select count(*) as n from marts.numbers as a full join marts.numbers as b on a.n = b.n + 5
-         where b.part <= b.part and a.bucket is distinct from b.bucket and nullif(a.part, 9) <= coalesce(a.part, 1)",
+        "select count(*) as n from marts.numbers as a full join marts.numbers as b on a.n = b.n + 1
+         where b.part <= b.part and a.bucket is not distinct from b.bucket and nullif(a.part, 9) <= coalesce(a.part, 1)",
         "0",
     ),
     (
