@@ -1,6 +1,6 @@
 //! Options of other readers of files, and slips of the pen, in the `meta` of a source.
 //!
-//! `meta` may hold anything. What would change how a file is read, had it been understood, is not passed over.
+//! `meta` may hold anything. What would change how a file is read, had it been understood, is refused.
 
 use crate::failure::Failure;
 

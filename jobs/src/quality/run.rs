@@ -100,7 +100,7 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
     Ok(())
 }
 
-/// Runs the tests: what each came to, in the order in which they are declared. `begin` is told how many tests and queries
+/// Runs the tests: what each came to, in the order in which they are declared. `begin` gets how many tests and queries
 /// there are.
 ///
 /// # Errors

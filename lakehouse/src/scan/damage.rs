@@ -38,7 +38,7 @@ impl MorselPlanner for Named {
         let Some(mut plan) = guarded(&file, || planner.plan())? else {
             return Ok(None);
         };
-        let again = |planner| {
+        let next = |planner| {
             let file = Arc::clone(&file);
             Box::new(Self { file, planner }) as Box<dyn MorselPlanner>
         };
@@ -48,7 +48,7 @@ impl MorselPlanner for Named {
         });
         let mut named = MorselPlan::new().with_morsels(morsels.collect());
         let planners = plan.take_ready_planners().into_iter();
-        named = named.with_planners(planners.map(again).collect());
+        named = named.with_planners(planners.map(next).collect());
         if let Some(pending) = plan.take_pending_planner() {
             let file = Arc::clone(&file);
             named.set_pending_planner(async move {

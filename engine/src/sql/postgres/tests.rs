@@ -32,6 +32,21 @@ async fn a_key_of_two_sides_has_the_value_of_the_side_that_has_a_row() {
 /// Sales of customers, one of whom has none.
 const SALES: &str = "with s(id,cid,q,ch,p) as (values (1,1,2,'web',10.5),(2,1,3,'shop',20.0),(3,2,null,'web',7.25),(4,null,1,null,99.0),(5,2,5,'app',1.0)), c(id,name) as (values (1,'Ana'),(2,'Bob'),(3,'Zoë')) ";
 
+/// Asks all, each list and end around the same table.
+async fn check_around(begin: &str, table: &str, finish: &str, asked: &[(&str, &str, &str)]) {
+    let whole = |(list, end, _): &(&str, &str, &str)| format!("{begin}{list}{table}{end}{finish}");
+    let whole: Vec<_> = asked.iter().map(whole).collect();
+    let rights = asked.iter().map(|(_, _, right)| *right);
+    check(
+        &whole
+            .iter()
+            .map(String::as_str)
+            .zip(rights)
+            .collect::<Vec<_>>(),
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_window_with_a_name_is_what_it_names_and_what_is_added() {
     let sales = "from (values (1, 'a', 10), (2, 'b', 20), (3, 'a', 30), (4, 'b', 40)) t(k, g, x) ";
@@ -97,12 +112,7 @@ async fn a_window_with_a_name_is_what_it_names_and_what_is_added() {
             "error: the window w is defined twice",
         ),
     ];
-    let asked = asked.map(|(list, end, right)| (format!("{list}{sales}{end}"), right));
-    let asked: Vec<_> = asked
-        .iter()
-        .map(|(sql, right)| (sql.as_str(), *right))
-        .collect();
-    check(&asked).await;
+    check_around("", sales, "", &asked).await;
 }
 
 #[tokio::test]
@@ -190,13 +200,8 @@ async fn intervals_are_compared_by_length_or_not_at_all() {
             "40 days 2",
         ),
     ];
-    let table = "from (values ('a', interval '40 days', timestamp '2024-02-10'), ('b', interval '1 month', timestamp '2024-01-02')) v(n, d, t) ";
-    let asked = asked.map(|(list, end, right)| (format!("select {list} {table}{end}"), right));
-    let asked: Vec<_> = asked
-        .iter()
-        .map(|(sql, right)| (sql.as_str(), *right))
-        .collect();
-    check(&asked).await;
+    let table = " from (values ('a', interval '40 days', timestamp '2024-02-10'), ('b', interval '1 month', timestamp '2024-01-02')) v(n, d, t) ";
+    check_around("select ", table, "", &asked).await;
 }
 
 #[tokio::test]
@@ -224,12 +229,7 @@ async fn grouping_sets_take_positions_and_aliases() {
         ),
     ];
     let sales = "from (values ('a', 10), ('a', 10), (null, 20)) t(g, x) group by ";
-    let asked = asked.map(|(list, by, right)| (format!("{list}{sales}{by} order by 1, 2"), right));
-    let asked: Vec<_> = asked
-        .iter()
-        .map(|(sql, right)| (sql.as_str(), *right))
-        .collect();
-    check(&asked).await;
+    check_around("", sales, " order by 1, 2", &asked).await;
 }
 
 #[tokio::test]
