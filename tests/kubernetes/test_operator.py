@@ -95,7 +95,7 @@ class Operated(WithOperator):
         kubectl("scale", "retailcluster/retail", "--replicas=2")
         wait_for("two executors", 120, lambda: executors() == 2)
 
-    def test_executors_follow_the_work_to_zero_and_back_and_the_job_says_that_it_waits(self):
+    def test_executors_follow_the_work_to_zero_and_back_under_a_job(self):
         self.addCleanup(self.back)
         install(*self.settings, "--set", "executors.autoscaling.enabled=true", "--set", "executors.autoscaling.min=0",
                 "--set", "executors.autoscaling.max=3", "--set", "executors.autoscaling.stabilizationSeconds=2",
@@ -107,7 +107,8 @@ class Operated(WithOperator):
         print(f"\nfrom zero to the first executor took {time.monotonic() - started:.1f} s")
         most = wait_for("more executors than one", 120, lambda: cluster_status()["desired"] > 1 and cluster_status()["desired"])
         self.assertLessEqual(most, 3)
-        self.assertIn("no executor", self.shop.finish(job))
+        # Not that it waited: the first executor may be there before its models are planned.
+        self.assertIn("0 executors (0 slots)", self.shop.finish(job))
         self.shop.published_anew()
         wait_for("no executors", 180, lambda: executors() == 0 and cluster_status()["executors"] == 0)
         events = kubectl("get", "events", "--field-selector", "involvedObject.kind=RetailCluster")

@@ -259,8 +259,15 @@ async fn a_job_without_executors_waits_and_says_so() {
         .failed(1, &["no executor", "retail-executor"]);
 
     let job = cluster.submit().detached(&project, &[]);
+    wait::until("the job to wait", LIMIT, async || {
+        (cluster.work()["queries_waiting"] == 1).then_some(())
+    })
+    .await;
     cluster.add_executor().await;
-    cluster.submit().watch(&job).succeeded();
+    let watched = cluster.submit().watch(&job).succeeded();
+    let says = "waiting: no executor has a free slot (0 of 0); start one with retail-executor";
+    let shown = format!("{}{}", watched.stdout, watched.stderr);
+    assert!(shown.contains(says), "{shown}");
     assert_eq!(
         cluster.lake.summaries().await["staging.stg_orders"].rows,
         20
