@@ -26,7 +26,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use retail_engine::text_scan::TextScanExec;
+use retail_connect::text_scan::TextScanExec;
 use retail_lakehouse::{Observation, Observer};
 use retail_telemetry::metrics;
 

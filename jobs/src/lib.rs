@@ -12,15 +12,5 @@
 )]
 
 pub mod driver;
-pub mod events;
-pub mod failure;
-pub mod graph;
-pub mod project;
 pub mod quality;
-pub mod retail;
-pub mod select;
-pub mod sources;
 pub mod sql_errors;
-pub mod store;
-
-pub use failure::{Failure, FailureKind};

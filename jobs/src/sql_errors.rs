@@ -6,8 +6,9 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Model, did_you_mean, nearest};
+use retail_api::suggest::{did_you_mean, nearest};
+use retail_api::{Failure, FailureKind};
+use retail_project::Model;
 
 mod syntax;
 mod words;

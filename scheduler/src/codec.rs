@@ -1,14 +1,14 @@
 //! Our types as wire messages. Besides the service files, nothing else in this crate names prost types.
 
+use crate::store::{Job, ModelRun};
 use prost::Message;
-use retail_engine::{ClusterStatus, QueryProgress};
-use retail_jobs::events::{
+use retail_api::events::{
     EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
     TestCounts, TestResult, TestState,
 };
-use retail_jobs::failure::{Failure, FailureKind};
-use retail_jobs::project::ProjectFile;
-use retail_jobs::store::{Job, ModelRun};
+use retail_api::{Failure, FailureKind};
+use retail_engine::{ClusterStatus, QueryProgress};
+use retail_project::ProjectFile;
 use retail_proto::v1;
 use tonic::{Code, Status};
 

@@ -18,6 +18,7 @@ pub mod program;
 pub mod queue;
 pub mod service;
 mod start;
+pub mod store;
 mod tables;
 
 pub use catalog::WithoutCatalog;

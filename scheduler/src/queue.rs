@@ -29,15 +29,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::store::{Job, JobStore, NewJob, StoreError};
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
+use retail_api::events::{EventKind, JobEvent, JobState};
+use retail_api::{Failure, FailureKind};
 use retail_engine::ExecutorLoss;
 use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
-use retail_jobs::events::{EventKind, JobEvent, JobState};
-use retail_jobs::failure::{Failure, FailureKind};
-use retail_jobs::project::{ModelName, Project};
-use retail_jobs::store::{Job, JobStore, NewJob, StoreError};
 use retail_lakehouse::LakehouseError;
+use retail_project::{ModelName, Project};
 use retail_telemetry::trace::trace_id;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -560,7 +560,7 @@ fn ending(
         (Ok(_), _) => (JobState::Succeeded, None),
         (Err(failure), Some(StoppedBy::Shutdown)) if failure.kind == FailureKind::Cancelled => (
             JobState::Interrupted,
-            Some(retail_jobs::store::interrupted_with(failure.notes)),
+            Some(crate::store::interrupted_with(failure.notes)),
         ),
         (Err(failure), _) if failure.kind == FailureKind::Cancelled => {
             (JobState::Cancelled, Some(failure))

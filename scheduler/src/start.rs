@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::store::JobStore;
 use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
 use retail_jobs::driver::JobContext;
-use retail_jobs::store::JobStore;
 use retail_lakehouse::{Lakehouse, Lease, ObjectStores};
 use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};

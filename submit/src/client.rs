@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message;
-use retail_jobs::failure::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;

@@ -1,11 +1,11 @@
 //! Wire messages to the types the rest of this crate speaks. Nothing else here reads `retail_proto` answers.
 
 use prost::Message;
-use retail_jobs::events::{
+use retail_api::events::{
     EventKind, JobEvent, JobState, ModelState, PlannedModel, PublishedTable, StageProgress,
     TestCounts, TestResult, TestState,
 };
-use retail_jobs::failure::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind};
 use retail_proto::v1;
 
 use crate::facts;

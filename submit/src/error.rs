@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use retail_jobs::failure::Failure;
+use retail_api::Failure;
 
 use crate::exit::ExitCode;
 

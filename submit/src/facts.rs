@@ -1,7 +1,7 @@
 //! What the cluster says about jobs, tables and executors, as the client prints it: text or JSON.
 
-use retail_jobs::events::{JobState, ModelState, TestCounts, TestResult};
-use retail_jobs::failure::Failure;
+use retail_api::Failure;
+use retail_api::events::{JobState, ModelState, TestCounts, TestResult};
 use serde::Serialize;
 
 /// A job and, when asked for alone, its models.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use retail_jobs::project::{ProjectFile, read_dir};
+use retail_project::{ProjectFile, read_dir};
 use retail_proto::v1;
 use serde_json::{Map, Value};
 

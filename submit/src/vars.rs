@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use retail_jobs::project::vars_of_yaml;
+use retail_project::vars_of_yaml;
 use serde_json::{Map, Value};
 
 use crate::error::SubmitError;

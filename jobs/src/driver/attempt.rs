@@ -14,10 +14,10 @@ use super::inputs::{self, Inputs, Lineage};
 use super::model::{self, ModelResult};
 use super::relations::Relations;
 use super::{EventSink, JobContext, JobSpec, JobSummary, audit, failures, foreign, send};
-use crate::events::{EventKind, PublishedTable};
-use crate::failure::Failure;
-use crate::project::{Model, ModelName};
 use crate::quality::StoredRows;
+use retail_api::Failure;
+use retail_api::events::{EventKind, PublishedTable};
+use retail_project::{Model, ModelName};
 
 /// Models that run side by side, at most; more would only share the same slots and memory.
 const MAX_PARALLEL_MODELS: usize = 4;
@@ -143,7 +143,7 @@ fn with_consequences(
     mut failure: Failure,
     events: &EventSink,
 ) -> Failure {
-    if failure.kind != crate::FailureKind::Cancelled {
+    if failure.kind != retail_api::FailureKind::Cancelled {
         let event = EventKind::ModelFailed {
             model: model.table.to_string(),
             failure: Box::new(failure.clone()),

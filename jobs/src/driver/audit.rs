@@ -10,12 +10,13 @@ use super::check::in_order;
 use super::inputs;
 use super::relations::Relations;
 use super::{EventSink, JobContext, JobSpec, JobSummary, send};
-use crate::events::{EventKind, TestCounts, TestResult, TestState};
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Materialized, ModelName, Source};
 use crate::quality::StoredRows;
 use crate::quality::run::{self, Tested};
 use crate::sql_errors;
+use retail_api::events::{EventKind, TestCounts, TestResult, TestState};
+use retail_api::source::Source;
+use retail_api::{Failure, FailureKind};
+use retail_project::{Materialized, ModelName};
 
 /// Failed tests that the job's failure names.
 const NAMED: usize = 10;

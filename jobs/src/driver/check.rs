@@ -8,10 +8,11 @@ use datafusion::datasource::empty::EmptyTable;
 use super::inputs::{self, Inputs};
 use super::relations::Relations;
 use super::{JobContext, JobSpec, audit, failures, views};
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Materialized, Model, ModelName, Source};
 use crate::quality::contract;
 use crate::sql_errors;
+use retail_api::source::Source;
+use retail_api::{Failure, FailureKind};
+use retail_project::{Materialized, Model, ModelName};
 
 /// Opens the sources and plans the models in order, each against the schemas of the ones before it.
 ///
@@ -32,7 +33,12 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Inputs
         if model.materialized == Materialized::Table {
             context
                 .lake
-                .begin_write(&model.table, None, &schema, &model.write_options())
+                .begin_write(
+                    &model.table,
+                    None,
+                    &schema,
+                    &super::model::write_options(model),
+                )
                 .map_err(|e| {
                     at_model(
                         model,

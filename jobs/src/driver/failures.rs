@@ -5,9 +5,10 @@ use std::time::Duration;
 use retail_engine::{QueryError, QueryErrorKind};
 use retail_lakehouse::LakehouseError;
 
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Model, Source};
-use crate::sources;
+use retail_api::source::Source;
+use retail_api::{Failure, FailureKind};
+use retail_connect::files;
+use retail_project::Model;
 
 /// The job was stopped by somebody.
 pub(crate) fn cancelled() -> Failure {
@@ -39,7 +40,7 @@ pub(super) async fn query(
         return crate::sql_errors::plan_failure(model, source);
     }
     if error.kind == QueryErrorKind::Execution
-        && let Some(failure) = sources::diagnose(read, stores, &error.message).await
+        && let Some(failure) = files::diagnose(read, stores, &error.message).await
     {
         return failure.model(model.table.to_string());
     }
@@ -96,7 +97,7 @@ pub(crate) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
         | LakehouseError::OwnershipLost => FailureKind::Publish,
         LakehouseError::InvalidPartition { .. }
         | LakehouseError::UnsupportedType { .. }
-        | LakehouseError::InvalidName { .. } => FailureKind::Project,
+        | LakehouseError::InvalidName(_) => FailureKind::Project,
         _ => FailureKind::Storage,
     };
     let mut chain: Vec<String> = vec![];

@@ -3,9 +3,9 @@
 use retail_lakehouse::{ForeignChange, LakeTable, Relation, Staged, StagedTable};
 
 use super::{EventSink, JobContext, JobSpec, failures, send};
-use crate::events::EventKind;
-use crate::failure::{Failure, FailureKind};
-use crate::project::Model;
+use retail_api::events::EventKind;
+use retail_api::{Failure, FailureKind};
+use retail_project::Model;
 
 /// Says what other engines wrote into the tables that are to be rebuilt.
 ///

@@ -7,14 +7,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles, TableName};
+use retail_api::TableName;
+use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles};
 
 use super::check::{in_order, sources_of};
 use super::relations::Relations;
 use super::{JobContext, JobSpec, audit, failures, views};
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Materialized, Model, ModelName, Source, SourceLocation};
-use crate::sources;
+use retail_api::source::{Source, SourceLocation};
+use retail_api::{Failure, FailureKind};
+use retail_connect::files;
+use retail_project::{Materialized, Model, ModelName};
 
 /// The catalog at one moment, and the sources listed after it.
 pub(super) struct Inputs {
@@ -57,8 +59,8 @@ pub(super) async fn open(spec: &JobSpec, context: &JobContext) -> Result<Inputs,
         .flat_map(|model| views::sources_behind(&spec.project, model));
     for source in read.chain(audit::sources(spec)) {
         if source.is_files() && !open.contains_key(&source.table) {
-            let table = sources::provider(source, &session, context.lake.stores()).await?;
-            let files = Arc::new(sources::files_of(table.as_ref()));
+            let table = files::provider(source, &session, context.lake.stores()).await?;
+            let files = Arc::new(files::files_of(table.as_ref()));
             let definition = source.clone();
             open.insert(
                 source.table.clone(),
@@ -207,7 +209,7 @@ pub(super) async fn refuse_lost_files(
             };
             let listed = &inputs.sources[&source.table].files;
             let gone = old.difference(listed);
-            let gone: Vec<_> = gone.filter(|f| sources::would_list(pattern, f)).collect();
+            let gone: Vec<_> = gone.filter(|f| files::would_list(pattern, f)).collect();
             if !gone.is_empty() {
                 let (files, tables) = lost.entry(&source.table).or_default();
                 files.extend(gone.into_iter().cloned());

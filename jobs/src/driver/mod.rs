@@ -33,10 +33,10 @@ use retail_lakehouse::{Lakehouse, LakehouseError, Lease};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::{EventKind, PlannedModel, PublishedTable, TestCounts};
-use crate::failure::{Failure, FailureKind};
-use crate::project::{ModelName, Project};
 use crate::quality::StoredRows;
+use retail_api::events::{EventKind, PlannedModel, PublishedTable, TestCounts};
+use retail_api::{Failure, FailureKind};
+use retail_project::{ModelName, Project};
 
 /// Where a job's facts go, in order.
 pub type EventSink = mpsc::UnboundedSender<EventKind>;

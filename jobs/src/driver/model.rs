@@ -7,6 +7,7 @@ use std::time::Instant;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use retail_engine::{Query, QueryError, QueryProgress, until_whole};
+use retail_lakehouse::WriteOptions;
 use retail_lakehouse::{
     PUBLISH_ID, Relation, SourceFiles, Staged, WriteMode, data_files, write_plan,
 };
@@ -17,11 +18,11 @@ use tracing::Instrument;
 use super::relations::Relations;
 use super::views::{self, ViewInputs};
 use super::{EventSink, JobContext, JobSpec, failures, send, spans};
-use crate::events::{EventKind, StageProgress};
-use crate::failure::Failure;
-use crate::project::{Materialized, Model};
 use crate::quality::contract;
 use crate::sql_errors;
+use retail_api::Failure;
+use retail_api::events::{EventKind, StageProgress};
+use retail_project::{Materialized, Model};
 
 /// What one model produced.
 #[derive(Debug)]
@@ -173,13 +174,13 @@ async fn table(
     let session = relations
         .session()
         .map_err(|e| sql_errors::plan_failure(model, &e))?;
-    let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
+    let plan = retail_sql::plan(&session.state(), &model.sql).await;
     let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
     let plan = contract::in_order(model, plan).map_err(|e| sql_errors::plan_failure(model, &e))?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
     let target = context
         .lake
-        .begin_write(&model.table, base.as_ref(), &schema, &model.write_options())
+        .begin_write(&model.table, base.as_ref(), &schema, &write_options(model))
         .map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
     let plan = write_plan(&target, plan).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
 
@@ -292,5 +293,13 @@ async fn forward(mut progress: watch::Receiver<QueryProgress>, model: String, ev
                 bytes: now.bytes,
             }),
         );
+    }
+}
+
+/// How a model's table is written.
+pub(super) fn write_options(model: &Model) -> WriteOptions {
+    WriteOptions {
+        partition_by: model.config.partition_by.clone(),
+        ..WriteOptions::default()
     }
 }

@@ -9,15 +9,16 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use parking_lot::RwLock;
+use retail_api::TableName;
 use retail_engine::Cluster;
-use retail_lakehouse::{LakeView, Lakehouse, Pin, Relation, TableName};
+use retail_lakehouse::{LakeView, Lakehouse, Pin, Relation};
 
 use super::JobContext;
 use super::inputs::Inputs;
 use super::views::{self, ViewInputs};
-use crate::failure::Failure;
-use crate::project::Source;
-use crate::sources;
+use retail_api::Failure;
+use retail_api::source::Source;
+use retail_connect::files;
 
 /// The catalog name under which a run's relations are registered; the session's default.
 const CATALOG: &str = "retail";
@@ -85,7 +86,7 @@ impl Relations {
             return Ok(Arc::clone(table));
         }
         let session = self.session()?;
-        let opened = sources::provider(source, &session, self.lake.stores()).await;
+        let opened = files::provider(source, &session, self.lake.stores()).await;
         let table = opened.map_err(|failure| DataFusionError::External(Box::new(failure)))?;
         self.opened
             .write()
@@ -139,7 +140,7 @@ impl Relations {
     /// The SQL does not plan.
     pub async fn view(self: &Arc<Self>, sql: &str) -> Result<Arc<dyn TableProvider>> {
         let session = self.session()?;
-        let plan = retail_engine::sql::plan(&session.state(), sql).await?;
+        let plan = retail_sql::plan(&session.state(), sql).await?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_string()))))
     }
 
@@ -192,7 +193,7 @@ pub async fn catalog_session(
         .map_err(|e| super::failures::lakehouse("cannot read the catalog", &e))?;
     let relations = Relations::new(lake.clone(), pin, cluster);
     relations.session().map_err(|e| {
-        Failure::new(crate::FailureKind::Internal, "cannot open a session")
+        Failure::new(retail_api::FailureKind::Internal, "cannot open a session")
             .cause(e.to_string())
             .caused_by(&e)
     })

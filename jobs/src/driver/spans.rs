@@ -5,8 +5,8 @@ use tracing::field::Empty;
 
 use super::JobSpec;
 use super::model::ModelResult;
-use crate::failure::Failure;
-use crate::project::Model;
+use retail_api::Failure;
+use retail_project::Model;
 
 /// A model in one attempt of a job.
 pub(super) fn model(spec: &JobSpec, model: &Model, attempt: u32) -> Span {

@@ -10,12 +10,14 @@ use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use retail_lakehouse::{LakeView, TableName};
+use retail_api::TableName;
+use retail_lakehouse::LakeView;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Materialized, Model, ModelName, Project, Source};
 use crate::sql_errors;
+use retail_api::source::Source;
+use retail_api::{Failure, FailureKind};
+use retail_project::{Materialized, Model, ModelName, Project};
 
 /// The key of a view's summary.
 const KEY: &str = "retail.inputs";
@@ -129,7 +131,7 @@ pub(super) fn sources_behind<'a>(project: &'a Project, model: &Model) -> Vec<&'a
 pub(super) async fn query(model: &Model, session: &SessionContext) -> Result<LogicalPlan, Failure> {
     let state = session.state();
     let not_one = |other: &str| not_one_query(model, &format!("this is {other}"));
-    let plan = match retail_engine::sql::plan(&state, &model.sql).await {
+    let plan = match retail_sql::plan(&state, &model.sql).await {
         Ok(plan) => plan,
         // What it writes to need not be there for it to be refused.
         Err(error) => {
@@ -191,7 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::project::tests::{project, shown};
+    use retail_project::testing::{project, shown};
 
     /// What is said of a model, a view unless it says otherwise itself.
     async fn planned(sql: &str) -> Result<(), String> {

@@ -5,9 +5,9 @@ use datafusion::common::Column;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use crate::failure::{Failure, FailureKind};
-use crate::project::{Materialized, Model};
-use crate::sources::types;
+use retail_api::{Failure, FailureKind};
+use retail_connect::files::types;
+use retail_project::{Materialized, Model};
 
 /// Whether the model has a contract that is enforced.
 pub fn is_enforced(model: &Model) -> bool {
@@ -57,7 +57,7 @@ pub fn hold(model: &Model, planned: &Schema) -> Result<(), Failure> {
         })?;
         match planned.column_with_name(&column.name) {
             None => {
-                let near = crate::project::did_you_mean(
+                let near = retail_api::suggest::did_you_mean(
                     &column.name,
                     planned.fields().iter().map(|f| f.name().as_str()),
                 );

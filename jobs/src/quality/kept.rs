@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use retail_api::TableName;
 use retail_lakehouse::{
-    LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, TableName, WriteMode,
-    WriteOptions, data_files, write_plan,
+    LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, WriteMode, WriteOptions,
+    data_files, write_plan,
 };
 
 use super::run::{Tested, unplanned};
 use super::verdict;
 use crate::driver::{CONFLICT_PAUSE, MAX_ATTEMPTS, failures};
-use crate::failure::Failure;
-use crate::project::DataTest;
+use retail_api::Failure;
+use retail_project::DataTest;
 
 /// Tables of failing rows that a job has replaced, over all its attempts. Readers see them whatever becomes of the job.
 #[derive(Debug, Default)]
@@ -106,7 +107,7 @@ impl Tested<'_> {
     /// The query does not plan, or has a column that no table can have.
     pub(super) async fn can_keep(&self, keep: &Keep<'_>) -> Result<(), Failure> {
         let session = self.session()?;
-        let plan = retail_engine::sql::plan(&session.state(), &keep.sql).await;
+        let plan = retail_sql::plan(&session.state(), &keep.sql).await;
         let plan = plan.map_err(|error| unplanned(keep.test, &keep.sql, &error))?;
         let schema = Arc::new(plan.schema().as_arrow().clone());
         let mut names = HashSet::new();
@@ -131,7 +132,7 @@ impl Tested<'_> {
         let lake = &self.context.lake;
         let wrong = |e: LakehouseError| keep.lake(&e);
         let session = self.session()?;
-        let plan = retail_engine::sql::plan(&session.state(), &keep.sql).await;
+        let plan = retail_sql::plan(&session.state(), &keep.sql).await;
         let plan = plan.map_err(|error| unplanned(keep.test, &keep.sql, &error))?;
         // As it is now: these tables have nothing to do with what the job reads.
         let pin = lake.pin().await.map_err(wrong)?;

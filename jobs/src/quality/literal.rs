@@ -6,7 +6,7 @@
 use datafusion::arrow::datatypes::DataType;
 use serde_json::Value;
 
-use crate::sources::types;
+use retail_connect::files::types;
 
 /// The SQL literal, or nothing when no cell of this type can equal the value. The error is the cause.
 ///

@@ -1,8 +1,8 @@
 //! Which queries a run's tests take: those of one relation share a pass, the others have a query each.
 
 use super::statement::{SchemaOf, condition, counting, failing, key, relation};
-use crate::failure::Failure;
-use crate::project::DataTest;
+use retail_api::Failure;
+use retail_project::DataTest;
 
 /// A query that answers tests. Indices are those of the tests that were planned.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
+use retail_api::TableName;
 use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
-use retail_lakehouse::TableName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +28,12 @@ use crate::driver::failures;
 use crate::driver::relations::Relations;
 use crate::driver::views::other_than_query;
 use crate::driver::{JobContext, JobSpec};
-use crate::events::{TestResult, TestState};
-use crate::failure::{Failure, FailureKind};
-use crate::project::{DataTest, Materialized, ModelName, SourceRef, Subject, TestKind};
-use crate::{sources, sql_errors};
+use crate::sql_errors;
+use retail_api::events::{TestResult, TestState};
+use retail_api::source::SourceRef;
+use retail_api::{Failure, FailureKind};
+use retail_connect::files;
+use retail_project::{DataTest, Materialized, ModelName, Subject, TestKind};
 
 /// Queries of tests that run side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -78,7 +80,7 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
     for test in run.into_iter().filter(|t| is_written_by_hand(t)) {
         if let TestKind::Query { query, .. } = &test.kind {
             // By itself first: what is put around it would be in the error's way.
-            let planned = retail_engine::sql::plan(&session.state(), &query.sql).await;
+            let planned = retail_sql::plan(&session.state(), &query.sql).await;
             let planned = planned.map_err(|error| unplanned(test, &query.sql, &error))?;
             if let Some(other) = other_than_query(&planned, &query.sql) {
                 let cause = format!("a test is one SELECT, and this is {other}");
@@ -86,7 +88,7 @@ pub(crate) async fn check(tested: &Tested<'_>, built: &HashSet<&ModelName>) -> R
             }
         }
         let sql = counting(test, &failing(test, &schema_of)?);
-        let planned = retail_engine::sql::plan(&session.state(), &sql).await;
+        let planned = retail_sql::plan(&session.state(), &sql).await;
         // Types are compared when the plan is optimized.
         let planned = planned.and_then(|plan| session.state().optimize(&plan));
         if let Err(error) = planned {
@@ -434,7 +436,7 @@ impl Tested<'_> {
     /// Runs a query for these tests.
     async fn query(&self, tests: &[&DataTest], sql: &str) -> Result<Vec<RecordBatch>, Failure> {
         let session = self.session()?;
-        let plan = retail_engine::sql::plan(&session.state(), sql).await;
+        let plan = retail_sql::plan(&session.state(), sql).await;
         let plan = plan.map_err(|error| unplanned(tests[0], sql, &error))?;
         self.execute(tests, sql, session, plan).await
     }
@@ -493,7 +495,7 @@ impl Tested<'_> {
                 .filter_map(|source| self.spec.project.source(source))
                 .collect();
             let stores = self.context.lake.stores();
-            if let Some(failure) = sources::diagnose(&read, stores, &error.message).await {
+            if let Some(failure) = files::diagnose(&read, stores, &error.message).await {
                 return failure;
             }
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::project::{DataTest, ModelName, Project, SourceRef, Subject};
+use retail_api::source::SourceRef;
+use retail_project::{DataTest, ModelName, Project, Subject};
 
 /// The tests of the selected models and of the sources in `read`, in the order in which they are declared.
 ///

@@ -1,12 +1,13 @@
 //! A test as SQL: the query whose rows are its failures, their number, and what a shared pass asks of each row.
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use retail_lakehouse::TableName;
+use retail_api::TableName;
 
 use super::literal::literal;
 use super::verdict;
-use crate::failure::Failure;
-use crate::project::{DataTest, TestKind, did_you_mean};
+use retail_api::Failure;
+use retail_api::suggest::did_you_mean;
+use retail_project::{DataTest, TestKind};
 
 /// The columns of the relations that tests read.
 pub(super) type SchemaOf<'a> = &'a (dyn Fn(&TableName) -> Option<SchemaRef> + Sync);
@@ -306,7 +307,7 @@ fn no_column(test: &DataTest, name: &str, table: &TableName, schema: &Schema) ->
 /// A test that cannot be asked; the project is wrong.
 pub(super) fn cannot(test: &DataTest, cause: String) -> Failure {
     let mut failure = verdict::at(test, format!("cannot plan test {}", test.name)).cause(cause);
-    failure.kind = crate::failure::FailureKind::Project;
+    failure.kind = retail_api::FailureKind::Project;
     failure
 }
 

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use retail_lakehouse::TableName;
+use retail_api::TableName;
 use serde_json::json;
 
 use super::plan::{CheckQuery, plan};
 use super::statement::{counting, failing, plain, sample};
 use super::{chosen, contract, verdict};
-use crate::events::TestState;
-use crate::project::{DataTest, Project, ProjectFile, load};
+use retail_api::events::TestState;
+use retail_project::{DataTest, Project, ProjectFile, load};
 
 mod settings;
 

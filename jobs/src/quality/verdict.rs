@@ -1,11 +1,11 @@
 //! From a number of failing rows to what a person reads.
 
-use retail_lakehouse::TableName;
+use retail_api::TableName;
 
 use super::statement::plain;
-use crate::events::TestState;
-use crate::failure::{Failure, FailureKind};
-use crate::project::{DataTest, Severity, Subject, TestKind, Threshold};
+use retail_api::events::TestState;
+use retail_api::{Failure, FailureKind};
+use retail_project::{DataTest, Severity, Subject, TestKind, Threshold};
 
 /// What a test comes to: with severity error `error_if` stops the run, then `warn_if` warns; with severity warn only
 /// `warn_if` counts.

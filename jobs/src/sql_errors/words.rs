@@ -1,6 +1,6 @@
 //! What the engine says, in the words of SQL: its types, its literals and the names of its functions are not a person's.
 
-use crate::project::nearest;
+use retail_api::suggest::nearest;
 
 /// Bytes of one length, such as UUIDs in tables, which have no text of their own.
 const BYTES: &str = "FixedSizeBinary";

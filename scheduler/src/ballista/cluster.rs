@@ -13,9 +13,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use retail_api::cause::RESULT_LOST;
 use retail_engine::{
     Cluster, ClusterStatus, Dependents, EngineConfig, Execution, ExecutorLoss, ExecutorState,
-    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, RESULT_LOST, Work, session_config,
+    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, Work, session_config,
     session_state,
 };
 use tokio::sync::{broadcast, mpsc};

@@ -7,7 +7,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
-use retail_engine::RESULT_LOST;
+use retail_api::cause::RESULT_LOST;
 use retail_proto::MAX_MESSAGE_BYTES;
 
 /// Attempts of one fetch, and the pause between them.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use retail_jobs::events::{EventKind, JobState};
+use retail_api::events::{EventKind, JobState};
 use retail_telemetry::metrics;
 
 use super::admission::Admission;

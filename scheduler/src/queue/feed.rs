@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::store::{JobStore, StoreError};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use retail_jobs::events::{EventKind, JobEvent};
-use retail_jobs::store::{JobStore, StoreError};
+use retail_api::events::{EventKind, JobEvent};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;

@@ -1,8 +1,9 @@
 //! What became of jobs whose scheduler went away.
 
-use retail_jobs::events::JobState;
-use retail_jobs::store::{Job, JobStore};
-use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation, TableName};
+use crate::store::{Job, JobStore};
+use retail_api::TableName;
+use retail_api::events::JobState;
+use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation};
 
 use super::{counters, now_us};
 

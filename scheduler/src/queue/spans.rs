@@ -1,8 +1,8 @@
 //! The span of a job, from its acceptance to its last event.
 
-use retail_jobs::events::JobState;
-use retail_jobs::failure::Failure;
-use retail_jobs::store::Job;
+use crate::store::Job;
+use retail_api::Failure;
+use retail_api::events::JobState;
 use retail_telemetry::trace;
 use tracing::Span;
 use tracing::field::Empty;

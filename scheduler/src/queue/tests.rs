@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
-use retail_jobs::project::{self, ProjectFile};
 use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease, ObjectStores};
+use retail_project::ProjectFile;
 
 use super::*;
 
@@ -142,8 +142,8 @@ fn shop() -> Submission {
             &format!("{table}SELECT SUM(id) AS total FROM {{{{ ref('a') }}}}"),
         ),
     ];
-    let project = Arc::new(project::load(&files, &serde_json::Map::new()).unwrap());
-    let selected = retail_jobs::select::select(&project, &[], &[]).unwrap();
+    let project = Arc::new(retail_project::load(&files, &serde_json::Map::new()).unwrap());
+    let selected = retail_project::select::select(&project, &[], &[]).unwrap();
     Submission {
         project,
         selected,

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use futures::TryStreamExt;
 use retail_engine::{Cluster, EngineConfig, InProcess, Query, QueryProgress};
-use retail_jobs::project::{self, ProjectFile};
 use retail_lakehouse::{
     CatalogConfig, LakeTable, Lakehouse, LakehouseError, ObjectStores, Relation, Staged, WriteMode,
     WriteOptions, data_files, write_plan,
 };
+use retail_project::ProjectFile;
 
 use super::tests::Held;
 use super::*;
@@ -98,11 +98,11 @@ impl Shop {
             .iter()
             .map(|(path, text)| (*path, (*text).to_owned()));
         let files: Vec<_> = files.into_iter().chain(more).map(file).collect();
-        let project = project::load(&files, &serde_json::Map::new()).unwrap();
+        let project = retail_project::load(&files, &serde_json::Map::new()).unwrap();
         let select: Vec<_> = run.select.iter().map(|&s| s.to_owned()).collect();
         JobSpec {
             id: run.id.to_owned(),
-            selected: retail_jobs::select::select(&project, &select, &[]).unwrap(),
+            selected: retail_project::select::select(&project, &select, &[]).unwrap(),
             project: Arc::new(project),
             executor_timeout: None,
             tests_only: run.tests_only,

@@ -8,12 +8,15 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
+use retail_api::TableName;
+use retail_api::source::SourceLocation;
+use retail_api::{Failure, FailureKind};
+use retail_connect::files;
 use retail_engine::Cluster;
 use retail_jobs::driver::relations::Relations;
-use retail_jobs::failure::{Failure, FailureKind};
-use retail_jobs::project::{Materialized, Model, ModelName, Project, SourceLocation};
-use retail_jobs::{sources, sql_errors};
-use retail_lakehouse::{Lakehouse, Relation, TableName};
+use retail_jobs::sql_errors;
+use retail_lakehouse::{Lakehouse, Relation};
+use retail_project::{Materialized, Model, ModelName, Project};
 use retail_proto::v1;
 
 /// Explains the selected models, each against the schemas of the ones before it.
@@ -42,11 +45,11 @@ pub(super) async fn models(
             .filter_map(|s| project.source(s))
             .filter(|s| s.is_files())
         {
-            let table = sources::provider(source, &session, lake.stores()).await?;
+            let table = files::provider(source, &session, lake.stores()).await?;
             relations.put(source.table.clone(), table);
         }
         let session = relations.session().map_err(|e| no_session(&e))?;
-        let plan = retail_engine::sql::plan(&session.state(), &model.sql).await;
+        let plan = retail_sql::plan(&session.state(), &model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
         if selected.contains(&model.name) {
             explained.push(explain(project, model, &plan, &session, &relations, lake).await);
@@ -61,7 +64,7 @@ pub(super) async fn models(
 fn with_upstream(project: &Project, selected: &[ModelName]) -> BTreeSet<ModelName> {
     let upstream = selected
         .iter()
-        .flat_map(|name| retail_jobs::graph::ancestors(project, name));
+        .flat_map(|name| retail_project::graph::ancestors(project, name));
     upstream.chain(selected.iter().cloned()).collect()
 }
 
@@ -153,20 +156,20 @@ async fn read(
 }
 
 fn writes(model: &Model) -> String {
-    let options = model.write_options();
+    let partition_by = &model.config.partition_by;
     match model.materialized {
         Materialized::Ephemeral => {
             "nothing: its SQL becomes part of the models that read it".to_owned()
         }
         Materialized::View => format!("{}   view", model.table),
-        Materialized::Table if options.partition_by.is_empty() => {
+        Materialized::Table if partition_by.is_empty() => {
             format!("{}   replaces all rows", model.table)
         }
         Materialized::Table => {
             format!(
                 "{}   replaces all rows, partitioned by {}",
                 model.table,
-                options.partition_by.join(", ")
+                partition_by.join(", ")
             )
         }
     }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use retail_api::{Failure, FailureKind};
 use retail_engine::Cluster;
-use retail_jobs::failure::{Failure, FailureKind};
-use retail_jobs::project::{self, ModelName, Project};
-use retail_jobs::select;
 use retail_lakehouse::Lakehouse;
+use retail_project::select;
+use retail_project::{ModelName, Project};
 use retail_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
@@ -183,7 +183,7 @@ async fn checked(
     exclude: Vec<String>,
 ) -> Result<(Arc<Project>, Vec<ModelName>), Failure> {
     let check = move || {
-        let project = project::load(&codec::project_files(files), &vars(&vars_json)?)?;
+        let project = retail_project::load(&codec::project_files(files), &vars(&vars_json)?)?;
         let selected = select::select(&project, &select, &exclude)?;
         if selected.is_empty() {
             return Err(Failure::new(

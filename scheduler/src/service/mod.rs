@@ -90,7 +90,7 @@ fn traceparent<T>(request: &Request<T>) -> Option<String> {
 fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status {
     tracing::error!(error, "cannot {doing}");
     let failure =
-        retail_jobs::Failure::new(retail_jobs::FailureKind::Storage, format!("cannot {doing}"))
+        retail_api::Failure::new(retail_api::FailureKind::Storage, format!("cannot {doing}"))
             .cause(root(error))
             .caused_by(error)
             .note(

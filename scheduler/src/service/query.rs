@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use retail_api::TableName;
 use retail_engine::Cluster;
-use retail_lakehouse::{LakeTable, LakeView, Lakehouse, Relation, TableName};
+use retail_lakehouse::{LakeTable, LakeView, Lakehouse, Relation};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -123,7 +124,7 @@ impl v1::query_server::Query for QueryService {
             None => {
                 let known: Vec<String> = pin.names().map(ToString::to_string).collect();
                 let hint =
-                    retail_jobs::project::did_you_mean(&text, known.iter().map(String::as_str));
+                    retail_api::suggest::did_you_mean(&text, known.iter().map(String::as_str));
                 return Err(Status::not_found(format!("no table {name}{hint}")));
             }
         };

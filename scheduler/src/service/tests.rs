@@ -1,13 +1,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::store::JobStore;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use prost::Message;
 use retail_engine::{EngineConfig, InProcess};
 use retail_jobs::driver::JobContext;
-use retail_jobs::store::JobStore;
 use retail_lakehouse::{CatalogConfig, ObjectStores};
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;

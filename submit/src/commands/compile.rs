@@ -1,8 +1,8 @@
 //! `compile`: what a project's templates come to, as files. Needs no cluster.
 
-use retail_jobs::failure::Failure;
-use retail_jobs::project::{Model, Project, load};
-use retail_jobs::select::select;
+use retail_api::Failure;
+use retail_project::select::select;
+use retail_project::{Model, Project, load};
 use serde_json::json;
 
 use crate::cli::CompileArgs;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use retail_jobs::events::PublishedTable;
-use retail_jobs::project::load;
-use retail_jobs::retail::generate::DaySummary;
-use retail_jobs::retail::{Format, GenerateOptions, Truth, generate, generate_day, project_files};
+use retail_api::events::PublishedTable;
+use retail_datagen::generate::DaySummary;
+use retail_datagen::{Format, GenerateOptions, Truth, generate, generate_day, project_files};
+use retail_project::load;
 use retail_proto::v1;
 use serde_json::{Map, Value, json};
 

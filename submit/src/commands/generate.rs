@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retail_jobs::failure::Failure;
-use retail_jobs::retail::generate::DaySummary;
-use retail_jobs::retail::{Format, GenerateOptions, Progress, generate as make};
+use retail_api::Failure;
+use retail_datagen::generate::DaySummary;
+use retail_datagen::{Format, GenerateOptions, Progress, generate as make};
 use serde_json::json;
 
 use crate::cli::{FileFormat, GenerateArgs};

@@ -70,7 +70,7 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
             .console
             .print_json(&json!({"job_id": id, "state": state}));
     }
-    use retail_jobs::events::JobState;
+    use retail_api::events::JobState;
     app.console.print(&match state {
         JobState::Cancelled => format!("job {id} cancelled; of its tables nothing was published"),
         JobState::Queued | JobState::Running => format!(

@@ -1,6 +1,6 @@
 //! `run`, `test` and `watch`: hand in a job, follow it to its end.
 
-use retail_jobs::events::JobState;
+use retail_api::events::JobState;
 use retail_proto::v1;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! `verify`: the published tables beside the truth that the generator counted.
 
 use futures::StreamExt;
-use retail_jobs::retail::{Check, Truth, checks, compare};
+use retail_datagen::{Check, Truth, checks, compare};
 use serde_json::json;
 
 use super::sql::{Spinner, first_rows};

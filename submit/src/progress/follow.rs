@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use retail_jobs::events::JobState;
-use retail_jobs::failure::{Failure, FailureKind};
+use retail_api::events::JobState;
+use retail_api::{Failure, FailureKind};
 use retail_proto::v1;
 use tonic::{Code, Status, Streaming};
 

@@ -1,6 +1,6 @@
 //! The moving part of the screen: a line per running model, why others wait, drawn anew each tick. Pure.
 
-use retail_jobs::events::StageProgress;
+use retail_api::events::StageProgress;
 
 use super::view::{Phase, Row, View};
 use crate::human;

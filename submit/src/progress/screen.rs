@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retail_jobs::events::JobEvent;
+use retail_api::events::JobEvent;
 
 use super::terminal;
 use super::view::{Level, Line, View};

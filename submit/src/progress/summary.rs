@@ -1,6 +1,6 @@
 //! What a run changed, in the words of its last lines.
 
-use retail_jobs::events::PublishedTable;
+use retail_api::events::PublishedTable;
 
 use crate::human;
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use retail_jobs::events::{
+use retail_api::events::{
     EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress, TestCounts,
     TestResult, TestState,
 };
-use retail_jobs::failure::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind};
 
 use super::summary::what_changed;
 use crate::human;

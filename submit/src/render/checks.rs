@@ -1,6 +1,6 @@
 //! Each number beside the truth.
 
-use retail_jobs::retail::Check;
+use retail_datagen::Check;
 
 use crate::render::table::{self, Align::Left, Align::Right};
 use crate::term::Paint;

@@ -1,6 +1,6 @@
 //! A [`Failure`] as people read it: what, where with a caret, why, what is unchanged, what to do.
 
-use retail_jobs::failure::Failure;
+use retail_api::Failure;
 
 use crate::human;
 use crate::term::Paint;
@@ -175,7 +175,7 @@ pub fn short(failure: &Failure, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use retail_jobs::failure::FailureKind;
+    use retail_api::FailureKind;
 
     use super::*;
 

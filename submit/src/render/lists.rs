@@ -1,6 +1,6 @@
 //! Tables of jobs, models, tables, snapshots and executors, and what a model would do.
 
-use retail_jobs::events::TestState;
+use retail_api::events::TestState;
 
 use crate::facts::{self, ClusterStatus, Explanation, Job, Snapshot, Table};
 use crate::human;
@@ -293,7 +293,7 @@ pub fn explanation(model: &Explanation, plans: bool, paint: Paint) -> Vec<String
 
 #[cfg(test)]
 mod tests {
-    use retail_jobs::events::JobState;
+    use retail_api::events::JobState;
 
     use super::*;
 

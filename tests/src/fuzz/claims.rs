@@ -78,7 +78,7 @@ impl Claims {
     pub async fn false_claims(&self, sql: &str) -> Result<Option<Vec<String>>> {
         let mut found = vec![];
         for session in &self.sessions {
-            let Ok(logical) = retail_engine::sql::plan(&session.state(), sql).await else {
+            let Ok(logical) = retail_sql::plan(&session.state(), sql).await else {
                 return Ok(None);
             };
             let Ok(plan) = session.state().create_physical_plan(&logical).await else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use retail_engine::{EngineConfig, InProcess};
 use retail_jobs::driver::{JobContext, JobSpec, run_job};
-use retail_jobs::{project, select};
+use retail_project::select;
 use serde_json::{Map, json};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -102,9 +102,9 @@ pub async fn reference() -> &'static BTreeMap<String, Summary> {
 
 async fn in_this_process(lake: &LakeAt, project: &Path, input: &Path) {
     let lake = lake.open().await;
-    let files = project::read_dir(project).unwrap();
+    let files = retail_project::read_dir(project).unwrap();
     let vars: Map<_, _> = [("input".to_owned(), json!(input))].into_iter().collect();
-    let project = project::load(&files, &vars).unwrap();
+    let project = retail_project::load(&files, &vars).unwrap();
     let spec = JobSpec {
         id: "reference".to_owned(),
         selected: select::select(&project, &[], &[]).unwrap(),

@@ -1,7 +1,7 @@
 //! Where the settings of a test come from, and what Jinja in them becomes.
 
 use super::*;
-use crate::project::Severity;
+use retail_project::Severity;
 
 fn of<'a>(project: &'a Project, name: &str) -> &'a DataTest {
     let test = project.tests.iter().find(|t| t.name == name);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use retail_api::TableName;
 use retail_engine::EngineConfig;
-use retail_lakehouse::{
-    CatalogConfig, Lakehouse, ObjectStores, Relation, S3Config, StorageConfig, TableName,
-};
+use retail_lakehouse::{CatalogConfig, Lakehouse, ObjectStores, Relation, S3Config, StorageConfig};
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

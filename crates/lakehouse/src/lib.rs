@@ -1,0 +1,62 @@
+//! Iceberg tables on object stores: read, written and published atomically by an SQL catalog.
+//!
+//! A run pins every table once ([`Lakehouse::pin`]), reads them ([`Lakehouse::load`]), writes data files from
+//! anywhere ([`Lakehouse::begin_write`], [`write_plan`]), stages new table metadata that nobody else sees
+//! ([`Lakehouse::stage`]) and makes all of its tables visible in one transaction ([`Lakehouse::publish`]).
+//!
+//! ```text
+//!   pin ──▶ load ──▶ begin_write ──▶ write_plan … data_files ──▶ stage ──▶ publish
+//!  catalog  metadata  ids, location     executors write          metadata   one SQL
+//!  rows     files     of the table      Parquet                  files      transaction
+//! ```
+//!
+//! This is the only crate that names `iceberg`. No arrow type crosses between that crate and ours.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+mod catalog;
+mod commit;
+mod config;
+mod error;
+mod fault;
+mod lineage;
+mod metadata;
+mod observe;
+mod partition;
+mod publish;
+mod scan;
+mod schema;
+mod stage;
+mod storage;
+mod store_spans;
+mod stores;
+mod table;
+#[cfg(test)]
+mod testing;
+mod view;
+mod write;
+
+pub mod plan_codec;
+
+pub use catalog::owner::{Claim, Lease, Owner};
+pub use catalog::{Lakehouse, Pin};
+pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
+pub use error::{LakehouseError, Result};
+pub use fault::fault_point;
+pub use lineage::SourceFiles;
+pub use observe::{
+    CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
+};
+pub use publish::{Publish, PublishedTable};
+pub use scan::{DAMAGED_FILE, scan_rule};
+pub use stage::{Staged, StagedTable, StagedView, WriteMode};
+pub use store_spans::stores_within;
+pub use stores::ObjectStores;
+pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo};
+pub use view::LakeView;
+pub use write::{
+    WritePlanner, WriteTarget, data_files, is_table_write, write_plan, write_result_schema,
+};
+
+/// A description of one data file of a table, as the writers return it and [`Lakehouse::stage`] takes it.
+pub use iceberg::spec::DataFile;

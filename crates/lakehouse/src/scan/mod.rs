@@ -1,0 +1,45 @@
+//! Reads tables: which files, which of their columns, and the scan that survives the plan codec.
+//!
+//! ```text
+//!   FieldIdScanExec            restores on the executor what the wire drops; gives each file its adapter (source.rs)
+//!     └─ DataSourceExec        DataFusion's own leaf, which Ballista narrows to a task's partitions
+//!          └─ ParquetSource    columns found by field id (columns.rs decides, adapter.rs and reshape.rs do),
+//!                              deleted rows left out
+//! ```
+//!
+//! What is done with each rule of Iceberg's specification is a table in docs/iceberg.md.
+
+mod adapter;
+mod columns;
+mod damage;
+mod deletes;
+mod footer;
+mod marker;
+mod provider;
+mod prune;
+mod reshape;
+mod snapshot;
+mod source;
+mod values;
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+
+use crate::error::Result;
+use crate::stores::ObjectStores;
+use crate::table::LakeTable;
+
+pub(crate) use adapter::FileColumns;
+pub(crate) use columns::TableColumns;
+pub use damage::DAMAGED_FILE;
+pub use marker::scan_rule;
+pub(crate) use marker::{DeadRows, FieldIdScanExec, ScanFacts};
+
+/// The table's current snapshot as DataFusion reads it.
+pub(crate) async fn provider(
+    table: &LakeTable,
+    stores: &ObjectStores,
+) -> Result<Arc<dyn TableProvider>> {
+    Ok(Arc::new(provider::SnapshotScan::open(table, stores).await?))
+}

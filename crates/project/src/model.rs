@@ -1,0 +1,194 @@
+//! What a project is made of: models, sources, columns, tests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use retail_api::TableName;
+use retail_api::source::{Column, Place, Source, SourceRef};
+use serde::{Deserialize, Serialize};
+
+use super::data_test::DataTest;
+use super::source_map::SourceMap;
+
+/// A model's name: the file's, unique in the project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelName(String);
+
+impl ModelName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ModelName {
+    fn from(name: &str) -> Self {
+        Self(name.to_string())
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What becomes of a model's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Materialized {
+    /// Written as an Iceberg table.
+    Table,
+    /// Kept as an Iceberg view; dbt's default.
+    View,
+    /// Only there while a run lasts, as a view of its session.
+    Ephemeral,
+}
+
+impl Materialized {
+    /// The word in `config(materialized = …)`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::View => "view",
+            Self::Ephemeral => "ephemeral",
+        }
+    }
+}
+
+impl fmt::Display for Materialized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A project, read, rendered and checked for everything that needs no data.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub name: String,
+    /// By path. Switched-off models are not among them.
+    pub models: Vec<Model>,
+    /// `analyses/*.sql`: queries that are run by name and never written.
+    pub analyses: Vec<Model>,
+    pub sources: Vec<Source>,
+    /// Declared tests and constraints of models and sources, and the files below `tests/`, in the order of the graph's
+    /// files; those that are switched off are not among them.
+    pub tests: Vec<DataTest>,
+    /// The text of every file, by path, for snippets.
+    pub files: BTreeMap<String, String>,
+    /// The variables of the run over those of the project.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    /// What is not done as written, for the person who runs it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something of a project that is not done as written and does not stop a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// One sentence: what, and what happens instead.
+    pub text: String,
+    pub at: Place,
+}
+
+impl Warning {
+    pub fn new(text: impl Into<String>, at: Place) -> Self {
+        Self {
+            text: text.into(),
+            at,
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at.file.as_str(), self.at.line) {
+            ("", _) => f.write_str(&self.text),
+            (file, 0) => write!(f, "{file}: {}", self.text),
+            _ => write!(f, "{}: {}", self.at, self.text),
+        }
+    }
+}
+
+impl Project {
+    /// The model or analysis of this name.
+    pub fn model(&self, name: &ModelName) -> Option<&Model> {
+        self.models
+            .iter()
+            .chain(&self.analyses)
+            .find(|m| m.name == *name)
+    }
+
+    /// Models and analyses, each after those it refers to.
+    pub fn models_in_order(&self) -> Vec<&Model> {
+        // `load` has refused cycles; a project put together otherwise keeps its own order.
+        match crate::graph::order(self) {
+            Ok(names) => names.iter().filter_map(|name| self.model(name)).collect(),
+            Err(_) => self.models.iter().chain(&self.analyses).collect(),
+        }
+    }
+
+    /// The source that a model names.
+    pub fn source(&self, source: &SourceRef) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|s| s.source_name == source.source_name && s.name == source.name)
+    }
+}
+
+/// One SQL file.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub name: ModelName,
+    /// Where its rows go.
+    pub table: TableName,
+    /// Relative to the project, with `/`.
+    pub path: String,
+    pub raw_sql: String,
+    /// Rendered: refs and sources are `"namespace"."name"`.
+    pub sql: String,
+    pub materialized: Materialized,
+    pub is_analysis: bool,
+    /// Models it refers to, in the order of their first mention.
+    pub depends_on: Vec<ModelName>,
+    pub sources: Vec<SourceRef>,
+    pub tags: Vec<String>,
+    pub description: String,
+    pub config: ModelConfig,
+    /// As the YAML beside it declares them.
+    pub columns: Vec<Column>,
+    /// Where the YAML describes it.
+    pub described_at: Option<Place>,
+    pub(super) map: SourceMap,
+}
+
+impl Model {
+    /// The template's 1-based line and column for a 1-based place in the rendered SQL.
+    ///
+    /// `token` is the text that stands there (an identifier), empty if unknown; it finds the place inside a tag and
+    /// where a template cannot be followed.
+    pub fn locate(&self, rendered_line: u32, rendered_column: u32, token: &str) -> (u32, u32) {
+        let spot = self.spot(rendered_line, rendered_column, token);
+        (spot.line, spot.column)
+    }
+
+    /// Like [`Self::locate`], with the number of characters to underline.
+    pub fn spot(&self, rendered_line: u32, rendered_column: u32, token: &str) -> super::Spot {
+        self.map.locate(
+            &self.raw_sql,
+            &self.sql,
+            rendered_line,
+            rendered_column,
+            token,
+        )
+    }
+}
+
+/// Settings of a model beyond its materialisation and tags.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Iceberg partition fields: `order_date`, `day(ts)`, `bucket(16, id)`.
+    pub partition_by: Vec<String>,
+    pub meta: serde_json::Map<String, serde_json::Value>,
+    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML. `None`: nobody says.
+    pub contract_enforced: Option<bool>,
+}

@@ -1,0 +1,142 @@
+//! The functions themselves: what they take, what they answer, column by column.
+
+use std::sync::Arc;
+
+use chrono::NaiveDateTime;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::ScalarUDF;
+
+use super::interval::{self, INTERVAL, Span};
+use super::text::moment;
+use crate::postgres::function::out_of_range;
+
+macro_rules! function {
+    ($static:ident, $name:literal, $aliases:expr, $coerce:expr, $answer:expr, $run:expr) => {
+        pub(super) static $static: std::sync::LazyLock<
+            std::sync::Arc<datafusion::logical_expr::ScalarUDF>,
+        > = std::sync::LazyLock::new(|| {
+            $crate::postgres::function::Function {
+                name: $name,
+                aliases: $aliases,
+                coerce: $coerce,
+                answer: $answer,
+                run: $run,
+                stays: false,
+            }
+            .udf()
+        });
+    };
+}
+
+mod casts;
+mod distances;
+mod forms;
+mod parts;
+
+const WALL: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// The type of moments in UTC.
+fn utc() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
+}
+
+fn is_moment(t: &DataType) -> bool {
+    matches!(
+        t,
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
+    )
+}
+
+fn is_zoned(t: &DataType) -> bool {
+    matches!(t, DataType::Timestamp(_, Some(_)))
+}
+
+fn is_number(t: &DataType) -> bool {
+    t.is_numeric()
+}
+
+/// Microseconds for a moment of any type, with its zone kept.
+fn in_micros(t: &DataType) -> DataType {
+    match t {
+        DataType::Timestamp(_, Some(_)) => utc(),
+        _ => WALL,
+    }
+}
+
+/// All of them.
+pub(in crate::postgres) fn functions() -> Vec<Arc<ScalarUDF>> {
+    [
+        &forms::TO_CHAR,
+        &forms::TO_DATE,
+        &forms::TO_TIMESTAMP,
+        &casts::TIMEZONE,
+        &parts::DATE_PART,
+        &parts::DATE_TRUNC,
+        &parts::AGE,
+        &casts::TEXT_OF,
+        &casts::FROM_TEXT,
+        &casts::TIME_OF_DAY,
+        &casts::TIMES,
+        &casts::OVER,
+        &casts::LENGTH,
+        &parts::MAKE_TIMESTAMP,
+        &parts::LAST_DAY,
+        &distances::DATE_DIFF,
+        &distances::DATE_ADD,
+    ]
+    .into_iter()
+    .map(|f| Arc::clone(f))
+    .collect()
+}
+
+/// Text of a moment or an interval, in place of the engine's casts.
+pub(in crate::postgres) fn text_of() -> &'static Arc<ScalarUDF> {
+    &casts::TEXT_OF
+}
+
+/// A moment from text: `moment_from_text(text, NULL::type, tries)`.
+pub(in crate::postgres) fn moment_from_text() -> &'static Arc<ScalarUDF> {
+    &casts::FROM_TEXT
+}
+
+/// `time_of_day(timestamp)`.
+pub(in crate::postgres) fn time_of_day() -> &'static Arc<ScalarUDF> {
+    &casts::TIME_OF_DAY
+}
+
+/// `interval_times(interval, number)`.
+pub(in crate::postgres) fn interval_times() -> &'static Arc<ScalarUDF> {
+    &casts::TIMES
+}
+
+/// `interval_over(interval, number)`.
+pub(in crate::postgres) fn interval_over() -> &'static Arc<ScalarUDF> {
+    &casts::OVER
+}
+
+/// `interval_length(interval)`: what intervals are compared by.
+pub(in crate::postgres) fn interval_length() -> &'static Arc<ScalarUDF> {
+    &casts::LENGTH
+}
+
+/// The types of a wall clock and of a moment.
+pub(in crate::postgres) fn wall_clock_and_moment() -> (DataType, DataType) {
+    (WALL, utc())
+}
+
+/// An interval from its text, as a constant.
+pub(in crate::postgres) fn read_interval(text: &str) -> Option<ScalarValue> {
+    let column = interval::column(vec![Some(Span::read(text)?)], &INTERVAL).ok()?;
+    ScalarValue::try_from_array(&column, 0).ok()
+}
+
+/// A wall clock from microseconds since 1970.
+fn at(micros: i64) -> Result<NaiveDateTime> {
+    moment(micros).ok_or_else(|| out_of_range("a timestamp"))
+}
+
+/// Days since 1970.
+fn days(at: NaiveDateTime) -> i32 {
+    at.and_utc().timestamp_micros().div_euclid(interval::DAY) as i32
+}

@@ -1,0 +1,419 @@
+//! The job store: jobs, their models and their events, on the catalog's database.
+//!
+//! ```text
+//! retail_jobs           id            -> project, state, times, counts, failure
+//! retail_job_models     job, model    -> state, rows, bytes, files, stages, times, snapshot
+//! retail_job_tests      job, position -> test, where it is declared, what it came to
+//! retail_job_attempts   job, attempt  -> when and why
+//! retail_job_events     job, seq      -> the event as JSON: what Watch replays
+//! retail_store_version                -> which shape these tables have
+//! ```
+//!
+//! An event is the only thing that changes a job: [`JobStore::append`] stores it and, in the same transaction, what
+//! follows from it for the job's and its models' rows (`changes`). SQLite and PostgreSQL get the same statements.
+
+mod changes;
+mod error;
+mod rows;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use sqlx::{AnyPool, Row};
+
+pub use error::StoreError;
+pub use rows::{Job, ModelRun};
+use statements::{Statement, statement};
+
+use retail_api::events::{EventKind, JobEvent, JobState};
+use retail_api::{Failure, FailureKind};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Shape of our tables; a store of a newer one is refused.
+const VERSION: i64 = 1;
+/// How often a write is begun when other writers are in the way, and the first pause between.
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// Characters of a job's id, and how many collisions make it longer.
+const ID_LENGTH: usize = 4;
+const COLLISIONS: usize = 4;
+
+/// A job before it has an id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewJob {
+    pub project: String,
+    /// Who submits; free text.
+    pub submitted_by: String,
+    /// Models that were selected.
+    pub models_total: u32,
+}
+
+/// Jobs on the catalog's database. A clone is another handle on the same.
+#[derive(Debug, Clone)]
+pub struct JobStore {
+    pool: AnyPool,
+    is_sqlite: bool,
+}
+
+impl JobStore {
+    /// Opens the store beside the catalog's tables, and creates its own if they are absent.
+    ///
+    /// # Errors
+    /// The database refuses, or a newer version of ours wrote the store.
+    pub async fn open(pool: &AnyPool) -> Result<Self> {
+        let is_sqlite = pool.connect_options().database_url.scheme() == "sqlite";
+        let store = Self {
+            pool: pool.clone(),
+            is_sqlite,
+        };
+        for text in statements::CREATE {
+            let mut done = sqlx::query(text).execute(&store.pool).await;
+            // PostgreSQL's IF NOT EXISTS lets two sessions create at once, and one of them fails.
+            if done.is_err() {
+                done = sqlx::query(text).execute(&store.pool).await;
+            }
+            done.map_err(|e| StoreError::database("create the job store's tables", e))?;
+        }
+        let found = store
+            .rows(
+                "read the job store's version",
+                statement(statements::VERSION),
+            )
+            .await?;
+        for row in found {
+            let found: i64 = row
+                .try_get(0)
+                .map_err(|e| StoreError::database("read the job store's version", e))?;
+            if found > VERSION {
+                return Err(StoreError::Newer {
+                    found,
+                    known: VERSION,
+                });
+            }
+        }
+        Ok(store)
+    }
+
+    /// Stores a queued job and gives it a short id of its own.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn create(&self, new: &NewJob, now_us: i64) -> Result<Job> {
+        self.create_with(new, now_us, random_id).await
+    }
+
+    async fn create_with(
+        &self,
+        new: &NewJob,
+        now_us: i64,
+        mut id: impl FnMut(usize) -> String,
+    ) -> Result<Job> {
+        let mut tries = 0;
+        loop {
+            let job = Job {
+                id: id(ID_LENGTH + tries / COLLISIONS),
+                project: new.project.clone(),
+                submitted_by: new.submitted_by.clone(),
+                submitted_at_us: now_us,
+                models_total: new.models_total,
+                ..Job::default()
+            };
+            let insert = statement(statements::INSERT_JOB)
+                .text(&job.id)
+                .text(&job.project)
+                .text(rows::state_text(job.state))
+                .text(&job.submitted_by)
+                .int(now_us)
+                .int(i64::from(job.models_total))
+                .text(&job.id);
+            if self.write("store a job", vec![insert]).await? > 0 {
+                return Ok(job);
+            }
+            tries += 1;
+        }
+    }
+
+    /// Stores an event and what follows from it. An event that is there already changes nothing.
+    ///
+    /// Events that are not durable are passed over.
+    ///
+    /// # Errors
+    /// The database refuses; then neither the event nor what follows is stored.
+    pub async fn append(&self, event: &JobEvent) -> Result<()> {
+        if !event.kind.is_durable() {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&event.kind).map_err(|source| StoreError::Event {
+            job: event.job_id.clone(),
+            seq: event.seq,
+            source,
+        })?;
+        let insert = statement(statements::INSERT_EVENT)
+            .text(&event.job_id)
+            .int(event.seq as i64)
+            .int(event.time_us)
+            .text(&text);
+        let mut all = vec![insert];
+        all.extend(changes::of(event));
+        self.write("store an event", all).await?;
+        Ok(())
+    }
+
+    /// A job with its models; none when there is no such job.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn get(&self, id: &str) -> Result<Option<Job>> {
+        const DOING: &str = "read a job";
+        let found = self
+            .rows(DOING, statement(statements::JOB).text(id))
+            .await?;
+        let Some(row) = found.first() else {
+            return Ok(None);
+        };
+        let mut job = rows::job(row).map_err(|e| StoreError::database(DOING, e))?;
+        for row in self
+            .rows(DOING, statement(statements::MODELS).text(id))
+            .await?
+        {
+            job.models
+                .push(rows::model(&row).map_err(|e| StoreError::database(DOING, e))?);
+        }
+        for row in self
+            .rows(DOING, statement(statements::TESTS).text(id))
+            .await?
+        {
+            job.tests
+                .push(rows::test(&row).map_err(|e| StoreError::database(DOING, e))?);
+        }
+        job.trace_id = self.trace_id(id).await?;
+        Ok(Some(job))
+    }
+
+    /// The id of a job's trace, which its first event knows.
+    async fn trace_id(&self, id: &str) -> Result<String> {
+        const DOING: &str = "read a job's first event";
+        let first = statement(statements::FIRST_EVENT).text(id);
+        let found = self.rows(DOING, first).await?;
+        let Some(row) = found.first() else {
+            return Ok(String::new());
+        };
+        let (_, _, text) = rows::event(row).map_err(|e| StoreError::database(DOING, e))?;
+        Ok(match serde_json::from_str(&text) {
+            Ok(EventKind::Queued { trace_id, .. }) => trace_id,
+            _ => String::new(),
+        })
+    }
+
+    /// The newest jobs first, without their models.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn list(&self, limit: u32) -> Result<Vec<Job>> {
+        const DOING: &str = "list jobs";
+        let found = self
+            .rows(DOING, statement(statements::JOBS).int(i64::from(limit)))
+            .await?;
+        found
+            .iter()
+            .map(|row| rows::job(row).map_err(|e| StoreError::database(DOING, e)))
+            .collect()
+    }
+
+    /// A job's stored events after `after_seq`, in order.
+    ///
+    /// # Errors
+    /// The database refuses, or an event cannot be read.
+    pub async fn events(&self, id: &str, after_seq: u64) -> Result<Vec<JobEvent>> {
+        const DOING: &str = "read events";
+        let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
+        let found = self
+            .rows(DOING, statement(statements::EVENTS).text(id).int(after))
+            .await?;
+        found
+            .iter()
+            .map(|row| {
+                let (seq, time_us, text) =
+                    rows::event(row).map_err(|e| StoreError::database(DOING, e))?;
+                let kind = serde_json::from_str(&text).map_err(|source| StoreError::Event {
+                    job: id.to_owned(),
+                    seq,
+                    source,
+                })?;
+                Ok(JobEvent {
+                    job_id: id.to_owned(),
+                    seq,
+                    time_us,
+                    kind,
+                })
+            })
+            .collect()
+    }
+
+    /// Jobs that have not ended, oldest first, with their models: those of an earlier life when a scheduler starts.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn unfinished(&self) -> Result<Vec<Job>> {
+        const DOING: &str = "read unfinished jobs";
+        let mut jobs = vec![];
+        for row in self.rows(DOING, statement(statements::UNFINISHED)).await? {
+            let job = rows::job(&row).map_err(|e| StoreError::database(DOING, e))?;
+            jobs.extend(self.get(&job.id).await?);
+        }
+        Ok(jobs)
+    }
+
+    /// Ends a job whose scheduler went away: interrupted, or succeeded when its tables were published.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn interrupt(&self, job: &Job, published: bool, now_us: i64) -> Result<JobEvent> {
+        let last = self
+            .rows("read events", statement(statements::LAST_SEQ).text(&job.id))
+            .await?;
+        let last = last.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
+        let last = last.map_err(|e| StoreError::database("read events", e))?;
+        let since = if job.started_at_us > 0 {
+            job.started_at_us
+        } else {
+            job.submitted_at_us
+        };
+        let (state, failure) = match published {
+            true => (JobState::Succeeded, None),
+            false => (JobState::Interrupted, Some(Box::new(interrupted()))),
+        };
+        let elapsed_ms = (now_us - since).max(0) as u64 / 1000;
+        let event = JobEvent {
+            job_id: job.id.clone(),
+            seq: last as u64 + 1,
+            time_us: now_us,
+            kind: EventKind::Finished {
+                state,
+                failure,
+                elapsed_ms,
+            },
+        };
+        self.append(&event).await?;
+        Ok(event)
+    }
+
+    /// Marks every unfinished job as interrupted. For a scheduler that starts, before it accepts jobs.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn interrupt_all(&self, now_us: i64) -> Result<Vec<JobEvent>> {
+        let mut events = vec![];
+        for job in self.unfinished().await? {
+            events.push(self.interrupt(&job, job.is_published(), now_us).await?);
+        }
+        Ok(events)
+    }
+
+    /// Forgets ended jobs but the `keep` newest ones; how many were forgotten. Their tables stay.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn prune(&self, keep: u32) -> Result<u64> {
+        let mut all = vec![statement(statements::PRUNE_JOBS).int(i64::from(keep))];
+        all.extend(statements::PRUNE_REST.into_iter().map(statement));
+        let forgotten = self.write("forget old jobs", all).await?;
+        let before_us = chrono::Utc::now().timestamp_micros() - DAY_US;
+        let publishes = statement(statements::PRUNE_PUBLISHES).int(before_us);
+        self.write("forget old publishes", vec![publishes]).await?;
+        Ok(forgotten)
+    }
+
+    async fn rows(
+        &self,
+        doing: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<sqlx::any::AnyRow>> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            match statement
+                .query()
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|e| StoreError::database(doing, e))
+            {
+                Err(error) if error.is_contention() && attempt < ATTEMPTS => {}
+                done => return done,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// Runs statements in one transaction; the first one's affected rows. When it affects none, the rest is left out.
+    async fn write(&self, doing: &'static str, all: Vec<Statement>) -> Result<u64> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            match self
+                .transaction(&all)
+                .await
+                .map_err(|e| StoreError::database(doing, e))
+            {
+                Err(error) if error.is_contention() && attempt < ATTEMPTS => {
+                    tracing::debug!(doing, attempt, %error, "job store is busy");
+                }
+                done => return done,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    async fn transaction(&self, all: &[Statement]) -> sqlx::Result<u64> {
+        // SQLite takes its write lock at once, so that no writer has to give up halfway.
+        let mut transaction = match self.is_sqlite {
+            true => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            false => self.pool.begin().await?,
+        };
+        let mut first = None;
+        for statement in all {
+            let affected = statement
+                .query()
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+            if *first.get_or_insert(affected) == 0 {
+                break;
+            }
+        }
+        transaction.commit().await?;
+        Ok(first.unwrap_or(0))
+    }
+}
+
+/// What a job failed with whose scheduler went away. Rows that its tests keep may have been stored.
+pub fn interrupted() -> Failure {
+    interrupted_with(vec![
+        "of the run's tables nothing was published".to_string(),
+    ])
+}
+
+/// What a job failed with whose scheduler stopped, with notes on what became of the tables.
+pub fn interrupted_with(tables: Vec<String>) -> Failure {
+    let mut failure = Failure::new(
+        FailureKind::Execution,
+        "the scheduler stopped before the job ended",
+    )
+    .retryable(true);
+    failure.notes = tables;
+    failure.note("submit the job again")
+}
+
+fn random_id(length: usize) -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(length);
+    id
+}

@@ -1,0 +1,438 @@
+use std::path::Path;
+
+use retail_lakehouse::{CatalogConfig, Lakehouse, ObjectStores};
+
+use super::*;
+use retail_api::events::{
+    ModelState, PlannedModel, PublishedTable, StageProgress, TestCounts, TestResult, TestState,
+};
+
+async fn lake(dir: &Path) -> Lakehouse {
+    let config = CatalogConfig {
+        uri: format!("sqlite://{}/catalog.db", dir.display()),
+        name: "retail".to_owned(),
+        warehouse: format!("file://{}/warehouse", dir.display()),
+    };
+    Lakehouse::open(&config, ObjectStores::default())
+        .await
+        .unwrap()
+}
+
+fn new_job() -> NewJob {
+    NewJob {
+        project: "retail".to_owned(),
+        submitted_by: "etl".to_owned(),
+        models_total: 2,
+    }
+}
+
+fn planned(names: &[&str]) -> EventKind {
+    let model = |name: &&str| PlannedModel {
+        model: (*name).to_owned(),
+        materialized: "table".to_owned(),
+        path: format!("models/{name}.sql"),
+        depends_on: vec![],
+    };
+    EventKind::Planned {
+        project: "retail".to_owned(),
+        models: names.iter().map(model).collect(),
+        executors: 1,
+        slots: 4,
+    }
+}
+
+fn staged(model: &str, rows: u64) -> EventKind {
+    let note = String::new();
+    EventKind::ModelStaged {
+        model: model.to_owned(),
+        rows,
+        bytes: rows * 10,
+        files: 2,
+        stages: 3,
+        elapsed_ms: 5,
+        note,
+    }
+}
+
+fn tested(failures: i64) -> EventKind {
+    let result = |test: &str, state, failure: Option<Failure>| TestResult {
+        test: test.to_owned(),
+        about: "staging.a".to_owned(),
+        column: Some("id".to_owned()),
+        path: "models/s.yml".to_owned(),
+        line: 7,
+        state,
+        failures,
+        elapsed_ms: 3,
+        failure: failure.map(Box::new),
+    };
+    let failure =
+        Failure::new(FailureKind::Test, "test unique_a_id warns").at("models/s.yml", 7, 0);
+    EventKind::Tested {
+        results: vec![
+            result("not_null_a_id", TestState::Passed, None),
+            result("unique_a_id", TestState::Warned, Some(failure)),
+        ],
+        elapsed_ms: 9,
+    }
+}
+
+async fn append(store: &JobStore, job: &str, kinds: Vec<EventKind>) {
+    let mut seq = store
+        .events(job, 0)
+        .await
+        .unwrap()
+        .last()
+        .map_or(0, |e| e.seq);
+    for kind in kinds {
+        seq += 1;
+        let event = JobEvent {
+            job_id: job.to_owned(),
+            seq,
+            time_us: 1_000 + seq as i64,
+            kind,
+        };
+        store.append(&event).await.unwrap();
+    }
+}
+
+/// A job's whole life, on whichever database.
+async fn a_life(lake: &Lakehouse) {
+    let store = JobStore::open(lake.pool()).await.unwrap();
+    let job = store.create(&new_job(), 500).await.unwrap();
+    assert_eq!(job.id.len(), 4);
+    assert_eq!(store.get(&job.id).await.unwrap(), Some(job.clone()));
+    assert_eq!(store.get("nope").await.unwrap(), None);
+
+    let attempt = |attempt| EventKind::AttemptStarted {
+        attempt,
+        reason: "another run was first".to_owned(),
+    };
+    let started = |model: &str| EventKind::ModelStarted {
+        model: model.to_owned(),
+        attempt: 1,
+    };
+    append(
+        &store,
+        &job.id,
+        vec![
+            EventKind::Queued {
+                project: "retail".to_owned(),
+                position: 1,
+                trace_id: String::new(),
+            },
+            planned(&["staging.a", "marts.b"]),
+            attempt(1),
+            started("staging.a"),
+            staged("staging.a", 7),
+            tested(3),
+            attempt(2),
+            started("staging.a"),
+            staged("staging.a", 5),
+            // Ephemeral: it runs, and no row counts it.
+            staged("main.hidden", 0),
+            started("marts.b"),
+            tested(1),
+        ],
+    )
+    .await;
+    let running = store.get(&job.id).await.unwrap().unwrap();
+    assert_eq!(
+        (running.state, running.attempts, running.started_at_us),
+        (JobState::Running, 2, 1_002)
+    );
+    assert_eq!(
+        (
+            running.models_done,
+            running.models_total,
+            running.rows_written
+        ),
+        (1, 2, 5)
+    );
+    assert_eq!(
+        running.models.iter().map(|m| m.state).collect::<Vec<_>>(),
+        [ModelState::Staged, ModelState::Running]
+    );
+    // Of the second attempt alone.
+    let EventKind::Tested { results, .. } = tested(1) else {
+        panic!("an event of tests")
+    };
+    let counts = TestCounts {
+        passed: 1,
+        warned: 1,
+        ..TestCounts::default()
+    };
+    assert_eq!((&running.tests, running.test_counts), (&results, counts));
+    assert_eq!(store.list(1).await.unwrap()[0].test_counts, counts);
+    assert!(!running.is_published());
+
+    let table = PublishedTable {
+        table: "staging.a".to_owned(),
+        materialized: "table".to_owned(),
+        rows: 5,
+        rows_before: -1,
+        snapshot_id: i64::MAX,
+        elapsed_ms: 5,
+    };
+    let end = EventKind::Finished {
+        state: JobState::Succeeded,
+        failure: None,
+        elapsed_ms: 9,
+    };
+    let publish = EventKind::Published {
+        tables: vec![table],
+        elapsed_ms: 1,
+    };
+    append(&store, &job.id, vec![staged("marts.b", 3), publish, end]).await;
+    let done = store.get(&job.id).await.unwrap().unwrap();
+    assert_eq!(
+        (
+            done.state,
+            done.models_done,
+            done.rows_written,
+            done.bytes_written
+        ),
+        (JobState::Succeeded, 2, 8, 80)
+    );
+    assert_eq!(
+        (
+            done.models[0].snapshot_id,
+            done.models[0].files,
+            done.models[0].stages
+        ),
+        (i64::MAX, 2, 3)
+    );
+    assert!(done.is_published() && done.models.iter().all(|m| m.state == ModelState::Published));
+    assert!(done.finished_at_us > done.started_at_us && done.failure.is_none());
+
+    let since = store.events(&job.id, 12).await.unwrap();
+    assert_eq!(
+        since.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        [13, 14, 15]
+    );
+    assert_eq!(store.events(&job.id, u64::MAX).await.unwrap(), []);
+    let all = store.events(&job.id, 0).await.unwrap();
+    assert_eq!(
+        (all.len(), &all[1].kind),
+        (15, &planned(&["staging.a", "marts.b"]))
+    );
+    assert_eq!(store.list(1).await.unwrap()[0].id, job.id);
+
+    assert_eq!(store.prune(0).await.unwrap(), 1);
+    assert_eq!(store.get(&job.id).await.unwrap(), None);
+    assert_eq!(store.events(&job.id, 0).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_job_is_what_its_events_made_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    a_life(&lake(dir.path()).await).await;
+}
+
+#[tokio::test]
+async fn a_job_is_what_its_events_made_of_it_on_postgresql() {
+    let Ok(url) = std::env::var("RETAIL_TEST_POSTGRES_URL") else {
+        skipped("job store on PostgreSQL: RETAIL_TEST_POSTGRES_URL is not set");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    // A schema of its own, so that tests do not meet in one database.
+    let schema = format!("store_{}", uuid::Uuid::new_v4().simple());
+    sqlx::any::install_default_drivers();
+    let admin = AnyPool::connect(&url).await.unwrap();
+    sqlx::query(&format!("CREATE SCHEMA {schema}"))
+        .execute(&admin)
+        .await
+        .unwrap();
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let config = CatalogConfig {
+        uri: format!("{url}{mark}options=-csearch_path%3D{schema}"),
+        name: "retail".to_owned(),
+        warehouse: format!("file://{}", dir.path().display()),
+    };
+    let lake = Lakehouse::open(&config, ObjectStores::default())
+        .await
+        .unwrap();
+    a_life(&lake).await;
+    sqlx::query(&format!("DROP SCHEMA {schema} CASCADE"))
+        .execute(&admin)
+        .await
+        .unwrap();
+}
+
+/// Says aloud what was not tested, and in the file that the test run sums up.
+fn skipped(what: &str) {
+    use std::io::Write;
+    eprintln!("skipped: {what}");
+    if let Some(path) = std::env::var_os("RETAIL_TEST_SKIPS")
+        && let Ok(mut file) = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+    {
+        let _ = writeln!(file, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_shows_unfinished_jobs_as_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (queued, running, ended) = {
+        let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+        let queued = store.create(&new_job(), 1).await.unwrap().id;
+        let running = store.create(&new_job(), 2).await.unwrap().id;
+        append(&store, &running, vec![planned(&["a.x"]), staged("a.x", 9)]).await;
+        let ended = store.create(&new_job(), 3).await.unwrap().id;
+        let failure = Failure::new(FailureKind::Source, "cannot read raw.orders").at(
+            "models/sources.yml",
+            3,
+            1,
+        );
+        let finished = EventKind::Finished {
+            state: JobState::Failed,
+            failure: Some(Box::new(failure)),
+            elapsed_ms: 1,
+        };
+        append(&store, &ended, vec![planned(&["a.x"]), finished]).await;
+        (queued, running, ended)
+    };
+    let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+    let events = store.interrupt_all(5_000_000).await.unwrap();
+    assert_eq!(
+        events.iter().map(|e| e.job_id.as_str()).collect::<Vec<_>>(),
+        [&queued, &running]
+    );
+    for (id, seq) in [(&queued, 1), (&running, 3)] {
+        let job = store.get(id).await.unwrap().unwrap();
+        assert_eq!(
+            (job.state, job.rows_written, job.finished_at_us),
+            (JobState::Interrupted, 0, 5_000_000)
+        );
+        assert!(
+            job.failure
+                .unwrap()
+                .notes
+                .contains(&"of the run's tables nothing was published".to_owned())
+        );
+        let last = store.events(id, 0).await.unwrap().pop().unwrap();
+        assert_eq!(last.seq, seq);
+        assert!(matches!(
+            last.kind,
+            EventKind::Finished {
+                state: JobState::Interrupted,
+                ..
+            }
+        ));
+    }
+    let failed = store.get(&ended).await.unwrap().unwrap();
+    assert_eq!(
+        (failed.state, failed.failure.unwrap().line),
+        (JobState::Failed, 3)
+    );
+    assert_eq!(store.interrupt_all(6_000_000).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_job_that_published_before_its_scheduler_went_away_succeeded() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+    let job = store.create(&new_job(), 1).await.unwrap().id;
+    let publish = EventKind::Published {
+        tables: vec![],
+        elapsed_ms: 1,
+    };
+    append(
+        &store,
+        &job,
+        vec![planned(&["a.x"]), staged("a.x", 9), publish],
+    )
+    .await;
+    store.interrupt_all(2).await.unwrap();
+    let job = store.get(&job).await.unwrap().unwrap();
+    assert_eq!(
+        (job.state, job.rows_written, job.failure),
+        (JobState::Succeeded, 9, None)
+    );
+}
+
+#[tokio::test]
+async fn ids_are_unique_and_grow_when_they_collide() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+    let same = |length: usize| "7f3a5c".chars().take(length).collect::<String>();
+    let mut ids = vec![];
+    for _ in 0..3 {
+        ids.push(store.create_with(&new_job(), 1, same).await.unwrap().id);
+    }
+    assert_eq!(ids, ["7f3a", "7f3a5", "7f3a5c"]);
+}
+
+#[tokio::test]
+async fn the_same_event_twice_counts_once_and_progress_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+    let job = store.create(&new_job(), 1).await.unwrap().id;
+    append(&store, &job, vec![planned(&["a.x"]), staged("a.x", 4)]).await;
+    let again = JobEvent {
+        job_id: job.clone(),
+        seq: 2,
+        time_us: 9,
+        kind: staged("a.x", 400),
+    };
+    store.append(&again).await.unwrap();
+    let progress = EventKind::StageProgress(StageProgress::default());
+    store
+        .append(&JobEvent {
+            job_id: job.clone(),
+            seq: 3,
+            time_us: 9,
+            kind: progress,
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.get(&job).await.unwrap().unwrap().rows_written, 4);
+    assert_eq!(store.events(&job, 0).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn writers_of_two_processes_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = [
+        JobStore::open(lake(dir.path()).await.pool()).await.unwrap(),
+        JobStore::open(lake(dir.path()).await.pool()).await.unwrap(),
+    ];
+    let mut writers = tokio::task::JoinSet::new();
+    for at in 0..20 {
+        let store = stores[at % 2].clone();
+        writers.spawn(async move { store.create(&new_job(), at as i64).await.unwrap().id });
+    }
+    let mut ids = writers.join_all().await;
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+    assert_eq!(stores[0].list(100).await.unwrap().len(), 20);
+    assert_eq!(stores[0].prune(5).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = lake(dir.path()).await;
+    JobStore::open(lake.pool()).await.unwrap();
+    sqlx::query("UPDATE retail_store_version SET version = 9")
+        .execute(lake.pool())
+        .await
+        .unwrap();
+    let error = JobStore::open(lake.pool()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::Newer {
+                found: 9,
+                known: VERSION
+            }
+        ),
+        "{error}"
+    );
+    assert!(!error.retryable());
+}
