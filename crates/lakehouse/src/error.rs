@@ -49,7 +49,7 @@ pub enum LakehouseError {
     #[error("cannot read table {table}: {feature} is not supported")]
     UnsupportedTable { table: TableName, feature: String },
 
-    /// A column that a data file does not have as the table says, and that Iceberg's rules do not make of it.
+    /// A column that a data file does not have in the type of the table, and that Iceberg's rules do not make of it.
     #[error("cannot read column {column} of table {table} from file {file}: {reason}")]
     UnreadableColumn {
         table: TableName,
@@ -228,7 +228,7 @@ pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
 }
 
-/// What is wrong, with every cause that says more.
+/// What is wrong, with every cause that adds to it.
 fn reason(error: &iceberg::Error) -> String {
     let mut text = error.message().to_owned();
     let mut next = std::error::Error::source(error);

@@ -18,7 +18,7 @@ mod catalog;
 mod commit;
 mod config;
 mod error;
-mod fault;
+mod failpoint;
 mod lineage;
 mod metadata;
 mod observe;
@@ -42,7 +42,6 @@ pub use catalog::owner::{Claim, Lease, Owner};
 pub use catalog::{Lakehouse, Pin};
 pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
 pub use error::{LakehouseError, Result};
-pub use fault::fault_point;
 pub use lineage::SourceFiles;
 pub use observe::{
     CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,

@@ -94,7 +94,7 @@ impl SourceFiles {
 }
 
 impl Lakehouse {
-    /// Writes down what a table is made of, and returns what its snapshot's summary says of that.
+    /// Writes down what a table is made of, and returns the properties of its snapshot's summary.
     ///
     /// # Errors
     /// The list cannot be written.
@@ -130,7 +130,7 @@ impl Lakehouse {
         Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
     }
 
-    /// The source files of a table's newest snapshot that says so; none for a table that says nothing, or whose list
+    /// The source files of the newest snapshot that records them; none for a table without any, or whose list
     /// was removed by another engine's clean-up.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ fn recorded(base: &LakeTable, digest: &str) -> Option<String> {
     (entry(snapshot, DIGEST)? == digest).then(|| entry(snapshot, LIST).map(str::to_owned))?
 }
 
-/// The newest snapshot of the current one's line that says what it was made of: others may have written since.
+/// The newest snapshot of the current one's line that records its source files: others may have written since.
 fn newest(table: &LakeTable) -> Option<&Snapshot> {
     table
         .line()
@@ -195,7 +195,7 @@ fn entry<'a>(snapshot: &'a Snapshot, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Lab, file, stage, target, two_columns};
+    use crate::testing::{Harness, file, stage, target, two_columns};
     use crate::{Staged, WriteMode};
 
     fn files(names: &[&str]) -> SourceFiles {
@@ -205,27 +205,27 @@ mod tests {
         files
     }
 
-    /// Publishes a table that says what it was made of.
-    async fn made_of(lab: &Lab, sources: &SourceFiles) {
+    /// Publishes a table that records its source files.
+    async fn made_of(harness: &Harness, sources: &SourceFiles) {
         let name = "marts.a";
-        let base = crate::testing::load(&lab.lakehouse, name).await;
-        let target = target(&lab.lakehouse, name, base.as_ref(), &two_columns(), &[]);
-        let summary = lab
+        let base = crate::testing::load(&harness.lakehouse, name).await;
+        let target = target(&harness.lakehouse, name, base.as_ref(), &two_columns(), &[]);
+        let summary = harness
             .lakehouse
             .remember_sources(&target, sources)
             .await
             .unwrap();
         let files = vec![file(&target, 1, &[])];
-        let staged = lab
+        let staged = harness
             .lakehouse
             .stage(&target, WriteMode::Overwrite, files, summary);
         let staged: Staged = staged.await.unwrap().into();
-        lab.lakehouse.publish("p", &[staged]).await.unwrap();
+        harness.lakehouse.publish("p", &[staged]).await.unwrap();
     }
 
-    fn lists(lab: &Lab) -> usize {
+    fn lists(harness: &Harness) -> usize {
         let mut found = 0;
-        let mut folders = vec![lab.folder.path().join("warehouse")];
+        let mut folders = vec![harness.folder.path().join("warehouse")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -239,21 +239,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_table_remembers_its_source_files_whoever_writes_after_it() {
-        let lab = Lab::new().await;
-        made_of(&lab, &files(&["/in/1.csv", "/in/2.csv"])).await;
-        let foreign = stage(&lab.lakehouse, "marts.a", WriteMode::Append, 1).await;
-        lab.lakehouse.publish("p", &[foreign.into()]).await.unwrap();
-        let table = lab.load("marts.a").await;
-        let found = lab.lakehouse.sources_of(&table).await.unwrap();
+        let harness = Harness::new().await;
+        made_of(&harness, &files(&["/in/1.csv", "/in/2.csv"])).await;
+        let foreign = stage(&harness.lakehouse, "marts.a", WriteMode::Append, 1).await;
+        harness
+            .lakehouse
+            .publish("p", &[foreign.into()])
+            .await
+            .unwrap();
+        let table = harness.load("marts.a").await;
+        let found = harness.lakehouse.sources_of(&table).await.unwrap();
         assert_eq!(found, Some(files(&["/in/1.csv", "/in/2.csv"])));
 
         // The same files again: no second list.
-        made_of(&lab, &files(&["/in/1.csv", "/in/2.csv"])).await;
-        assert_eq!(lists(&lab), 1);
-        made_of(&lab, &files(&["/in/1.csv"])).await;
-        assert_eq!(lists(&lab), 2);
-        let table = lab.load("marts.a").await;
-        let found = lab.lakehouse.sources_of(&table).await.unwrap();
+        made_of(&harness, &files(&["/in/1.csv", "/in/2.csv"])).await;
+        assert_eq!(lists(&harness), 1);
+        made_of(&harness, &files(&["/in/1.csv"])).await;
+        assert_eq!(lists(&harness), 2);
+        let table = harness.load("marts.a").await;
+        let found = harness.lakehouse.sources_of(&table).await.unwrap();
         assert_eq!(found, Some(files(&["/in/1.csv"])));
     }
 

@@ -1,7 +1,7 @@
 //! Reads a table's metadata and manifests, also where the `iceberg` crate does not know a column's type.
 //!
 //! A column of a type that it does not know stands in the schema as bytes that nobody may read; the others are read.
-//! What it would pass over is refused: another format version, an initial default that it cannot parse.
+//! What it would ignore is refused: another format version, an initial default that it cannot parse.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,7 +1,7 @@
-//! Requests to stores and the catalog, told to whoever counts them.
+//! Requests to stores and the catalog, reported to whoever counts them.
 //!
 //! This crate knows no metrics: a process that has some gives an [`Observer`] when it makes its object stores
-//! ([`crate::ObjectStores::observed`]), and all that goes through them, the catalog's requests too, is told to it.
+//! ([`crate::ObjectStores::observed`]), and all that goes through them, the catalog's requests too, is reported to it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ pub enum StoreOperation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreOutcome {
     Ok,
-    /// There is no such object: an answer, not a fault.
+    /// There is no such object: an answer, not an error.
     NotFound,
     Error,
 }
@@ -66,7 +66,7 @@ pub enum CatalogOperation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogOutcome {
     Ok,
-    /// Somebody else published first: an answer, not a fault.
+    /// Somebody else published first: an answer, not an error.
     Conflict,
     Error,
 }
@@ -112,7 +112,7 @@ impl CatalogOperation {
     }
 }
 
-/// A request to the catalog's database: tells its end and passes its answer on.
+/// A request to the catalog's database: reports its end and returns its answer.
 pub(crate) fn catalog<T>(
     observer: Option<&Observer>,
     operation: CatalogOperation,

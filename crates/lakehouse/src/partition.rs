@@ -23,7 +23,7 @@ const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
 /// The partition spec of a table from a model's fields: `order_date`, `day(ts)`, `bucket(16, id)`.
 ///
-/// The spec of `base` that says the same is used again, so that its id stays. A field that any spec of `base` has
+/// An equal spec of `base` is used again, so that its id stays. A field that any spec of `base` has
 /// had keeps its id, and a new field gets one that none has had.
 pub(crate) fn spec(
     table: &TableName,

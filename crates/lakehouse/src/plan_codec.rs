@@ -9,11 +9,11 @@ use datafusion_proto::protobuf;
 use iceberg::spec::{PartitionSpec, Schema};
 use prost::Message;
 use retail_proto::v1::{
-    DeletedRows, FieldIdScan, FilePartition, PartitionValue, PlanNode, TableWrite, plan_node,
+    self as wire, FieldIdScan, FilePartition, PartitionValue, PlanNode, TableWrite, plan_node,
 };
 
 use crate::error::{LakehouseError, Result};
-use crate::scan::{DeadRows, FieldIdScanExec, FileColumns, ScanFacts, TableColumns};
+use crate::scan::{DeletedRows, FieldIdScanExec, FileColumns, ScanFacts, TableColumns};
 use crate::write::{TableWriteExec, WriteSpec};
 
 /// The node as it travels; none for nodes that are not this crate's.
@@ -76,7 +76,7 @@ fn encode_scan(facts: &ScanFacts) -> Result<FieldIdScan> {
     let json = |e: serde_json::Error| failed(e.to_string());
     let mapping = facts.table.mapping.as_ref();
     Ok(FieldIdScan {
-        deletes: facts.dead.iter().map(encode_dead).collect(),
+        deletes: facts.deleted.iter().map(encode_deleted).collect(),
         table: facts.table.table.to_string(),
         schema_json: serde_json::to_string(facts.table.schema.as_ref()).map_err(json)?,
         name_mapping_json: mapping
@@ -96,7 +96,7 @@ fn decode_scan(scan: &FieldIdScan) -> Result<ScanFacts> {
     let json = |e: serde_json::Error| failed(e.to_string());
     let schema: Schema = serde_json::from_str(&scan.schema_json).map_err(json)?;
     let mapping = scan.name_mapping_json.as_deref();
-    let dead = scan.deletes.iter().map(decode_dead);
+    let deleted = scan.deletes.iter().map(decode_deleted);
     let files = scan.partitions.iter().map(decode_constants);
     Ok(ScanFacts {
         table: Arc::new(TableColumns {
@@ -107,7 +107,7 @@ fn decode_scan(scan: &FieldIdScan) -> Result<ScanFacts> {
                 .transpose()
                 .map_err(json)?,
         }),
-        dead: dead.collect::<Result<_>>()?,
+        deleted: deleted.collect::<Result<_>>()?,
         files: files.collect::<Result<_>>()?,
     })
 }
@@ -176,37 +176,40 @@ fn decode_write(write: &TableWrite) -> Result<WriteSpec> {
     })
 }
 
-fn encode_dead(dead: &DeadRows) -> DeletedRows {
+fn encode_deleted(deleted: &DeletedRows) -> wire::DeletedRows {
     let mut last = 0;
-    let deltas = dead.positions.iter().map(|position| {
+    let deltas = deleted.positions.iter().map(|position| {
         let delta = position - last;
         last = *position;
         delta
     });
-    DeletedRows {
-        file: dead.path.clone(),
-        file_rows: dead.rows,
+    wire::DeletedRows {
+        file: deleted.path.clone(),
+        file_rows: deleted.rows,
         position_deltas: deltas.collect(),
     }
 }
 
-fn decode_dead(dead: &DeletedRows) -> Result<DeadRows> {
+fn decode_deleted(deleted: &wire::DeletedRows) -> Result<DeletedRows> {
     let mut at = 0u64;
-    let mut positions = Vec::with_capacity(dead.position_deltas.len());
-    for delta in &dead.position_deltas {
+    let mut positions = Vec::with_capacity(deleted.position_deltas.len());
+    for delta in &deleted.position_deltas {
         at = at.saturating_add(*delta);
         positions.push(at);
     }
-    if positions.last().is_some_and(|last| *last >= dead.file_rows) {
-        let reason = format!("a deleted row lies behind the end of {}", dead.file);
+    if positions
+        .last()
+        .is_some_and(|last| *last >= deleted.file_rows)
+    {
+        let reason = format!("a deleted row lies behind the end of {}", deleted.file);
         return Err(LakehouseError::PlanCodec {
             doing: "decode",
             reason,
         });
     }
-    Ok(DeadRows {
-        path: dead.file.clone(),
-        rows: dead.file_rows,
+    Ok(DeletedRows {
+        path: deleted.file.clone(),
+        rows: deleted.file_rows,
         positions,
     })
 }

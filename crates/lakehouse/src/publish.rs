@@ -23,7 +23,7 @@ use crate::catalog::ledger::{self, Outcome};
 use crate::catalog::owner::{self, Lease};
 use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, no_answer, statements};
 use crate::error::{LakehouseError, Result};
-use crate::fault::fault_point;
+use crate::failpoint::failpoint;
 use crate::observe::{self, CatalogOperation};
 use crate::stage::Staged;
 use crate::store_spans::failed;
@@ -43,11 +43,11 @@ pub struct PublishedTable {
 pub struct Publish<'a> {
     /// Names it in the ledger, once and for all: what became of an id is settled with it.
     pub id: &'a str,
-    /// What the publisher must still hold at the commit; none for one that asks nobody.
+    /// What the publisher must still hold at the commit; none for one without an owner.
     pub lease: Option<Lease>,
-    /// Asked until the commit is sent.
+    /// Checked until the commit is sent.
     pub is_cancelled: &'a (dyn Fn() -> bool + Send + Sync),
-    /// Told what the publish waits for.
+    /// Gets what the publish waits for, as text.
     pub waiting: &'a (dyn Fn(String) + Send + Sync),
 }
 
@@ -110,7 +110,7 @@ impl Lakehouse {
         if ordered.is_empty() {
             return Ok(Vec::new());
         }
-        fault_point("publish.begin");
+        failpoint("publish.begin");
         let span = tracing::info_span!(
             "publish",
             job = publish.id,
@@ -126,7 +126,7 @@ impl Lakehouse {
             &span,
             observe::catalog(observer, CatalogOperation::Publish, began, answer),
         )?;
-        fault_point("publish.after_commit");
+        failpoint("publish.after_commit");
         info!(publish = publish.id, relations = staged.len(), "published");
         Ok(staged.iter().filter_map(published).collect())
     }
@@ -217,7 +217,7 @@ impl Lakehouse {
         let transaction = done.map_err(|_| no_answer(STATEMENTS))??;
         // Dropping the transaction rolls it back.
         db.check_present().map_err(Attempt::Refused)?;
-        fault_point("publish.before_commit");
+        failpoint("publish.before_commit");
         let commit = tokio::time::timeout(COMMIT, transaction.commit()).await;
         match commit.unwrap_or_else(|_| Err(no_answer(COMMIT))) {
             Ok(()) => Ok(()),
@@ -244,7 +244,7 @@ impl Lakehouse {
         }
         for (index, staged) in ordered.iter().enumerate() {
             if index > 0 {
-                fault_point("publish.between_tables");
+                failpoint("publish.between_tables");
             }
             let (name, base) = (staged.name(), staged.base_entry());
             let new = staged.entry();
@@ -288,14 +288,14 @@ impl Lakehouse {
         let (mut attempt, mut noticed) = (0, None::<Instant>);
         loop {
             attempt += 1;
-            let ask = async {
+            let settle = async {
                 let mut connection = db.scratch().await?;
                 let begin = db.begin_statement();
                 let outcome = ledger::settle(&mut connection, begin, publish_id).await?;
                 connection.done();
                 Ok(outcome)
             };
-            let error = match db.answered(ask).await {
+            let error = match db.answered(settle).await {
                 Ok(outcome) => {
                     info!(
                         publish = publish_id,

@@ -383,17 +383,17 @@ mod tests {
         let object = |name: &str, inside: Vec<Field>| {
             Field::new(name, DataType::Struct(inside.into()), true)
         };
-        let told = |columns: Vec<Field>| {
+        let outcome = |columns: Vec<Field>| {
             let made = new_schema(&table, &Arc::new(ArrowSchema::new(columns)));
             made.map_or_else(|error| error.to_string(), |_| "made".to_string())
         };
         let same = "table marts.t has a column a.b.c and a field inside of another column that is called the same, which an \
                     iceberg table cannot tell apart: rename one";
         let deep = object("a", vec![object("b", vec![int("c")])]);
-        assert_eq!(told(vec![int("a.b.c"), deep.clone()]), same);
-        assert_eq!(told(vec![deep, int("a.c"), int("a.b.d")]), "made");
+        assert_eq!(outcome(vec![int("a.b.c"), deep.clone()]), same);
+        assert_eq!(outcome(vec![deep, int("a.c"), int("a.b.d")]), "made");
         assert!(
-            told(vec![object("p", vec![])])
+            outcome(vec![object("p", vec![])])
                 .ends_with("it is an object without fields; leave it out")
         );
     }

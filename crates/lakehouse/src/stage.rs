@@ -224,7 +224,7 @@ impl Lakehouse {
     /// Writes the manifests, the manifest list and the metadata of the table with one more snapshot.
     ///
     /// Columns and partition fields that differ from the base's become a new schema and a new partition spec of
-    /// the table. The snapshot is made even when it adds and removes nothing: it says that the run was here.
+    /// the table. The snapshot is made even when it adds and removes nothing: it records the run.
     /// Put the publish's id into `summary` as `retail.publish-id`, and whatever else belongs to this commit.
     pub async fn stage(
         &self,

@@ -27,7 +27,7 @@ pub(crate) fn file_io(stores: &ObjectStores) -> FileIO {
     .build()
 }
 
-/// Storage and its factory in one. Its wire form, which the trait asks for, holds nothing: no secret leaves.
+/// Storage and its factory in one. Its wire form, which the trait requires, holds nothing: no secret leaves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoresIo {
     #[serde(skip)]

@@ -31,7 +31,7 @@ pub struct ObjectStores {
 struct Inner {
     config: StorageConfig,
     observer: Option<Observer>,
-    /// Keyed by what an [`ObjectStoreUrl`] says: `file:///`, `s3://bucket/`.
+    /// Keyed by the text of an [`ObjectStoreUrl`]: `file:///`, `s3://bucket/`.
     by_root: DashMap<String, Arc<dyn ObjectStore>>,
 }
 
@@ -40,7 +40,7 @@ impl ObjectStores {
         Self::observed_by(None, config)
     }
 
-    /// Stores whose requests, and those of a catalog that is opened with them, are told to an observer.
+    /// Stores whose requests, and those of a catalog that is opened with them, are reported to an observer.
     pub fn observed(config: StorageConfig, observer: Observer) -> Self {
         Self::observed_by(Some(observer), config)
     }

@@ -56,7 +56,7 @@ pub struct ForeignChange {
     pub snapshot_id: i64,
     /// `append`, `overwrite` or `delete`.
     pub operation: String,
-    /// As the engine calls itself: `spark 3.5.1`; empty where it does not say.
+    /// As the engine calls itself: `spark 3.5.1`; empty where it is not recorded.
     pub engine: String,
     pub added_rows: u64,
     pub deleted_rows: u64,

@@ -18,12 +18,12 @@ use retail_api::TableName;
 /// A catalog and a warehouse that vanish with this value.
 ///
 /// With `RETAIL_TEST_POSTGRES=postgresql://…` the catalog is a new one in that database, else an SQLite file.
-pub(crate) struct Lab {
+pub(crate) struct Harness {
     pub(crate) folder: TempDir,
     pub(crate) lakehouse: Lakehouse,
 }
 
-impl Lab {
+impl Harness {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());

@@ -42,7 +42,7 @@ const IDLE_IN_TRANSACTION_S: u64 = 30;
 /// How long one short piece of work on the catalog may take, without an answer from its database.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a database may take to answer a question about nothing.
+/// How long [`Db::ping`] waits.
 const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A pool of connections to the catalog's database.
@@ -122,11 +122,11 @@ impl Db {
         })
     }
 
-    /// Asks the database for nothing.
+    /// Runs `SELECT 1`.
     pub(crate) async fn ping(&self) -> Result<()> {
         self.check_present()?;
-        let asked = sqlx::query("SELECT 1").execute(&self.pool);
-        match tokio::time::timeout(PING_PATIENCE, asked).await {
+        let answer = sqlx::query("SELECT 1").execute(&self.pool);
+        match tokio::time::timeout(PING_PATIENCE, answer).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.failed("ask for a sign of life", &error)),
             Err(_) => Err(unavailable(
@@ -249,7 +249,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What every connection is told first: to wait for nobody without end.
+/// Settings of every new connection: bounded waits for locks and idle transactions.
 fn settings(is_sqlite: bool, patience: Patience) -> Vec<String> {
     let wait_ms = patience.busy_timeout_ms;
     match is_sqlite {
@@ -270,7 +270,7 @@ async fn is_clean(connection: &mut AnyConnection) -> sqlx::Result<bool> {
     Ok(depth == 0)
 }
 
-/// The error of a database that keeps silent.
+/// The error of a database that does not answer in time.
 pub(crate) fn no_answer(within: Duration) -> sqlx::Error {
     let reason = format!("no answer within {} s", within.as_secs());
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason))
@@ -309,7 +309,7 @@ pub(crate) fn kind(error: &sqlx::Error) -> Failure {
     }
 }
 
-/// 20 to 60 ms after the first attempt, twice that after the second; random, so that two writers come apart.
+/// Exponential backoff with jitter: 20 to 60 ms after the first attempt, twice that after the second.
 pub(crate) fn backoff(attempt: u32) -> Duration {
     let random = Uuid::new_v4().as_u128() as u64 % 40;
     Duration::from_millis((20 + random) << attempt.saturating_sub(1).min(4))

@@ -6,7 +6,7 @@
 //!   publisher   BEGIN  INSERT (id, 'published')  … swap tables …  COMMIT ──?──  the answer is lost
 //!   settler     BEGIN  INSERT (id, 'abandoned')      waits until the publisher's transaction has ended, then
 //!                        one row:  it did not happen, and can never happen any more
-//!                        no row:   it is there already, and says what happened
+//!                        no row:   it is there already, with what happened
 //! ```
 //!
 //! Both databases make the second insert of a key wait for the first one's transaction: PostgreSQL by the key,
@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
     Abandoned,
 }
 
-/// Says in the publish's own transaction that it took place. False when somebody has settled it before.
+/// Records in the publish's own transaction that it took place. False when somebody has settled it before.
 pub(crate) async fn publish(
     transaction: &mut AnyConnection,
     id: &str,
@@ -50,7 +50,7 @@ pub(crate) async fn publish(
 /// Finds out what became of a publish, and makes it so that the answer stays true.
 ///
 /// # Errors
-/// The database cannot be reached, or the publish's transaction has not ended yet: to be asked again.
+/// The database cannot be reached, or the publish's transaction has not ended yet: retry.
 pub(crate) async fn settle(
     connection: &mut AnyConnection,
     begin: Option<&'static str>,

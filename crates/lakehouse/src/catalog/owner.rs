@@ -3,7 +3,7 @@
 //! ```text
 //! retail_owner   name 'scheduler' -> who, since when, epoch, beat
 //!
-//!   claim     a free row, one whose process is proven dead, or one whose beat stood still for its whole lease:
+//!   claim     a free row, one whose process has ended, or one whose beat stood still for its whole lease:
 //!             epoch + 1
 //!   renew     beat + 1 where the epoch is still ours
 //!   publish   the same statement, last in its transaction: an owner that was replaced publishes nothing
@@ -90,7 +90,7 @@ impl Lakehouse {
         claim.map_err(|e| db.failed("claim the ownership", &e))
     }
 
-    /// Says that the owner still lives. False when somebody else is the owner now.
+    /// Renews the lease. False when somebody else is the owner now.
     ///
     /// # Errors
     /// The catalog does not answer: the ownership is what it was.
@@ -224,7 +224,7 @@ async fn read(connection: &mut AnyConnection) -> sqlx::Result<Option<OwnerRow>> 
     .transpose()
 }
 
-/// A process, so that another one can tell whether it is gone.
+/// A process, so that another one can see whether it has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Process {
     /// Of the machine since it was started.
@@ -237,7 +237,7 @@ struct Process {
 }
 
 impl Process {
-    /// This one. Empty texts where the system does not say, which proves nothing about it later.
+    /// This one. Empty where the system does not report them, which proves nothing about it later.
     fn this() -> Self {
         Self {
             boot: boot(),
@@ -286,7 +286,7 @@ fn stat(pid: u32) -> Option<(char, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Lab, stage_all};
+    use crate::testing::{Harness, stage_all};
     use crate::{LakehouseError, Publish};
 
     fn granted(claim: Claim) -> Lease {
@@ -297,15 +297,16 @@ mod tests {
     }
 
     /// Makes the row one of a process that cannot be seen from here.
-    async fn owned_from_elsewhere(lab: &Lab) {
-        lab.execute("UPDATE retail_owner SET process = '' WHERE name = 'scheduler'")
+    async fn owned_from_elsewhere(harness: &Harness) {
+        harness
+            .execute("UPDATE retail_owner SET process = '' WHERE name = 'scheduler'")
             .await;
     }
 
     #[tokio::test]
-    async fn one_owns_and_the_other_is_told_who_until_it_lets_go() {
-        let lab = Lab::in_a_file().await;
-        let (one, other) = (&lab.lakehouse, lab.another().await);
+    async fn one_owns_and_the_other_learns_who_until_it_is_released() {
+        let harness = Harness::in_a_file().await;
+        let (one, other) = (&harness.lakehouse, harness.another().await);
         let lease = granted(one.claim("one", 5_000, None).await.unwrap());
         let Claim::Held(owner) = other.claim("other", 5_000, None).await.unwrap() else {
             panic!("two owners");
@@ -323,15 +324,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_owner_that_renewed_meanwhile_is_not_expired() {
-        let lab = Lab::in_a_file().await;
-        let other = lab.another().await;
-        let lease = granted(lab.lakehouse.claim("one", 1, None).await.unwrap());
-        owned_from_elsewhere(&lab).await;
+        let harness = Harness::in_a_file().await;
+        let other = harness.another().await;
+        let lease = granted(harness.lakehouse.claim("one", 1, None).await.unwrap());
+        owned_from_elsewhere(&harness).await;
         let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
             panic!("two owners");
         };
         assert!(!seen.is_alive_here);
-        lab.lakehouse.renew(lease).await.unwrap();
+        harness.lakehouse.renew(lease).await.unwrap();
         let again = other.claim("other", 1, Some(&seen)).await.unwrap();
         let Claim::Held(seen) = again else {
             panic!("it has just renewed");
@@ -341,35 +342,43 @@ mod tests {
 
     #[tokio::test]
     async fn the_owner_that_was_replaced_publishes_nothing() {
-        let lab = Lab::in_a_file().await;
-        let lease = granted(lab.lakehouse.claim("one", 1, None).await.unwrap());
-        let first = stage_all(&lab.lakehouse, &["marts.a", "marts.b"], 1).await;
+        let harness = Harness::in_a_file().await;
+        let lease = granted(harness.lakehouse.claim("one", 1, None).await.unwrap());
+        let first = stage_all(&harness.lakehouse, &["marts.a", "marts.b"], 1).await;
         let publish = Publish {
             lease: Some(lease),
             ..Publish::of("job1")
         };
-        lab.lakehouse.publish_as(&publish, &first).await.unwrap();
+        harness
+            .lakehouse
+            .publish_as(&publish, &first)
+            .await
+            .unwrap();
 
-        owned_from_elsewhere(&lab).await;
-        let other = lab.another().await;
+        owned_from_elsewhere(&harness).await;
+        let other = harness.another().await;
         let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
             panic!("two owners");
         };
         let next = granted(other.claim("other", 1, Some(&seen)).await.unwrap());
-        let before = lab.rows().await;
-        let late = stage_all(&lab.lakehouse, &["marts.a", "marts.b"], 2).await;
+        let before = harness.rows().await;
+        let late = stage_all(&harness.lakehouse, &["marts.a", "marts.b"], 2).await;
         let publish = Publish {
             lease: Some(lease),
             ..Publish::of("job2")
         };
-        let error = lab.lakehouse.publish_as(&publish, &late).await.unwrap_err();
+        let error = harness
+            .lakehouse
+            .publish_as(&publish, &late)
+            .await
+            .unwrap_err();
         assert!(matches!(error, LakehouseError::OwnershipLost), "{error}");
-        assert_eq!(lab.rows().await, before);
+        assert_eq!(harness.rows().await, before);
         let publish = Publish {
             lease: Some(next),
             ..Publish::of("job3")
         };
-        lab.lakehouse.publish_as(&publish, &late).await.unwrap();
+        harness.lakehouse.publish_as(&publish, &late).await.unwrap();
     }
 
     #[test]

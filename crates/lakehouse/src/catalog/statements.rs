@@ -102,7 +102,7 @@ pub(super) async fn create_tables(db: &Db) -> Result<()> {
 
 /// All in one transaction: nobody finds some of them.
 async fn create(db: &Db) -> sqlx::Result<()> {
-    // An older engine's table lacks a column; asked outside, since a refusal ends PostgreSQL's transactions.
+    // An older engine's table lacks a column; read outside of it, since a refusal ends PostgreSQL's transactions.
     let has_tables = answers(db, "SELECT table_name FROM iceberg_tables WHERE 1 = 0").await;
     let has_types = answers(db, PROBE[0]).await;
     let mut transaction = db.begin().await?;

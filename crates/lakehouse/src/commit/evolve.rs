@@ -10,7 +10,7 @@ use iceberg::{Result, TableCreation};
 use crate::table::LakeTable;
 use crate::write::WriteTarget;
 
-/// Properties a new table gets unless the write says otherwise.
+/// Properties a new table gets unless the write sets them.
 const DEFAULTS: [(&str, &str); 1] = [("write.parquet.compression-codec", "zstd")];
 const TARGET_FILE_BYTES: &str = "write.target-file-size-bytes";
 

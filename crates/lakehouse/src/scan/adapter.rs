@@ -17,7 +17,7 @@ use super::columns::{self, Names, Step, TableColumns, Unreadable};
 use super::reshape::{Origin, Reshape};
 use retail_values::has_float;
 
-/// What the manifest says of a file's columns that the file does not.
+/// What the manifest has of a file's columns and the file has not.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileColumns {
     /// Path in the object store, as the scan's files name it.
@@ -47,7 +47,7 @@ impl FieldIds {
         }
     }
 
-    /// For a scan that no marker stands over: it knows the table, not the file. Where that is not enough, nothing
+    /// For a scan without a [`super::FieldIdScanExec`]: it knows the table, not the file. Where that is not enough, nothing
     /// can be read.
     pub(super) fn of_table(table: Arc<TableColumns>, has_constants: bool) -> Self {
         let file = FileColumns {
@@ -66,7 +66,7 @@ impl PhysicalExprAdapterFactory for FieldIds {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         if self.lacks_constants {
             return Err(DataFusionError::Internal(format!(
-                "a scan of {} whose files need their partition's values is run without its marker",
+                "a scan of {} whose files need their partition's values is run without its FieldIdScanExec",
                 self.table.table
             )));
         }

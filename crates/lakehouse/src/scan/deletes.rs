@@ -20,7 +20,7 @@ use crate::table::LakeTable;
 /// Store and path of a data file: delete files may spell its URI unlike the table does.
 pub(super) type Place = (String, Path);
 
-/// Positions of dead rows by data file, with the sequence number of each delete file.
+/// Positions of deleted rows by data file, with the sequence number of each delete file.
 pub(super) type Deletes = HashMap<Place, Vec<(i64, Vec<u64>)>>;
 
 pub(super) fn place(uri: &str) -> Result<Place> {
@@ -159,36 +159,36 @@ fn decode_vector(blob: &[u8]) -> std::result::Result<Vec<u64>, String> {
     Ok(bitmap.into_iter().collect())
 }
 
-/// The dead rows of one data file of `rows` rows: those of delete files that are not older than it. Ascending, each
+/// The deleted rows of one data file of `rows` rows: those of delete files that are not older than it. Ascending, each
 /// once.
-pub(super) fn dead_rows(deletes: &Deletes, file: &Place, sequence: i64, rows: u64) -> Vec<u64> {
+pub(super) fn deleted_rows(deletes: &Deletes, file: &Place, sequence: i64, rows: u64) -> Vec<u64> {
     let of_file = deletes
         .get(file)
         .into_iter()
         .flatten()
         .filter(|(delete, _)| *delete >= sequence);
-    let mut dead: Vec<u64> = of_file
+    let mut deleted: Vec<u64> = of_file
         .flat_map(|(_, positions)| positions.iter().copied())
         .filter(|position| *position < rows)
         .collect();
-    dead.sort_unstable();
-    dead.dedup();
-    dead
+    deleted.sort_unstable();
+    deleted.dedup();
+    deleted
 }
 
-/// The living rows of a file of `rows` rows.
-pub(super) fn living(rows: u64, dead: &[u64]) -> RowSelection {
+/// The live rows of a file of `rows` rows.
+pub(super) fn live_rows(rows: u64, deleted: &[u64]) -> RowSelection {
     let mut ranges = vec![];
     let mut start = 0;
-    for dead in dead
+    for position in deleted
         .iter()
         .map(|d| *d as usize)
         .filter(|d| *d < rows as usize)
     {
-        if dead > start {
-            ranges.push(start..dead);
+        if position > start {
+            ranges.push(start..position);
         }
-        start = dead + 1;
+        start = position + 1;
     }
     if start < rows as usize {
         ranges.push(start..rows as usize);

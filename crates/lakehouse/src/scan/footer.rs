@@ -1,4 +1,4 @@
-//! What a Parquet footer says about its rows, as far as it may be believed.
+//! The statistics of a Parquet footer, as far as they may be believed.
 //!
 //! DataFusion leaves out row groups by their bounds, and takes a missing count of nulls for none: a file whose writer
 //! counts no nulls then has no row for `x IS NULL`. Old writers compared bytes and unsigned numbers as signed ones. Such

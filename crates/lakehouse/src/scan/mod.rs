@@ -13,8 +13,8 @@ mod adapter;
 mod columns;
 mod damage;
 mod deletes;
+mod field_id_scan;
 mod footer;
-mod marker;
 mod provider;
 mod prune;
 mod reshape;
@@ -33,8 +33,8 @@ use crate::table::LakeTable;
 pub(crate) use adapter::FileColumns;
 pub(crate) use columns::TableColumns;
 pub use damage::DAMAGED_FILE;
-pub use marker::scan_rule;
-pub(crate) use marker::{DeadRows, FieldIdScanExec, ScanFacts};
+pub use field_id_scan::scan_rule;
+pub(crate) use field_id_scan::{DeletedRows, FieldIdScanExec, ScanFacts};
 
 /// The table's current snapshot as DataFusion reads it.
 pub(crate) async fn provider(

@@ -26,7 +26,7 @@ use tracing::debug;
 use super::adapter::FieldIds;
 use super::columns::TableColumns;
 use super::deletes::{self, Deletes};
-use super::marker::{DeadRows, ScannedTable};
+use super::field_id_scan::{DeletedRows, ScannedTable};
 use super::prune::{FileMetrics, scalar};
 use super::snapshot::{self, LiveFile};
 use crate::error::{LakehouseError, Result};
@@ -37,7 +37,7 @@ use crate::table::LakeTable;
 /// Guess for a text's width in a batch, in bytes.
 const TEXT_WIDTH: usize = 24;
 
-/// The living files of a snapshot.
+/// The live files of a snapshot.
 #[derive(Debug)]
 pub(super) struct SnapshotScan {
     table: LakeTable,
@@ -171,7 +171,7 @@ impl SnapshotScan {
         let file = live.file();
         let (url, path) = locate(file.file_path())?;
         let (place, rows) = (deletes::place(file.file_path())?, file.record_count());
-        let positions = deletes::dead_rows(&self.deletes, &place, live.sequence, rows);
+        let positions = deletes::deleted_rows(&self.deletes, &place, live.sequence, rows);
         let statistics = Arc::new(self.statistics(live, positions.is_empty()));
         let mut partitioned = PartitionedFile::new(String::new(), file.file_size_in_bytes())
             .with_statistics(statistics)
@@ -181,17 +181,17 @@ impl SnapshotScan {
             partitioned = partitioned.with_extension(live.columns.clone());
         }
         if !positions.is_empty() {
-            let living = deletes::living(rows, &positions);
+            let live_rows = deletes::live_rows(rows, &positions);
             partitioned = partitioned
-                .with_extension(ParquetRowSelection::new(living))
-                .with_extension(dead_rows(path, rows, positions));
+                .with_extension(ParquetRowSelection::new(live_rows))
+                .with_extension(deleted_rows(path, rows, positions));
         }
         Ok((url, partitioned))
     }
 }
 
-fn dead_rows(path: Path, rows: u64, positions: Vec<u64>) -> DeadRows {
-    DeadRows {
+fn deleted_rows(path: Path, rows: u64, positions: Vec<u64>) -> DeletedRows {
+    DeletedRows {
         path: path.to_string(),
         rows,
         positions,

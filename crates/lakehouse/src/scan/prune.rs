@@ -1,4 +1,4 @@
-//! Leaves out files whose metrics say that no row can match.
+//! Leaves out files in which no row can match by their metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl PruningStatistics for FileMetrics<'_> {
 }
 
 /// A bound as a value of the column's arrow type; none where the two do not fit, and where engines disagree on order
-/// (of UUIDs) or readers never ask (bytes).
+/// (of UUIDs) or readers never compare (bytes).
 pub(super) fn scalar(bound: &Datum, data_type: &DataType) -> Option<ScalarValue> {
     match data_type {
         DataType::FixedSizeBinary(_) | DataType::Binary => None,

@@ -43,7 +43,7 @@ impl Origin {
 
 /// The values of a file's column as the table has them.
 ///
-/// DataFusion's pruning looks through columns and casts, and does not look through this: what Parquet's statistics say
+/// DataFusion's pruning looks through columns and casts, and does not look through this: Parquet's statistics
 /// of the file's column may not hold for the table's.
 #[derive(Debug, Clone)]
 pub(super) struct Reshape {
@@ -207,7 +207,7 @@ fn constant(value: &ScalarValue, rows: &StructArray) -> Result<ArrayRef, ArrowEr
     }
 }
 
-/// The values, null also where `nulls` says so: at every depth, since a struct's field is read without its struct.
+/// The values, null also where `nulls` is: at every depth, since a struct's field is read without its struct.
 fn masked(values: &ArrayRef, nulls: &NullBuffer) -> Result<ArrayRef, ArrowError> {
     let DataType::Struct(fields) = values.data_type() else {
         return nullif(values, &BooleanArray::new(!nulls.inner(), None));

@@ -1,4 +1,4 @@
-//! The living files of a table's current snapshot, and the refusal of what this crate does not read.
+//! The live files of a table's current snapshot, and the refusal of what this crate does not read.
 
 use datafusion::common::ScalarValue;
 use iceberg::spec::{
@@ -13,7 +13,7 @@ use crate::schema::arrow_primitive;
 use crate::stores::locate;
 use crate::table::LakeTable;
 
-/// One living data file.
+/// One live data file.
 #[derive(Debug)]
 pub(super) struct LiveFile {
     pub(super) entry: ManifestEntryRef,
@@ -164,7 +164,7 @@ fn columns(table: &LakeTable, file: &DataFile, spec_id: i32) -> Result<FileColum
         }
         let source = metadata.current_schema().field_by_id(field.source_id);
         let primitive = source.and_then(|source| source.field_type.as_primitive_type());
-        // A dropped column's values are not asked for.
+        // A dropped column's values are not read.
         let Some(data_type) = primitive.map(arrow_primitive) else {
             continue;
         };

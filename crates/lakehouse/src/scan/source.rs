@@ -26,7 +26,7 @@ use super::columns::TableColumns;
 use super::damage;
 use super::footer::BelievableFooters;
 
-/// Reads as `parquet` does, with each file's columns found by what its manifest says of it.
+/// Reads as `parquet` does, with each file's columns found by its manifest entry.
 ///
 /// It stands only where a scan runs: planning and the wire see the source inside.
 #[derive(Clone)]

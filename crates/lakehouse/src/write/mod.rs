@@ -7,20 +7,20 @@
 //! ```
 
 mod exec;
-mod fault;
 mod metrics;
 mod node;
 mod result;
 mod target;
+mod transient;
 mod writer;
 
 pub(crate) use exec::TableWriteExec;
 pub use exec::WritePlanner;
-pub(crate) use fault::transient_as_io;
 pub use node::write_plan;
 pub use result::{data_files, write_result_schema};
 pub(crate) use target::WriteSpec;
 pub use target::WriteTarget;
+pub(crate) use transient::transient_as_io;
 
 /// Whether a node writes the rows of its one input as a table's data files.
 pub fn is_table_write(node: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) -> bool {

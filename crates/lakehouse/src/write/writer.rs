@@ -29,10 +29,10 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::fault::cannot_write;
 use super::metrics::{NanCounts, data_file};
 use super::result::WrittenFile;
 use super::target::WriteSpec;
+use super::transient::cannot_write;
 use crate::partition;
 use crate::schema::arrow_schema;
 use crate::stores::locate;
@@ -136,8 +136,8 @@ impl TableWriter {
         self.account().await
     }
 
-    /// The batch in the table's schema. The plan's columns are the table's by position and, but for what nested types
-    /// say about their fields, by type.
+    /// The batch in the table's schema. The plan's columns are the table's by position and, but for their metadata of nested
+    /// fields, by type.
     fn align(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let options = CastOptions {
             safe: false,
@@ -210,7 +210,7 @@ impl TableWriter {
         self.close(file).await
     }
 
-    /// Tells the memory pool what is buffered. When it refuses, lets go of held rows and ends row groups; what is left
+    /// Reports what is buffered to the memory pool. When it refuses, writes held rows and ends row groups; what is left
     /// then is too little to fail for.
     async fn account(&mut self) -> Result<()> {
         loop {

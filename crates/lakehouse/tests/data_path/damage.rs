@@ -3,23 +3,23 @@
 use datafusion::parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use datafusion::physical_plan::collect;
 
-use crate::lab::{Lab, Written, physical};
+use crate::harness::{Harness, Written, physical};
 
 const ROWS: &str = "SELECT value AS id, 'store ' || (value % 7) AS name, CAST(value * 13 % 1000 AS DECIMAL(12,2)) AS amount, \
                     'words ' || (value * 7919) AS words FROM generate_series(1, 600)";
 
-async fn lab() -> (Lab, Written, String, Vec<u8>) {
-    let lab = Lab::new().await;
-    let written = lab.append("lake.t", ROWS).await;
+async fn harness() -> (Harness, Written, String, Vec<u8>) {
+    let harness = Harness::new().await;
+    let written = harness.append("lake.t", ROWS).await;
     let uri = written.files[0].file_path();
     let path = uri.strip_prefix("file://").unwrap().to_owned();
     let bytes = std::fs::read(&path).unwrap();
-    (lab, written, path, bytes)
+    (harness, written, path, bytes)
 }
 
 /// The number of rows that a query gives, or its error. A panic in it is one of the test.
-async fn outcome(lab: &Lab, sql: &str) -> Result<usize, String> {
-    let session = lab.reading("lake.t").await;
+async fn outcome(harness: &Harness, sql: &str) -> Result<usize, String> {
+    let session = harness.reading("lake.t").await;
     let plan = physical(&session, sql).await;
     let batches = collect(plan, session.task_ctx()).await;
     let count = batches.map(|all| all.iter().map(|batch| batch.num_rows()).sum());
@@ -28,7 +28,7 @@ async fn outcome(lab: &Lab, sql: &str) -> Result<usize, String> {
 
 #[tokio::test]
 async fn a_damaged_data_file_is_refused_by_name_and_never_loses_rows() {
-    let (lab, written, path, good) = lab().await;
+    let (harness, written, path, good) = harness().await;
     let uri = written.files[0].file_path();
     let mut refused = 0;
     for sql in ["SELECT * FROM t", "SELECT words FROM t WHERE id > 0"] {
@@ -43,15 +43,15 @@ async fn a_damaged_data_file_is_refused_by_name_and_never_loses_rows() {
                 bytes[at] ^= 0x55;
             }
             std::fs::write(&path, bytes).unwrap();
-            match outcome(&lab, sql).await {
+            match outcome(&harness, sql).await {
                 Ok(rows) if sql.contains("WHERE") || rows == 600 => {}
-                Err(said) => {
+                Err(error) => {
                     refused += 1;
                     let named = format!("damaged data file {uri}: ");
-                    assert!(said.contains(&named), "{at} {zeroes}: {said}");
+                    assert!(error.contains(&named), "{at} {zeroes}: {error}");
                     assert!(
-                        said.contains("restore it, or write the table again"),
-                        "{said}"
+                        error.contains("restore it, or write the table again"),
+                        "{error}"
                     );
                 }
                 other => panic!("{at} {zeroes}: {other:?}"),
@@ -61,14 +61,17 @@ async fn a_damaged_data_file_is_refused_by_name_and_never_loses_rows() {
     assert!(refused > 40, "only {refused} were refused");
     for cut in [1, 8, 100, good.len() / 2, good.len()] {
         std::fs::write(&path, &good[..good.len() - cut]).unwrap();
-        let said = outcome(&lab, "SELECT * FROM t").await.unwrap_err();
-        assert!(said.contains(path.trim_start_matches('/')), "{cut}: {said}");
+        let error = outcome(&harness, "SELECT * FROM t").await.unwrap_err();
+        assert!(
+            error.contains(path.trim_start_matches('/')),
+            "{cut}: {error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_footer_at_which_the_reader_panics_is_that_of_a_damaged_file() {
-    let (lab, written, path, good) = lab().await;
+    let (harness, written, path, good) = harness().await;
     let footer = ParquetMetaDataReader::new()
         .parse_and_finish(&bytes::Bytes::from(good.clone()))
         .unwrap();
@@ -90,10 +93,10 @@ async fn a_footer_at_which_the_reader_panics_is_that_of_a_damaged_file() {
     let mut bytes = good[..good.len() - end.len()].to_vec();
     bytes.extend(end);
     std::fs::write(&path, bytes).unwrap();
-    let said = outcome(&lab, "SELECT * FROM t").await.unwrap_err();
+    let error = outcome(&harness, "SELECT * FROM t").await.unwrap_err();
     let named = format!(
         "damaged data file {}: its pages cannot be decoded; restore it, or write the table again",
         written.files[0].file_path()
     );
-    assert!(said.contains(&named), "{said}");
+    assert!(error.contains(&named), "{error}");
 }

@@ -14,11 +14,11 @@ use iceberg::spec::{
     ManifestListWriter, ManifestWriterBuilder, Operation, Snapshot, Struct, Summary,
 };
 
-use crate::lab::{Lab, query};
+use crate::harness::{Harness, query};
 
 /// Commits one delete file that names `data_file` as `spelled`.
-async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], large: bool) {
-    let table = lab.load(name).await.unwrap();
+async fn delete_rows(harness: &Harness, name: &str, spelled: &str, positions: &[i64], large: bool) {
+    let table = harness.load(name).await.unwrap();
     let uri = format!("{}/data/deletes-{}.parquet", table.location(), positions[0]);
     let files = vec![spelled; positions.len()];
     let files: ArrayRef = match large {
@@ -50,12 +50,12 @@ async fn delete_rows(lab: &Lab, name: &str, spelled: &str, positions: &[i64], la
         .file_size_in_bytes(std::fs::metadata(path).unwrap().len())
         .build()
         .unwrap();
-    commit(lab, name, file).await;
+    commit(harness, name, file).await;
 }
 
 /// Commits a file of deletes, as another engine does.
-async fn commit(lab: &Lab, name: &str, file: DataFile) {
-    let table = lab.load(name).await.unwrap();
+async fn commit(harness: &Harness, name: &str, file: DataFile) {
+    let table = harness.load(name).await.unwrap();
     let metadata = table.metadata();
     let folder = format!("{}/metadata", table.location());
     let third = metadata.format_version() == FormatVersion::V3;
@@ -113,13 +113,14 @@ async fn commit(lab: &Lab, name: &str, file: DataFile) {
         .set_branch_snapshot(snapshot, "main")
         .unwrap();
     let metadata = builder.build().unwrap().metadata;
-    lab.commit_metadata(name, &serde_json::to_value(&metadata).unwrap())
+    harness
+        .commit_metadata(name, &serde_json::to_value(&metadata).unwrap())
         .await;
 }
 
-async fn thousand_rows() -> (Lab, String) {
-    let lab = Lab::new().await;
-    let written = lab
+async fn thousand_rows() -> (Harness, String) {
+    let harness = Harness::new().await;
+    let written = harness
         .write(
             "lake.t",
             "SELECT value AS id FROM generate_series(0, 999)",
@@ -128,54 +129,59 @@ async fn thousand_rows() -> (Lab, String) {
         .await;
     let path = written.files[0].file_path().to_owned();
     assert_eq!(written.files.len(), 1);
-    (lab, path)
+    (harness, path)
 }
 
 const QUERY: &str = "SELECT count(id), min(id), max(id), sum(id) FROM t";
 
 #[tokio::test]
 async fn deleted_rows_stay_deleted_on_executors() {
-    let (lab, path) = thousand_rows().await;
-    delete_rows(&lab, "lake.t", &path, &[0, 1, 2, 500, 999], false).await;
-    assert_eq!(lab.query("lake.t", QUERY).await, ["995 3 998 497998"]);
+    let (harness, path) = thousand_rows().await;
+    delete_rows(&harness, "lake.t", &path, &[0, 1, 2, 500, 999], false).await;
+    assert_eq!(harness.query("lake.t", QUERY).await, ["995 3 998 497998"]);
     // Not from a count that includes them.
-    assert_eq!(lab.query("lake.t", "SELECT count(*) FROM t").await, ["995"]);
-    delete_rows(&lab, "lake.t", &path, &[3, 500], true).await;
-    assert_eq!(lab.query("lake.t", QUERY).await, ["994 4 998 497995"]);
+    assert_eq!(
+        harness.query("lake.t", "SELECT count(*) FROM t").await,
+        ["995"]
+    );
+    delete_rows(&harness, "lake.t", &path, &[3, 500], true).await;
+    assert_eq!(harness.query("lake.t", QUERY).await, ["994 4 998 497995"]);
 }
 
 #[tokio::test]
 async fn a_file_read_in_parts_lacks_the_same_rows() {
-    let (lab, path) = thousand_rows().await;
-    delete_rows(&lab, "lake.t", &path, &[0, 400, 999], false).await;
+    let (harness, path) = thousand_rows().await;
+    delete_rows(&harness, "lake.t", &path, &[0, 400, 999], false).await;
     let mut config = SessionConfig::new().with_target_partitions(3);
     config.options_mut().optimizer.repartition_file_min_size = 0;
-    let session = lab.session_with(config);
-    lab.register(&session, "lake.t").await;
+    let session = harness.session_with(config);
+    harness.register(&session, "lake.t").await;
     assert_eq!(query(&session, QUERY).await, ["997 1 998 498101"]);
 }
 
 #[tokio::test]
 async fn a_location_spelled_differently_is_the_same_file() {
-    let (lab, path) = thousand_rows().await;
+    let (harness, path) = thousand_rows().await;
     for (index, prefix) in ["file:/", "/"].into_iter().enumerate() {
         let spelled = path.replacen("file:///", prefix, 1);
-        delete_rows(&lab, "lake.t", &spelled, &[index as i64], false).await;
+        delete_rows(&harness, "lake.t", &spelled, &[index as i64], false).await;
     }
-    assert_eq!(lab.query("lake.t", QUERY).await, ["998 2 999 499499"]);
+    assert_eq!(harness.query("lake.t", QUERY).await, ["998 2 999 499499"]);
 }
 
 #[tokio::test]
 async fn rows_written_after_a_delete_are_not_deleted_by_it() {
-    let (lab, path) = thousand_rows().await;
-    delete_rows(&lab, "lake.t", &path, &[0], false).await;
-    lab.append(
-        "lake.t",
-        "SELECT value AS id FROM generate_series(1000, 1009)",
-    )
-    .await;
+    let (harness, path) = thousand_rows().await;
+    delete_rows(&harness, "lake.t", &path, &[0], false).await;
+    harness
+        .append(
+            "lake.t",
+            "SELECT value AS id FROM generate_series(1000, 1009)",
+        )
+        .await;
     assert_eq!(
-        lab.query("lake.t", "SELECT count(id), min(id) FROM t")
+        harness
+            .query("lake.t", "SELECT count(id), min(id) FROM t")
             .await,
         ["1009 1"]
     );
@@ -183,10 +189,10 @@ async fn rows_written_after_a_delete_are_not_deleted_by_it() {
 
 #[tokio::test]
 async fn a_session_without_the_marker_does_not_bring_deleted_rows_back() {
-    let (lab, path) = thousand_rows().await;
-    delete_rows(&lab, "lake.t", &path, &[0, 1], false).await;
+    let (harness, path) = thousand_rows().await;
+    delete_rows(&harness, "lake.t", &path, &[0, 1], false).await;
     let session = SessionContext::new();
-    lab.register(&session, "lake.t").await;
+    harness.register(&session, "lake.t").await;
     let rows = session
         .sql("SELECT count(id) FROM t")
         .await
@@ -194,7 +200,7 @@ async fn a_session_without_the_marker_does_not_bring_deleted_rows_back() {
         .collect()
         .await
         .unwrap();
-    assert_eq!(crate::lab::rows(&rows), ["998"]);
+    assert_eq!(crate::harness::rows(&rows), ["998"]);
 }
 
 /// A Puffin file with one deletion vector, and where in it the vector is.
@@ -214,18 +220,18 @@ fn puffin(positions: &[u64]) -> (Vec<u8>, i64, i64) {
 }
 
 /// Makes the table one of format version 3.
-async fn upgrade(lab: &Lab, name: &str) {
-    let table = lab.load(name).await.unwrap();
+async fn upgrade(harness: &Harness, name: &str) {
+    let table = harness.load(name).await.unwrap();
     let mut metadata = serde_json::to_value(table.metadata()).unwrap();
     metadata["format-version"] = 3.into();
     metadata["next-row-id"] = 10_000.into();
-    lab.commit_metadata(name, &metadata).await;
+    harness.commit_metadata(name, &metadata).await;
 }
 
 #[tokio::test]
 async fn rows_of_a_deletion_vector_stay_deleted_on_executors() {
-    let (lab, path) = thousand_rows().await;
-    upgrade(&lab, "lake.t").await;
+    let (harness, path) = thousand_rows().await;
+    upgrade(&harness, "lake.t").await;
     let (bytes, offset, size) = puffin(&[0, 1, 2, 500, 999]);
     let uri = path.replace(".parquet", ".puffin");
     std::fs::write(uri.strip_prefix("file://").unwrap(), &bytes).unwrap();
@@ -243,21 +249,25 @@ async fn rows_of_a_deletion_vector_stay_deleted_on_executors() {
             .build()
             .unwrap()
     };
-    commit(&lab, "lake.t", vector(5)).await;
-    assert_eq!(lab.query("lake.t", QUERY).await, ["995 3 998 497998"]);
-    assert_eq!(lab.query("lake.t", "SELECT count(*) FROM t").await, ["995"]);
+    commit(&harness, "lake.t", vector(5)).await;
+    assert_eq!(harness.query("lake.t", QUERY).await, ["995 3 998 497998"]);
     assert_eq!(
-        lab.query(
-            "lake.t",
-            "SELECT id FROM t WHERE id < 5 ORDER BY id LIMIT 1"
-        )
-        .await,
+        harness.query("lake.t", "SELECT count(*) FROM t").await,
+        ["995"]
+    );
+    assert_eq!(
+        harness
+            .query(
+                "lake.t",
+                "SELECT id FROM t WHERE id < 5 ORDER BY id LIMIT 1"
+            )
+            .await,
         ["3"]
     );
 
-    // A manifest that says otherwise than the vector is not believed.
-    commit(&lab, "lake.t", vector(4)).await;
-    let error = lab.refusal("lake.t", "SELECT id FROM t").await;
+    // A manifest that differs from the vector is not believed.
+    commit(&harness, "lake.t", vector(4)).await;
+    let error = harness.refusal("lake.t", "SELECT id FROM t").await;
     assert!(error.contains(".puffin"), "{error}");
     assert!(
         error.contains("5 positions where its manifest says 4"),
@@ -267,7 +277,7 @@ async fn rows_of_a_deletion_vector_stay_deleted_on_executors() {
 
 #[tokio::test]
 async fn equality_deletes_are_refused_unless_they_are_older_than_all_rows() {
-    let (lab, path) = thousand_rows().await;
+    let (harness, path) = thousand_rows().await;
     let file = DataFileBuilder::default()
         .content(DataContentType::EqualityDeletes)
         .file_path(path.replace(".parquet", "-eq.parquet"))
@@ -278,8 +288,8 @@ async fn equality_deletes_are_refused_unless_they_are_older_than_all_rows() {
         .equality_ids(Some(vec![1]))
         .build()
         .unwrap();
-    commit(&lab, "lake.t", file).await;
-    let error = lab.refusal("lake.t", "SELECT id FROM t").await;
+    commit(&harness, "lake.t", file).await;
+    let error = harness.refusal("lake.t", "SELECT id FROM t").await;
     assert!(error.contains("table lake.t"), "{error}");
     assert!(
         error.contains("equality deletes, which snapshot"),
@@ -291,10 +301,11 @@ async fn equality_deletes_are_refused_unless_they_are_older_than_all_rows() {
 
 #[tokio::test]
 async fn a_position_behind_a_files_end_deletes_nothing() {
-    let (lab, path) = thousand_rows().await;
-    delete_rows(&lab, "lake.t", &path, &[3, 1_000, 5_000_000], false).await;
+    let (harness, path) = thousand_rows().await;
+    delete_rows(&harness, "lake.t", &path, &[3, 1_000, 5_000_000], false).await;
     assert_eq!(
-        lab.query("lake.t", "SELECT count(id), min(id), max(id) FROM t")
+        harness
+            .query("lake.t", "SELECT count(id), min(id), max(id) FROM t")
             .await,
         ["999 0 999"]
     );

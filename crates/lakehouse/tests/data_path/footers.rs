@@ -6,9 +6,9 @@ use datafusion::parquet::file::statistics::Statistics;
 
 use iceberg::spec::DataFile;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 
-/// Gives the columns of a file other statistics. The file stays as long as it is: its manifest says so.
+/// Gives the columns of a file other statistics. The file stays as long as it is: its manifest has its length.
 fn with_statistics(file: &DataFile, change: impl Fn(&str, &Statistics) -> Option<Statistics>) {
     let path = file.file_path().strip_prefix("file://").unwrap();
     let file = std::fs::read(path).unwrap();
@@ -49,10 +49,10 @@ fn with_statistics(file: &DataFile, change: impl Fn(&str, &Statistics) -> Option
 
 #[tokio::test]
 async fn nulls_that_a_footer_does_not_count_are_found() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     let sql =
         "SELECT value AS id, CASE WHEN value <> 5 THEN value END AS x FROM generate_series(0, 999)";
-    let written = lab.append("lake.t", sql).await;
+    let written = harness.append("lake.t", sql).await;
     with_statistics(&written.files[0], |_, statistics| match statistics {
         Statistics::Int64(s) => {
             let (min, max) = (s.min_opt().copied(), s.max_opt().copied());
@@ -68,14 +68,14 @@ async fn nulls_that_a_footer_does_not_count_are_found() {
         ("x IS NOT NULL", "999"),
     ] {
         let sql = format!("SELECT count(id) FROM t WHERE {filter}");
-        assert_eq!(lab.query("lake.t", &sql).await, [rows], "{filter}");
+        assert_eq!(harness.query("lake.t", &sql).await, [rows], "{filter}");
     }
 }
 
 #[tokio::test]
 async fn texts_are_found_beside_bounds_in_the_order_of_signed_bytes() {
-    let lab = Lab::new().await;
-    let written = lab
+    let harness = Harness::new().await;
+    let written = harness
         .append(
             "lake.t",
             "SELECT * FROM (VALUES ('a'), ('z'), ('\u{e4}a')) AS v(x)",
@@ -94,7 +94,7 @@ async fn texts_are_found_beside_bounds_in_the_order_of_signed_bytes() {
     });
     for (filter, rows) in [("x > 'z'", "1"), ("x = '\u{e4}a'", "1"), ("x < 'b'", "1")] {
         let sql = format!("SELECT count(x) FROM t WHERE {filter}");
-        assert_eq!(lab.query("lake.t", &sql).await, [rows], "{filter}");
+        assert_eq!(harness.query("lake.t", &sql).await, [rows], "{filter}");
     }
 }
 
@@ -102,12 +102,12 @@ async fn texts_are_found_beside_bounds_in_the_order_of_signed_bytes() {
 async fn every_nan_is_the_same_one_and_both_zeros_are() {
     use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
     use std::sync::Arc;
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     let odd = f64::from_bits(0xfff8_0000_0000_0001);
     let x: ArrayRef = Arc::new(Float64Array::from(vec![odd, f64::NAN, -0.0, 0.0, 50.0]));
     let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]));
     let rows = RecordBatch::try_from_iter([("id", id), ("x", x)]).unwrap();
-    lab.write_batch("lake.t", rows, &[]).await;
+    harness.write_batch("lake.t", rows, &[]).await;
     for (sql, rows) in [
         ("SELECT count(id) FROM t WHERE x > 100", vec!["2"]),
         ("SELECT count(id) FROM t WHERE x = 0.0", vec!["2"]),
@@ -120,6 +120,6 @@ async fn every_nan_is_the_same_one_and_both_zeros_are() {
             vec!["0.0 NaN 3"],
         ),
     ] {
-        assert_eq!(lab.query("lake.t", sql).await, rows, "{sql}");
+        assert_eq!(harness.query("lake.t", sql).await, rows, "{sql}");
     }
 }

@@ -7,7 +7,7 @@ mod deletes;
 mod documents;
 mod evolved;
 mod footers;
-mod lab;
+mod harness;
 mod layout;
 mod pruning;
 mod schema;

@@ -7,7 +7,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{ExecutionPlan, StatisticsArgs, StatisticsContext};
 use datafusion::prelude::SessionConfig;
 
-use crate::lab::{Lab, over_the_wire, physical, query};
+use crate::harness::{Harness, over_the_wire, physical, query};
 
 fn with_scan<T>(plan: &Arc<dyn ExecutionPlan>, f: impl Fn(&FileScanConfig) -> T) -> Option<T> {
     let mut found = None;
@@ -28,21 +28,21 @@ fn files_read(plan: &Arc<dyn ExecutionPlan>) -> usize {
     with_scan(plan, |scan| scan.file_groups.iter().map(|g| g.len()).sum()).unwrap_or(0)
 }
 
-async fn three_files() -> Lab {
-    let lab = Lab::new().await;
+async fn three_files() -> Harness {
+    let harness = Harness::new().await;
     for (from, to, flag) in [(1, 100, "a"), (101, 200, "b"), (201, 300, "c")] {
         let sql = format!(
             "SELECT value AS id, '{flag}' || value AS code, CAST(value AS decimal(9,2)) - 150 AS amount,
              CASE WHEN value <= 200 THEN value END AS gone FROM generate_series({from}, {to})"
         );
-        lab.append("lake.t", &sql).await;
+        harness.append("lake.t", &sql).await;
     }
-    lab
+    harness
 }
 
 #[tokio::test]
 async fn only_files_that_may_match_are_read() {
-    let lab = three_files().await;
+    let harness = three_files().await;
     for (filter, files, rows) in [
         ("id = 150", 1, 1),
         ("id > 300", 0, 0),
@@ -57,7 +57,7 @@ async fn only_files_that_may_match_are_read() {
         ("id + 0 = 150", 3, 1),
         ("id <> 150", 3, 299),
     ] {
-        let session = lab.reading("lake.t").await;
+        let session = harness.reading("lake.t").await;
         let plan = physical(&session, &format!("SELECT id FROM t WHERE {filter}")).await;
         assert_eq!(files_read(&plan), files, "{filter}");
         let count = query(&session, &format!("SELECT count(id) FROM t WHERE {filter}")).await;
@@ -67,15 +67,18 @@ async fn only_files_that_may_match_are_read() {
 
 #[tokio::test]
 async fn nan_and_both_zeros_are_found() {
-    let lab = Lab::new().await;
-    lab.append(
-        "lake.t",
-        "SELECT * FROM (VALUES (1.0), (CAST('NaN' AS double))) AS v(x)",
-    )
-    .await;
-    lab.append("lake.t", "SELECT CAST(0.0 AS double) AS x")
+    let harness = Harness::new().await;
+    harness
+        .append(
+            "lake.t",
+            "SELECT * FROM (VALUES (1.0), (CAST('NaN' AS double))) AS v(x)",
+        )
         .await;
-    lab.append("lake.t", "SELECT CAST('-0.0' AS double) AS x")
+    harness
+        .append("lake.t", "SELECT CAST(0.0 AS double) AS x")
+        .await;
+    harness
+        .append("lake.t", "SELECT CAST('-0.0' AS double) AS x")
         .await;
     // Rows decide what is right: the same filter where no file can be left out.
     for filter in [
@@ -85,21 +88,22 @@ async fn nan_and_both_zeros_are_found() {
         "x < 0.5",
         "x IS NOT NULL",
     ] {
-        let found = lab
+        let found = harness
             .query("lake.t", &format!("SELECT count(x) FROM t WHERE {filter}"))
             .await;
         let by_row = format!("SELECT sum(CASE WHEN {filter} THEN 1 ELSE 0 END) FROM t");
-        assert_eq!(found, lab.query("lake.t", &by_row).await, "{filter}");
+        assert_eq!(found, harness.query("lake.t", &by_row).await, "{filter}");
     }
     let plan = physical(
-        &lab.reading("lake.t").await,
+        &harness.reading("lake.t").await,
         "SELECT x FROM t WHERE x > 5.0",
     )
     .await;
     // NaN is above everything, and above every bound.
     assert!(files_read(&plan) >= 1);
     assert_eq!(
-        lab.query("lake.t", "SELECT count(x) FROM t WHERE isnan(x)")
+        harness
+            .query("lake.t", "SELECT count(x) FROM t WHERE isnan(x)")
             .await,
         ["1"]
     );
@@ -107,17 +111,18 @@ async fn nan_and_both_zeros_are_found() {
 
 #[tokio::test]
 async fn a_big_file_is_read_in_parts_and_each_row_once() {
-    let lab = Lab::new().await;
-    lab.write(
-        "lake.t",
-        "SELECT value AS id FROM generate_series(1, 50000)",
-        &[],
-    )
-    .await;
+    let harness = Harness::new().await;
+    harness
+        .write(
+            "lake.t",
+            "SELECT value AS id FROM generate_series(1, 50000)",
+            &[],
+        )
+        .await;
     let mut config = SessionConfig::new().with_target_partitions(4);
     config.options_mut().optimizer.repartition_file_min_size = 0;
-    let session = lab.session_with(config);
-    lab.register(&session, "lake.t").await;
+    let session = harness.session_with(config);
+    harness.register(&session, "lake.t").await;
     let plan = physical(&session, "SELECT id % 7, sum(id) FROM t GROUP BY 1").await;
     let groups = with_scan(&plan, |scan| scan.file_groups.len()).unwrap();
     assert!(groups > 1, "{groups} groups");
@@ -133,10 +138,10 @@ async fn a_big_file_is_read_in_parts_and_each_row_once() {
 
 #[tokio::test]
 async fn a_plan_over_one_snapshot_is_the_same_plan_again() {
-    let lab = three_files().await;
+    let harness = three_files().await;
     let mut seen = vec![];
     for _ in 0..3 {
-        let plan = physical(&lab.reading("lake.t").await, "SELECT id FROM t").await;
+        let plan = physical(&harness.reading("lake.t").await, "SELECT id FROM t").await;
         let paths = |scan: &FileScanConfig| {
             let groups = scan.file_groups.iter();
             groups
@@ -151,8 +156,8 @@ async fn a_plan_over_one_snapshot_is_the_same_plan_again() {
 
 #[tokio::test]
 async fn the_planner_knows_how_many_rows_a_table_has() {
-    let lab = three_files().await;
-    let session = lab.reading("lake.t").await;
+    let harness = three_files().await;
+    let session = harness.reading("lake.t").await;
     let plan = physical(&session, "SELECT id, code FROM t").await;
     let plan = over_the_wire(&session, plan).unwrap();
     let statistics = StatisticsContext::new()

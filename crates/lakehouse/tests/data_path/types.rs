@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::{
 };
 use retail_lakehouse::LakehouseError;
 
-use crate::lab::{Lab, error_of, named, options, rows};
+use crate::harness::{Harness, error_of, named, options, rows};
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let field =
@@ -163,12 +163,12 @@ fn every_type() -> RecordBatch {
 
 #[tokio::test]
 async fn every_type_comes_back_as_it_was() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     let original = every_type();
-    let written = lab.write_batch("lake.t", original.clone(), &[]).await;
+    let written = harness.write_batch("lake.t", original.clone(), &[]).await;
     assert_eq!(written.table.row_count(), 3);
-    let back = lab.query("lake.t", "SELECT * FROM t").await;
-    // Texts do not tell 1.0 from 1, so that a widened type shows the same; the types are compared below.
+    let back = harness.query("lake.t", "SELECT * FROM t").await;
+    // Texts do not distinguish 1.0 from 1, so that a widened type shows the same; the types are compared below.
     assert_eq!(back, rows(&[original]));
 
     let types = [
@@ -199,11 +199,12 @@ async fn every_type_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn a_zone_is_the_same_moment_in_utc() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     let times = TimestampSecondArray::from(vec![1_510_871_468]).with_timezone("+02:00");
-    lab.write_batch("lake.t", batch(vec![("at", Arc::new(times))]), &[])
+    harness
+        .write_batch("lake.t", batch(vec![("at", Arc::new(times))]), &[])
         .await;
-    let back = lab
+    let back = harness
         .query("lake.t", "SELECT CAST(at AS bigint) FROM t")
         .await;
     assert_eq!(back, ["1510871468000000"]);
@@ -211,14 +212,14 @@ async fn a_zone_is_the_same_moment_in_utc() {
 
 #[tokio::test]
 async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     // Half past two in Berlin, and the instant at which clocks there show it.
     let wall = TimestampMicrosecondArray::from(vec![1_719_801_000_000_000]);
     let instant = TimestampMicrosecondArray::from(vec![1_719_793_800_000_000]);
     let instant = instant.with_timezone("Europe/Berlin");
     let columns: Vec<(&str, ArrayRef)> =
         vec![("wall", Arc::new(wall)), ("instant", Arc::new(instant))];
-    let written = lab.write_batch("lake.t", batch(columns), &[]).await;
+    let written = harness.write_batch("lake.t", batch(columns), &[]).await;
     let schema = written.table.metadata().current_schema();
     let of = |name: &str| schema.field_by_name(name).unwrap().field_type.to_string();
     assert_eq!(
@@ -226,12 +227,12 @@ async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
         ("timestamp".to_owned(), "timestamptz".to_owned())
     );
     assert_eq!(
-        lab.query("lake.t", "SELECT wall, instant FROM t").await,
+        harness.query("lake.t", "SELECT wall, instant FROM t").await,
         ["2024-07-01T02:30:00 2024-07-01T00:30:00Z"]
     );
     // A column that changes from one to the other is another column.
     let later = TimestampMicrosecondArray::from(vec![1_719_801_000_000_000]);
-    let written = lab
+    let written = harness
         .write_batch("lake.t", batch(vec![("instant", Arc::new(later))]), &[])
         .await;
     let schema = written.table.metadata().current_schema();
@@ -244,8 +245,8 @@ async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
 
 #[tokio::test]
 async fn metrics_describe_the_file() {
-    let lab = Lab::new().await;
-    let written = lab.write_batch("lake.t", every_type(), &[]).await;
+    let harness = Harness::new().await;
+    let written = harness.write_batch("lake.t", every_type(), &[]).await;
     let [file] = written.files.as_slice() else {
         panic!("{} files", written.files.len())
     };
@@ -283,11 +284,11 @@ async fn metrics_describe_the_file() {
 
 #[tokio::test]
 async fn a_long_texts_upper_bound_is_not_below_it() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     let long = "k".repeat(100);
     let at_limit = format!("{}\u{10ffff}tail", "z".repeat(63));
     let texts = StringArray::from(vec![long.as_str(), at_limit.as_str()]);
-    let written = lab
+    let written = harness
         .write_batch("lake.t", batch(vec![("code", Arc::new(texts))]), &[])
         .await;
     let file = &written.files[0];
@@ -296,7 +297,7 @@ async fn a_long_texts_upper_bound_is_not_below_it() {
     assert!(bytes(&file.upper_bounds()[&1]).len() < 80);
     assert_eq!(bytes(&file.lower_bounds()[&1]), "k".repeat(64).into_bytes());
     for text in [&long, &at_limit] {
-        let found = lab
+        let found = harness
             .query(
                 "lake.t",
                 &format!("SELECT count(*) FROM t WHERE code = '{text}'"),
@@ -308,7 +309,7 @@ async fn a_long_texts_upper_bound_is_not_below_it() {
 
 #[tokio::test]
 async fn an_unsupported_type_is_named_with_its_column() {
-    let lab = Lab::new().await;
+    let harness = Harness::new().await;
     for data_type in [
         DataType::Interval(IntervalUnit::MonthDayNano),
         DataType::Null,
@@ -317,7 +318,7 @@ async fn an_unsupported_type_is_named_with_its_column() {
         for (column, data_type) in [("wait", data_type), ("outer.deep", DataType::Struct(inner))] {
             let name = column.split('.').next().unwrap();
             let columns = Arc::new(Schema::new(vec![Field::new(name, data_type, true)]));
-            let error = error_of(lab.lakehouse.begin_write(
+            let error = error_of(harness.lakehouse.begin_write(
                 &named("lake.t"),
                 None,
                 &columns,

@@ -1,7 +1,7 @@
-//! Faults of stores and disks, told apart: what passes, what does not, and a disk that is full.
+//! Classifies storage errors as transient, permanent or out of space.
 //!
-//! An executor's failed task is tried again only if its error is an `IoError`, so that variant stands for faults
-//! that pass and for nothing else.
+//! An executor's failed task is retried only if its error is an `IoError`, so that variant stands for transient
+//! errors and for nothing else.
 
 use std::error::Error;
 use std::io;
@@ -11,9 +11,9 @@ use datafusion::error::DataFusionError;
 use crate::error::transient_storage;
 use retail_api::TableName;
 
-/// What another attempt would meet.
+/// What a retry would meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum Class {
     /// The disk or a quota is full.
     NoSpace,
     /// It may work the next time.
@@ -28,28 +28,28 @@ pub(super) fn cannot_write(
     error: &(dyn Error + 'static),
 ) -> DataFusionError {
     let cannot = format!("cannot write data file of {table} under {uri}");
-    match fault(error) {
-        Fault::NoSpace => DataFusionError::Execution(format!("{cannot}: no space left on device")),
-        Fault::Transient => {
+    match classify(error) {
+        Class::NoSpace => DataFusionError::Execution(format!("{cannot}: no space left on device")),
+        Class::Transient => {
             DataFusionError::IoError(io::Error::other(format!("{cannot}: {}", root_text(error))))
         }
-        Fault::Permanent => DataFusionError::Execution(format!("{cannot}: {}", root_text(error))),
+        Class::Permanent => DataFusionError::Execution(format!("{cannot}: {}", root_text(error))),
     }
 }
 
-/// A store's transient fault anywhere inside an error, as the `IoError` that is tried again.
+/// A store's transient error anywhere inside `error`, as the `IoError` that is retried.
 pub(crate) fn transient_as_io(error: DataFusionError) -> DataFusionError {
     if matches!(error.find_root(), DataFusionError::IoError(_)) {
         return error;
     }
     let is_storage = chain(&error).any(|cause| cause.is::<object_store::Error>());
-    if is_storage && fault(&error) == Fault::Transient {
+    if is_storage && classify(&error) == Class::Transient {
         return DataFusionError::IoError(io::Error::other(error));
     }
     error
 }
 
-fn fault(error: &(dyn Error + 'static)) -> Fault {
+fn classify(error: &(dyn Error + 'static)) -> Class {
     let mut storage = None;
     for cause in chain(error) {
         if let Some(error) = cause.downcast_ref::<object_store::Error>() {
@@ -60,7 +60,7 @@ fn fault(error: &(dyn Error + 'static)) -> Fault {
         };
         use io::ErrorKind as K;
         match error.kind() {
-            K::StorageFull | K::QuotaExceeded => return Fault::NoSpace,
+            K::StorageFull | K::QuotaExceeded => return Class::NoSpace,
             K::PermissionDenied
             | K::NotFound
             | K::ReadOnlyFilesystem
@@ -68,15 +68,15 @@ fn fault(error: &(dyn Error + 'static)) -> Fault {
             | K::IsADirectory
             | K::InvalidFilename
             | K::FileTooLarge
-            | K::Unsupported => return Fault::Permanent,
-            // A wrapper says nothing by itself.
+            | K::Unsupported => return Class::Permanent,
+            // A wrapper has no meaning of its own.
             K::Other if error.get_ref().is_some() => {}
-            _ => return Fault::Transient,
+            _ => return Class::Transient,
         }
     }
     match storage {
-        Some(true) => Fault::Transient,
-        _ => Fault::Permanent,
+        Some(true) => Class::Transient,
+        _ => Class::Permanent,
     }
 }
 
@@ -94,7 +94,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// What the innermost cause says.
+/// The innermost cause's text.
 fn root_text(error: &(dyn Error + 'static)) -> String {
     chain(error).last().unwrap_or(error).to_string()
 }

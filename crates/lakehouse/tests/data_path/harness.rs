@@ -31,7 +31,7 @@ use retail_lakehouse::{
 };
 use tempfile::TempDir;
 
-pub struct Lab {
+pub struct Harness {
     pub folder: PathBuf,
     pub lakehouse: Lakehouse,
     _temporary: Option<TempDir>,
@@ -43,13 +43,13 @@ pub struct Written {
     pub files: Vec<DataFile>,
 }
 
-impl Lab {
+impl Harness {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let lab = Self::at(folder.path()).await;
+        let harness = Self::at(folder.path()).await;
         Self {
             _temporary: Some(folder),
-            ..lab
+            ..harness
         }
     }
 
@@ -326,7 +326,7 @@ impl PhysicalExtensionCodec for Codec {
     }
 }
 
-/// As the engine plans: writes by the lakehouse, the session's rules, the marker last.
+/// As the engine plans: writes by the lakehouse, the session's rules, the scan rule last.
 #[derive(Debug)]
 struct Planner;
 

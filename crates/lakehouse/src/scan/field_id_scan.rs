@@ -1,8 +1,8 @@
 //! The node that carries a field-id scan to executors.
 //!
 //! datafusion-proto writes a Parquet scan without its expression adapter and without the row selections of its
-//! files, and says nothing: a renamed column turns null and deleted rows come back. The marker stands above
-//! the scan, travels as a node of ours, and puts both back where it is decoded. It also gives each file an adapter
+//! files, without an error: a renamed column turns null and deleted rows come back. [`FieldIdScanExec`] stands above
+//! the scan, travels as a node of ours, and restores both where it is decoded. It also gives each file an adapter
 //! of its own, since what a file lacks may stand in its manifest.
 
 use std::collections::{HashMap, HashSet};
@@ -34,12 +34,12 @@ use super::deletes;
 use super::source::{FileAdapters, PerFile};
 use crate::write::transient_as_io;
 
-/// The dead rows of one file.
+/// The deleted rows of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeadRows {
+pub(crate) struct DeletedRows {
     /// Path in the object store, as the scan's files name it.
     pub(crate) path: String,
-    /// Rows of the file, dead ones among them.
+    /// Rows of the file, deleted ones among them.
     pub(crate) rows: u64,
     /// Ascending.
     pub(crate) positions: Vec<u64>,
@@ -53,7 +53,7 @@ pub(super) struct ScannedTable(pub(super) Arc<TableColumns>);
 #[derive(Debug, Clone)]
 pub(crate) struct ScanFacts {
     pub(crate) table: Arc<TableColumns>,
-    pub(crate) dead: Vec<DeadRows>,
+    pub(crate) deleted: Vec<DeletedRows>,
     /// Only of files with constants.
     pub(crate) files: Vec<FileColumns>,
 }
@@ -71,15 +71,15 @@ impl FieldIdScanExec {
     /// Marks `scan` and gives it, in case the wire took them, its adapters and row selections.
     pub(crate) fn restore(scan: &Arc<dyn ExecutionPlan>, facts: ScanFacts) -> Result<Self> {
         let (config, _) = parquet_scan(scan).ok_or_else(|| not_parquet(scan))?;
-        let by_path: HashMap<&str, &DeadRows> =
-            facts.dead.iter().map(|d| (d.path.as_str(), d)).collect();
+        let by_path: HashMap<&str, &DeletedRows> =
+            facts.deleted.iter().map(|d| (d.path.as_str(), d)).collect();
         let groups = config.file_groups.iter().map(|group| {
             let files = group.files().iter().map(|file| {
                 match by_path.get(file.object_meta.location.as_ref()) {
-                    Some(dead) => {
-                        let living = deletes::living(dead.rows, &dead.positions);
+                    Some(deleted) => {
+                        let live_rows = deletes::live_rows(deleted.rows, &deleted.positions);
                         file.clone()
-                            .with_extension(ParquetRowSelection::new(living))
+                            .with_extension(ParquetRowSelection::new(live_rows))
                     }
                     None => file.clone(),
                 }
@@ -105,11 +105,11 @@ impl FieldIdScanExec {
         let files = parquet_scan(&self.scan).map_or(&[][..], |(config, _)| &config.file_groups);
         let files = files.iter().flat_map(FileGroup::iter);
         let paths: HashSet<&str> = files.map(|f| f.object_meta.location.as_ref()).collect();
-        let dead = self.facts.dead.iter();
+        let deleted = self.facts.deleted.iter();
         let columns = self.facts.files.iter();
         ScanFacts {
             table: Arc::clone(&self.facts.table),
-            dead: dead
+            deleted: deleted
                 .filter(|d| paths.contains(d.path.as_str()))
                 .cloned()
                 .collect(),
@@ -158,8 +158,8 @@ fn not_parquet(scan: &Arc<dyn ExecutionPlan>) -> DataFusionError {
 impl DisplayAs for FieldIdScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "FieldIdScanExec")?;
-        if !self.facts.dead.is_empty() {
-            write!(f, ": deletes in {} files", self.facts.dead.len())?;
+        if !self.facts.deleted.is_empty() {
+            write!(f, ": deletes in {} files", self.facts.deleted.len())?;
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl ExecutionPlan for FieldIdScanExec {
         vec![&self.scan]
     }
 
-    /// A sort must not be pushed between the marker and its scan, as it is below nodes that keep their input's order.
+    /// A sort must not be pushed between this node and its scan, as it is below nodes that keep their input's order.
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![false]
     }
@@ -198,19 +198,19 @@ impl ExecutionPlan for FieldIdScanExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = children
-            .pop()
-            .ok_or_else(|| DataFusionError::Internal("a marker has one scan".to_string()))?;
+        let scan = children.pop().ok_or_else(|| {
+            DataFusionError::Internal("a field-id scan has one input".to_string())
+        })?;
         self.with_scan(scan)
     }
 
-    /// Splits the files further, unless some have dead rows: a selection counts from a file's start.
+    /// Splits the files further, unless some have deleted rows: a selection counts from a file's start.
     fn repartitioned(
         &self,
         partitions: usize,
         config: &ConfigOptions,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if !self.facts.dead.is_empty() {
+        if !self.facts.deleted.is_empty() {
             return Ok(None);
         }
         let scan = self.scan.repartitioned(partitions, config)?;
@@ -273,7 +273,7 @@ impl ExecutionPlan for FieldIdScanExec {
     }
 }
 
-/// Puts the marker above every field-id scan. To be run last: rules know the scan better than the marker.
+/// Puts a [`FieldIdScanExec`] above every field-id scan. To be run last: rules know the scan better than this node.
 pub fn scan_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
     Arc::new(MarkFieldIdScans)
 }
@@ -300,17 +300,17 @@ impl PhysicalOptimizerRule for MarkFieldIdScans {
                 return Ok(Transformed::no(node));
             };
             // A file that is read in parts is in several groups.
-            let dead = files().filter_map(|file| file.extension::<DeadRows>().cloned());
-            let mut dead: Vec<_> = dead.collect();
-            dead.sort_by(|a, b| a.path.cmp(&b.path));
-            dead.dedup_by(|a, b| a.path == b.path);
+            let deleted = files().filter_map(|file| file.extension::<DeletedRows>().cloned());
+            let mut deleted: Vec<_> = deleted.collect();
+            deleted.sort_by(|a, b| a.path.cmp(&b.path));
+            deleted.dedup_by(|a, b| a.path == b.path);
             let columns = files().filter_map(|file| file.extension::<FileColumns>().cloned());
             let mut columns: Vec<_> = columns.collect();
             columns.sort_by(|a, b| a.path.cmp(&b.path));
             columns.dedup_by(|a, b| a.path == b.path);
             let facts = ScanFacts {
                 table,
-                dead,
+                deleted,
                 files: columns,
             };
             let marked: Arc<dyn ExecutionPlan> = Arc::new(FieldIdScanExec::restore(&node, facts)?);
