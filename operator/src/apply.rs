@@ -15,7 +15,7 @@ use crate::render::{MANAGER, RENDERED};
 use crate::trouble::Trouble;
 
 /// What can be applied and watched.
-pub trait Owned:
+pub(crate) trait Owned:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
@@ -41,7 +41,7 @@ impl<K> Owned for K where
 
 /// What we applied last and how it looked then: as long as it looks so, there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub(crate) struct Applied {
     wanted: String,
     resource_version: Option<String>,
 }
@@ -53,7 +53,7 @@ pub struct Applied {
 ///
 /// # Errors
 /// The name is somebody else's, the object is being deleted, or a request failed.
-pub async fn apply<K: Owned>(
+pub(crate) async fn apply<K: Owned>(
     api: &Api<K>,
     store: &Store<K>,
     owner_uid: &str,
@@ -110,7 +110,11 @@ pub async fn apply<K: Owned>(
 }
 
 /// The object as the watch last saw it. What the watch does not know may still be there under other labels.
-pub async fn find<K: Owned>(api: &Api<K>, store: &Store<K>, name: &str) -> Result<Option<K>> {
+pub(crate) async fn find<K: Owned>(
+    api: &Api<K>,
+    store: &Store<K>,
+    name: &str,
+) -> Result<Option<K>> {
     let namespace = api.namespace().unwrap_or_default();
     if let Some(live) = store.get(&ObjectRef::new(name).within(namespace)) {
         return Ok(Some((*live).clone()));
@@ -120,7 +124,7 @@ pub async fn find<K: Owned>(api: &Api<K>, store: &Store<K>, name: &str) -> Resul
 }
 
 /// Deletes an object that was seen, not one that took its name since. Gone already is fine.
-pub async fn delete<K: Owned>(
+pub(crate) async fn delete<K: Owned>(
     api: &Api<K>,
     live: Option<&K>,
     how: PropagationPolicy,
@@ -145,7 +149,7 @@ pub async fn delete<K: Owned>(
 }
 
 /// Whether an object is the cluster's own.
-pub fn owned_by<K: Owned>(live: &K, owner_uid: &str) -> bool {
+pub(crate) fn owned_by<K: Owned>(live: &K, owner_uid: &str) -> bool {
     live.owner_references().iter().any(|o| o.uid == owner_uid)
 }
 
@@ -195,7 +199,7 @@ fn immutable(message: &str) -> bool {
 
 /// Whether `live` has everything that `wanted` says. Defaults and what others added are passed over; lists are ours
 /// as a whole.
-pub fn covers(live: &Value, wanted: &Value) -> bool {
+pub(crate) fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted
             .iter()

@@ -17,7 +17,7 @@ use crate::work::Work;
 
 /// What one look at a cluster found.
 #[derive(Debug, Clone)]
-pub struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     pub generation: i64,
     pub decision: Decision,
     pub max: u32,
@@ -33,7 +33,7 @@ pub struct Seen<'a> {
 }
 
 /// The conditions now. One that did not change keeps the time of its last change.
-pub fn conditions(seen: &Seen<'_>, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+pub(crate) fn conditions(seen: &Seen<'_>, before: &[Condition], now: Timestamp) -> Vec<Condition> {
     let [ready, progressing] = [ready(seen), progressing(seen)];
     let all = [
         ("Ready", ready),
@@ -173,14 +173,14 @@ fn limited(seen: &Seen<'_>) -> State {
 
 /// Something that a person should read under `kubectl describe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub(crate) struct News {
     pub warning: bool,
     pub reason: String,
     pub note: String,
 }
 
 impl News {
-    pub fn normal(reason: &str, note: impl Into<String>) -> Self {
+    pub(crate) fn normal(reason: &str, note: impl Into<String>) -> Self {
         Self {
             warning: false,
             reason: reason.to_owned(),
@@ -188,7 +188,7 @@ impl News {
         }
     }
 
-    pub fn warning(reason: &str, note: impl Into<String>) -> Self {
+    pub(crate) fn warning(reason: &str, note: impl Into<String>) -> Self {
         Self {
             warning: true,
             reason: reason.to_owned(),
@@ -196,7 +196,7 @@ impl News {
         }
     }
 
-    pub fn event_type(&self) -> EventType {
+    pub(crate) fn event_type(&self) -> EventType {
         if self.warning {
             EventType::Warning
         } else {
@@ -206,7 +206,7 @@ impl News {
 }
 
 /// What changed between two looks and is worth an event.
-pub fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
+pub(crate) fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
     let mut news = vec![];
     for now in after {
         let old = before.iter().find(|c| c.type_ == now.type_);
@@ -237,7 +237,7 @@ pub fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
 }
 
 /// The event of a changed number of executors.
-pub fn scaled(from: u32, decision: Decision, work: &Result<Work, String>) -> Option<News> {
+pub(crate) fn scaled(from: u32, decision: Decision, work: &Result<Work, String>) -> Option<News> {
     let Decision {
         desired, reason, ..
     } = decision;

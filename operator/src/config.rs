@@ -7,7 +7,7 @@ use retail_telemetry::{LogConfig, SettingError, Settings as Layers};
 use serde::Deserialize;
 
 /// Every key with its default and a comment.
-pub const DEFAULTS: &str = include_str!("default.toml");
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 
 /// What the operator needs to know.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -112,7 +112,7 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that cannot be used, with where it was set.
-    pub fn load(
+    pub(crate) fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Self, Layers), SettingError> {
@@ -162,7 +162,7 @@ impl Config {
     }
 
     /// Where the admin port binds.
-    pub fn admin_addr(&self) -> SocketAddr {
+    pub(crate) fn admin_addr(&self) -> SocketAddr {
         SocketAddr::new(self.server.host, self.server.admin_port)
     }
 }
@@ -170,35 +170,35 @@ impl Config {
 /// Keeps the executors of every RetailCluster as many and as they should be.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "retail-operator", version, after_help = EXAMPLES)]
-pub struct Flags {
+pub(crate) struct Flags {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// Settings as TOML; see --print-config for all of them
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Namespace to look after; left out: all of them
     #[arg(long, value_name = "NAME")]
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Address that the admin port binds to; 0.0.0.0 lets probes and Prometheus in
     #[arg(long, value_name = "ADDRESS")]
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// HTTP port for health and metrics; 0 takes any free one
     #[arg(long, value_name = "PORT")]
-    pub admin_port: Option<String>,
+    pub(crate) admin_port: Option<String>,
     /// A level such as info, or directives such as info,kube=debug
     #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
     /// text or json
     #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<String>,
+    pub(crate) log_format: Option<String>,
     /// Print the settings in force, with where each was set, and end
     #[arg(long)]
-    pub print_config: bool,
+    pub(crate) print_config: bool,
 }
 
 /// What else the program can do.
 #[derive(Debug, Clone, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Print the definition of RetailCluster as YAML, for kubectl apply
     Crd,
     /// Delete a RetailCluster, and end when its executors have drained and gone

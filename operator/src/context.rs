@@ -21,13 +21,13 @@ use crate::work::WorkClient;
 use retail_telemetry::metrics;
 
 /// What the watches saw last of the objects that we own.
-pub struct Stores {
+pub(crate) struct Stores {
     pub stateful_sets: Store<StatefulSet>,
     pub services: Store<Service>,
     pub disruption_budgets: Store<PodDisruptionBudget>,
 }
 
-pub struct Context {
+pub(crate) struct Context {
     pub client: Client,
     pub work: WorkClient,
     pub stores: Stores,
@@ -43,7 +43,7 @@ pub struct Context {
 
 /// What one look at a cluster leaves for the next. All of it can be lost: a new leader begins without.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The object that this is about; one of the same name made later begins anew.
     pub uid: String,
     pub history: Option<History>,
@@ -70,16 +70,16 @@ pub struct Memories {
 
 impl Memories {
     /// A cluster's memory. Only one look at a cluster goes on at a time, so nobody waits for it.
-    pub fn of(&self, cluster: &RetailCluster) -> Arc<tokio::sync::Mutex<Memory>> {
+    pub(crate) fn of(&self, cluster: &RetailCluster) -> Arc<tokio::sync::Mutex<Memory>> {
         Arc::clone(self.lock().entry(key(cluster)).or_default())
     }
 
-    pub fn forget(&self, cluster: &RetailCluster) {
+    pub(crate) fn forget(&self, cluster: &RetailCluster) {
         self.lock().remove(&key(cluster));
     }
 
     /// Brings the gauges up to date.
-    pub fn count(&self) {
+    pub(crate) fn count(&self) {
         let all = self.lock();
         let mut sums = [0_i64; 3];
         for memory in all.values() {
@@ -113,19 +113,19 @@ fn key(cluster: &RetailCluster) -> String {
 
 impl Context {
     /// The objects of one kind in a cluster's namespace.
-    pub fn api<K: Owned>(&self, cluster: &RetailCluster) -> Api<K> {
+    pub(crate) fn api<K: Owned>(&self, cluster: &RetailCluster) -> Api<K> {
         Api::namespaced(
             self.client.clone(),
             &cluster.namespace().unwrap_or_default(),
         )
     }
 
-    pub fn clusters(&self, cluster: &RetailCluster) -> Api<RetailCluster> {
+    pub(crate) fn clusters(&self, cluster: &RetailCluster) -> Api<RetailCluster> {
         self.api(cluster)
     }
 
     /// Tells a person. What is told may get lost; what is done may not depend on it.
-    pub async fn tell(&self, cluster: &RetailCluster, news: &News) {
+    pub(crate) async fn tell(&self, cluster: &RetailCluster, news: &News) {
         let event = Event {
             type_: news.event_type(),
             reason: news.reason.clone(),

@@ -38,7 +38,7 @@ const DEFINITION_AGAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Neither does.
-pub async fn client() -> std::result::Result<Client, kube::Error> {
+pub(crate) async fn client() -> std::result::Result<Client, kube::Error> {
     let config = kube::Config::infer().await;
     let mut config = config.map_err(kube::Error::InferConfig)?;
     config.read_timeout = Some(READ_TIMEOUT);

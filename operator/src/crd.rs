@@ -3,6 +3,11 @@
 //! The API server checks a spec before it is stored, so that a mistake is answered where it is made: ranges and
 //! relations are rules in CEL, each with a message that says what to change.
 
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct in a function of its own"
+)]
+
 pub mod document;
 
 use std::collections::BTreeMap;
@@ -204,16 +209,6 @@ pub enum PullPolicy {
     Never,
 }
 
-impl PullPolicy {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
-        }
-    }
-}
-
 /// What the operator saw and decided last.
 #[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -259,37 +254,37 @@ impl Default for WorkVolume {
 }
 
 mod defaults {
-    pub fn scheduler_port() -> i32 {
+    pub(crate) fn scheduler_port() -> i32 {
         50050
     }
-    pub fn scheduler_admin_port() -> i32 {
+    pub(crate) fn scheduler_admin_port() -> i32 {
         50080
     }
-    pub fn replicas() -> i32 {
+    pub(crate) fn replicas() -> i32 {
         1
     }
-    pub fn slots() -> i32 {
+    pub(crate) fn slots() -> i32 {
         2
     }
-    pub fn memory_fraction() -> f64 {
+    pub(crate) fn memory_fraction() -> f64 {
         0.7
     }
-    pub fn drain_grace_seconds() -> i32 {
+    pub(crate) fn drain_grace_seconds() -> i32 {
         60
     }
-    pub fn min() -> i32 {
+    pub(crate) fn min() -> i32 {
         1
     }
-    pub fn max() -> i32 {
+    pub(crate) fn max() -> i32 {
         10
     }
-    pub fn stabilization_seconds() -> i32 {
+    pub(crate) fn stabilization_seconds() -> i32 {
         120
     }
-    pub fn idle_seconds() -> i32 {
+    pub(crate) fn idle_seconds() -> i32 {
         600
     }
-    pub fn size_limit() -> String {
+    pub(crate) fn size_limit() -> String {
         "20Gi".to_owned()
     }
 }

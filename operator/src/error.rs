@@ -39,28 +39,15 @@ pub enum Error {
 
 impl Error {
     /// A failed request, with what was tried.
-    pub fn api(action: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+    pub(crate) fn api(
+        action: &'static str,
+        what: impl Into<String>,
+    ) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
         move |source| Self::Api {
             action,
             what,
             source,
-        }
-    }
-
-    /// Whether the same may work later without a person changing anything.
-    pub fn retryable(&self) -> bool {
-        !matches!(self, Self::Blocked { .. } | Self::LeaseLost { .. })
-    }
-
-    /// The status that the API server answered with, if it did.
-    pub fn status(&self) -> Option<&kube::core::Status> {
-        match self {
-            Self::Api {
-                source: kube::Error::Api(status),
-                ..
-            } => Some(status),
-            _ => None,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// What to do about the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// There is none.
     Create,
     /// It is ours.
@@ -29,12 +29,12 @@ pub enum Verdict {
 
 /// The last record that we saw, and since when we see it unchanged.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     record: Option<(Option<LeaseSpec>, Instant)>,
 }
 
 /// Decides from a Lease as it was read just now.
-pub fn judge(lease: Option<&Lease>, me: &str, seen: &mut Seen, now: Instant) -> Verdict {
+pub(crate) fn judge(lease: Option<&Lease>, me: &str, seen: &mut Seen, now: Instant) -> Verdict {
     let Some(lease) = lease else {
         return Verdict::Create;
     };
@@ -64,7 +64,7 @@ pub fn judge(lease: Option<&Lease>, me: &str, seen: &mut Seen, now: Instant) -> 
 }
 
 /// One operator's part in the election.
-pub struct Leadership {
+pub(crate) struct Leadership {
     api: Api<Lease>,
     name: String,
     me: String,
@@ -78,7 +78,7 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    pub fn new(api: Api<Lease>, config: &LeaderConfig, me: String) -> Self {
+    pub(crate) fn new(api: Api<Lease>, config: &LeaderConfig, me: String) -> Self {
         Self {
             api,
             name: config.lease.clone(),
@@ -92,7 +92,7 @@ impl Leadership {
     }
 
     /// Waits until this operator leads.
-    pub async fn acquire(&mut self) {
+    pub(crate) async fn acquire(&mut self) {
         loop {
             match self.step().await {
                 Ok(true) => return,
@@ -106,7 +106,7 @@ impl Leadership {
     }
 
     /// Renews for as long as that works; returns when this operator must not act any more.
-    pub async fn hold(&mut self) -> Error {
+    pub(crate) async fn hold(&mut self) -> Error {
         loop {
             tokio::time::sleep(self.renew).await;
             loop {
@@ -126,7 +126,7 @@ impl Leadership {
     }
 
     /// Gives the Lease back, so that another operator need not wait for its end.
-    pub async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         let Some(mut lease) = self.held.take() else {
             return;
         };
@@ -229,7 +229,7 @@ impl Leadership {
 }
 
 /// An error with its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut error = error;
     while let Some(source) = error.source() {

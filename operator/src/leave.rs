@@ -23,12 +23,12 @@ use crate::reconcile::FINALIZER;
 use crate::render::{MANAGER, TERMINATION_MARGIN_S, object_name};
 
 /// Time beyond a pod's own end after which nobody waits for it any more.
-pub const PATIENCE_S: i64 = 30;
+pub(crate) const PATIENCE_S: i64 = 30;
 /// Time between two looks at executors that drain.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Takes one step; the cluster is gone when none is left.
-pub async fn leave(
+pub(crate) async fn leave(
     cluster: &RetailCluster,
     context: &Context,
     memory: &mut Memory,

@@ -7,25 +7,26 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod apply;
-pub mod conditions;
-pub mod config;
-pub mod context;
-pub mod controller;
+mod conditions;
+mod config;
+mod context;
+mod controller;
 pub mod crd;
-pub mod error;
-pub mod leader;
+mod error;
+mod leader;
 mod leave;
-pub mod metrics;
 mod observe;
 pub mod program;
-pub mod quantity;
+mod quantity;
 mod reconcile;
 mod remove;
-pub mod render;
-pub mod scale;
-pub mod trouble;
-pub mod work;
+mod render;
+mod scale;
+mod trouble;
+mod work;
 
-pub use controller::{client, run};
+pub use config::Config;
+pub use context::Memories;
+pub use controller::run;
 pub use error::{Error, Result};
 pub use remove::remove;

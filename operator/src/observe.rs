@@ -17,7 +17,7 @@ use crate::work::Work;
 use retail_telemetry::metrics;
 
 /// Asks the scheduler how much work there is.
-pub async fn ask(
+pub(crate) async fn ask(
     cluster: &RetailCluster,
     context: &Context,
     memory: &mut Memory,
@@ -46,7 +46,7 @@ pub async fn ask(
 }
 
 /// What is wrong with the spec that no rule of the API server could say.
-pub fn spec_trouble(cluster: &RetailCluster) -> Option<Trouble> {
+pub(crate) fn spec_trouble(cluster: &RetailCluster) -> Option<Trouble> {
     let spec = &cluster.spec;
     let Some(bytes) = render::memory_bytes(spec) else {
         return Some(Trouble::new(
@@ -71,7 +71,7 @@ pub fn spec_trouble(cluster: &RetailCluster) -> Option<Trouble> {
 }
 
 /// Hash of the executors' configuration file, or why there is none.
-pub async fn config_hash(
+pub(crate) async fn config_hash(
     cluster: &RetailCluster,
     context: &Context,
     memory: &mut Memory,
@@ -108,13 +108,13 @@ pub async fn config_hash(
 }
 
 /// The hash that running executors were made with.
-pub fn config_hash_of(set: &StatefulSet) -> Option<String> {
+pub(crate) fn config_hash_of(set: &StatefulSet) -> Option<String> {
     let template = set.spec.as_ref()?.template.metadata.as_ref()?;
     template.annotations.as_ref()?.get(CONFIG_HASH).cloned()
 }
 
 /// What keeps executors from taking tasks. Pods are read only then, and not at every look.
-pub async fn pod_trouble(
+pub(crate) async fn pod_trouble(
     cluster: &RetailCluster,
     context: &Context,
     memory: &mut Memory,

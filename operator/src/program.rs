@@ -50,7 +50,7 @@ async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
 }
 
 async fn client() -> anyhow::Result<kube::Client> {
-    crate::client().await.context(
+    crate::controller::client().await.context(
         "no API server is known: neither a pod's service account nor KUBECONFIG leads to one",
     )
 }

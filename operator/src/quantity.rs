@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// A quantity in its base unit, such as bytes or cores; none when it is none.
-pub fn parse(quantity: &IntOrString) -> Option<f64> {
+pub(crate) fn parse(quantity: &IntOrString) -> Option<f64> {
     match quantity {
         IntOrString::Int(n) => Some(f64::from(*n)),
         IntOrString::String(text) => parse_text(text.trim()),
@@ -38,7 +38,7 @@ fn parse_text(text: &str) -> Option<f64> {
 }
 
 /// A number of bytes as a person reads it.
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     if bytes < 10 * MIB {
         format!("{} KiB", bytes >> 10)

@@ -30,7 +30,7 @@ use crate::{apply, leave};
 use retail_telemetry::metrics;
 
 /// Keeps the API server from dropping a cluster before its executors have drained.
-pub const FINALIZER: &str = "retail.dev/executors";
+pub(crate) const FINALIZER: &str = "retail.dev/executors";
 /// A look that could not be finished is tried again after this long, twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 /// A scheduler counts as unreachable when it did not answer so often in a row.
@@ -40,7 +40,7 @@ const UNANSWERED_MAX: u32 = 2;
 ///
 /// # Errors
 /// It could not be finished; the next look goes on.
-pub async fn reconcile(
+pub(crate) async fn reconcile(
     object: Arc<DeserializeGuard<RetailCluster>>,
     context: Arc<Context>,
 ) -> Result<Action> {
@@ -80,7 +80,7 @@ pub async fn reconcile(
 }
 
 /// When to look again at a cluster whose look failed.
-pub fn retry(
+pub(crate) fn retry(
     object: Arc<DeserializeGuard<RetailCluster>>,
     error: &Error,
     context: Arc<Context>,

@@ -13,11 +13,11 @@ use crate::crd::{RetailCluster, RetailClusterSpec};
 use crate::quantity;
 
 /// Who writes, in managed fields and in labels.
-pub const MANAGER: &str = "retail-operator";
+pub(crate) const MANAGER: &str = "retail-operator";
 /// Hash of the executors' configuration, so that a change of it replaces them.
-pub const CONFIG_HASH: &str = "retail.dev/config-hash";
+pub(crate) const CONFIG_HASH: &str = "retail.dev/config-hash";
 /// Hash of what we rendered, so that what we no longer write is seen too.
-pub const RENDERED: &str = "retail.dev/rendered";
+pub(crate) const RENDERED: &str = "retail.dev/rendered";
 
 const FLIGHT_PORT: u16 = 50051;
 const TASK_PORT: u16 = 50052;
@@ -25,25 +25,25 @@ const ADMIN_PORT: u16 = 50081;
 /// Uid and gid in the image.
 const USER: u32 = 65532;
 /// Time beyond the drain that a pod has before it is killed.
-pub const TERMINATION_MARGIN_S: i64 = 30;
+pub(crate) const TERMINATION_MARGIN_S: i64 = 30;
 /// A task with less memory than this spills all the time.
-pub const SLOT_BYTES_MIN: u64 = 32 << 20;
+pub(crate) const SLOT_BYTES_MIN: u64 = 32 << 20;
 
 /// The objects of a cluster, ready to be applied.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Objects {
+pub(crate) struct Objects {
     pub service: Value,
     pub disruption_budget: Value,
     pub stateful_set: Value,
 }
 
 /// Name of all objects of a cluster.
-pub fn object_name(cluster: &str) -> String {
+pub(crate) fn object_name(cluster: &str) -> String {
     format!("{cluster}-executor")
 }
 
 /// The labels by which a cluster's executors are found.
-pub fn selector(cluster: &str) -> Value {
+pub(crate) fn selector(cluster: &str) -> Value {
     json!({
         "app.kubernetes.io/name": "retail",
         "app.kubernetes.io/instance": cluster,
@@ -52,26 +52,26 @@ pub fn selector(cluster: &str) -> Value {
 }
 
 /// The same labels as text, as the scale subresource wants them.
-pub fn selector_text(cluster: &str) -> String {
+pub(crate) fn selector_text(cluster: &str) -> String {
     format!(
         "app.kubernetes.io/name=retail,app.kubernetes.io/instance={cluster},app.kubernetes.io/component=executor"
     )
 }
 
 /// Hash of a text, short enough to be read.
-pub fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Memory of operators in one executor; none when its limit is no quantity.
-pub fn memory_bytes(spec: &RetailClusterSpec) -> Option<u64> {
+pub(crate) fn memory_bytes(spec: &RetailClusterSpec) -> Option<u64> {
     let limit = quantity::parse(spec.resources.limits.get("memory")?)?;
     Some((limit * spec.memory_fraction) as u64)
 }
 
 /// Renders a cluster with `replicas` executors.
-pub fn objects(cluster: &RetailCluster, replicas: u32, config_hash: &str) -> Objects {
+pub(crate) fn objects(cluster: &RetailCluster, replicas: u32, config_hash: &str) -> Objects {
     let name = object_name(&cluster.name_any());
     let meta = |kind: &str, spec: Value, api_version: &str| {
         let mut object = json!({
@@ -243,7 +243,7 @@ fn container(spec: &RetailClusterSpec) -> Value {
     let mut container = json!({
         "name": "executor",
         "image": spec.image,
-        "imagePullPolicy": spec.image_pull_policy.name(),
+        "imagePullPolicy": spec.image_pull_policy,
         "command": ["retail-executor"],
         "env": environment(spec),
         "ports": [

@@ -13,7 +13,7 @@ use crate::work::Work;
 
 /// What the spec says about scaling.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     pub enabled: bool,
     /// Executors while scaling is off.
     pub replicas: u32,
@@ -28,7 +28,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    pub fn of(spec: &RetailClusterSpec) -> Self {
+    pub(crate) fn of(spec: &RetailClusterSpec) -> Self {
         let scaling = &spec.autoscaling;
         let count = |n: i32| u32::try_from(n).unwrap_or(0);
         let seconds = |n: i32| Duration::from_secs(u64::try_from(n).unwrap_or(0));
@@ -47,7 +47,7 @@ impl Policy {
 
 /// What earlier decisions leave behind for the next one.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct History {
+pub(crate) struct History {
     /// What was decided last, or what was found; none in a cluster that has nothing yet.
     pub current: Option<u32>,
     /// What each look at the work called for, oldest first, as far back as the stabilisation window reaches.
@@ -58,7 +58,7 @@ pub struct History {
 
 impl History {
     /// Begins with `current` executors. Those count as wanted now, so that a new leader takes nothing away at once.
-    pub fn starting_with(current: Option<u32>) -> Self {
+    pub(crate) fn starting_with(current: Option<u32>) -> Self {
         Self {
             current,
             ..Self::default()
@@ -68,7 +68,7 @@ impl History {
 
 /// The number of executors, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     pub desired: u32,
     pub reason: Reason,
     /// What the work alone calls for, before minimum, maximum and windows.
@@ -77,7 +77,7 @@ pub struct Decision {
 
 /// Why a number was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Autoscaling is off; the spec says how many.
     ByHand,
     /// The work says how many.
@@ -97,7 +97,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 8] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
         Self::ByHand,
         Self::FollowsWork,
         Self::AtMinimum,
@@ -109,7 +110,7 @@ impl Reason {
     ];
 
     /// The reason as a metric's label and in conditions.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ByHand => "ByHand",
             Self::FollowsWork => "FollowsWork",
@@ -131,7 +132,7 @@ impl fmt::Display for Reason {
 
 /// Decides how many executors there should be, and what to remember for the next time.
 /// `work` is none while the scheduler does not answer.
-pub fn decide(
+pub(crate) fn decide(
     policy: &Policy,
     work: Option<&Work>,
     history: &History,

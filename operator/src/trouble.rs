@@ -39,7 +39,7 @@ const ORDER: [&str; 9] = [
 const EX_USAGE: i32 = 64;
 
 /// What the executors' pods say of themselves.
-pub fn of_pods(pods: &[Pod]) -> Option<Trouble> {
+pub(crate) fn of_pods(pods: &[Pod]) -> Option<Trouble> {
     let found: Vec<_> = pods.iter().filter_map(of_pod).collect();
     let rank = |t: &Trouble| ORDER.iter().position(|reason| *reason == t.reason);
     let worst = found.iter().min_by_key(|t| rank(t))?;
@@ -175,7 +175,7 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
 }
 
 /// The first pod that has a node and no running container, and says nothing about why: its events do.
-pub fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
+pub(crate) fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
     pods.iter().find(|pod| {
         let Some(status) = &pod.status else {
             return false;
@@ -196,7 +196,7 @@ pub fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
 }
 
 /// What the newest warning about a pod that does not start says.
-pub fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
+pub(crate) fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
     let note = newest(
         events,
         &[
@@ -220,7 +220,7 @@ pub fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
 }
 
 /// What the newest warning about a StatefulSet that makes no pods says.
-pub fn of_set_events(events: &[Event]) -> Option<Trouble> {
+pub(crate) fn of_set_events(events: &[Event]) -> Option<Trouble> {
     let note = newest(events, &["FailedCreate"])?;
     Some(Trouble::new(
         "PodsRefused",
@@ -229,7 +229,7 @@ pub fn of_set_events(events: &[Event]) -> Option<Trouble> {
 }
 
 /// The ConfigMap of the spec is not there, or not as it should be.
-pub fn config_map_missing(name: &str) -> Trouble {
+pub(crate) fn config_map_missing(name: &str) -> Trouble {
     Trouble::new(
         "ConfigMapMissing",
         format!(

@@ -18,7 +18,7 @@ const TOLD_CHARS_MAX: usize = 400;
 /// What runs and what waits. Keys that we do not know are passed over: the scheduler may be newer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Work {
+pub(crate) struct Work {
     pub jobs_running: u32,
     pub jobs_queued: u32,
     /// Queries that wait because there is no executor.
@@ -34,7 +34,7 @@ pub struct Work {
 /// An executor that the scheduler knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Executor {
+pub(crate) struct Executor {
     pub id: String,
     pub host: String,
     /// active, draining or lost
@@ -45,7 +45,7 @@ pub struct Executor {
 
 impl Work {
     /// Whether anything runs or waits.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         [
             self.jobs_running,
             self.jobs_queued,
@@ -60,7 +60,7 @@ impl Work {
 
 /// Why the scheduler could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkError {
+pub(crate) enum WorkError {
     #[error("{url} is no address")]
     Address { url: String },
     #[error("no answer from {url} within {timeout:?}")]
@@ -78,22 +78,15 @@ pub enum WorkError {
     Answer { url: String, reason: String },
 }
 
-impl WorkError {
-    /// Whether the same question may be answered later without anybody changing the spec.
-    pub fn retryable(&self) -> bool {
-        !matches!(self, Self::Address { .. })
-    }
-}
-
 /// Asks schedulers. A clone shares its connections.
 #[derive(Debug, Clone)]
-pub struct WorkClient {
+pub(crate) struct WorkClient {
     client: Client<HttpConnector, Empty<Bytes>>,
     timeout: Duration,
 }
 
 impl WorkClient {
-    pub fn new(timeout: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(timeout));
         let client = Client::builder(TokioExecutor::new())
@@ -106,7 +99,7 @@ impl WorkClient {
     ///
     /// # Errors
     /// It does not answer in time, or not with what we understand.
-    pub async fn get(&self, host: &str, port: i32) -> Result<Work, WorkError> {
+    pub(crate) async fn get(&self, host: &str, port: i32) -> Result<Work, WorkError> {
         let url = format!("http://{host}:{port}/work");
         match tokio::time::timeout(self.timeout, self.ask(&url)).await {
             Ok(answer) => answer,

@@ -23,7 +23,7 @@ pub fn definition() -> CustomResourceDefinition {
 ///
 /// # Errors
 /// It is no YAML, which a test rules out.
-pub fn yaml() -> Result<String, serde_yaml::Error> {
+pub(crate) fn yaml() -> Result<String, serde_yaml::Error> {
     Ok(format!("{HEADER}{}", serde_yaml::to_string(&definition())?))
 }
 

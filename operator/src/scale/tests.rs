@@ -1,3 +1,5 @@
+use retail_telemetry::metrics::SCALING;
+
 use super::*;
 
 fn policy() -> Policy {
@@ -251,4 +253,12 @@ fn with_autoscaling_off_the_spec_says_how_many() {
         over_time(&policy, 9, &[(0, LARGE), (1, None)]),
         [(3, Reason::ByHand); 2]
     );
+}
+
+#[test]
+fn every_reason_to_scale_is_a_label_that_the_list_of_metrics_knows() {
+    for reason in Reason::ALL {
+        assert!(SCALING.contains(&reason.name()), "{reason}");
+    }
+    assert_eq!(SCALING.len(), Reason::ALL.len());
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PropagationPolicy};
-use retail_operator::config::Config;
+use retail_operator::Config;
 use retail_operator::crd::RetailCluster;
 use retail_operator::remove;
 use serde_json::json;

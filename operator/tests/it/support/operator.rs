@@ -9,9 +9,9 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBind
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
+use retail_operator::Config;
+use retail_operator::Memories;
 use retail_operator::Result;
-use retail_operator::config::Config;
-use retail_operator::context::Memories;
 use retail_telemetry::Readiness;
 use serde::Deserialize;
 use serde_json::json;
