@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use crate::config::LeaderConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 
 /// What to do about the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,21 +226,6 @@ impl Leadership {
         spec.lease_duration_seconds = Some(self.lease.as_secs_f64().ceil() as i32);
         lease
     }
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut error = error;
-    while let Some(source) = error.source() {
-        let cause = source.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        error = source;
-    }
-    text
 }
 
 #[cfg(test)]

@@ -12,18 +12,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PropagationPolicy};
 use kube::runtime::controller::Action;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::apply::{self, Owned};
 use crate::conditions::News;
 use crate::context::{Context, Memory};
 use crate::crd::RetailCluster;
 use crate::error::{Error, Result};
-use crate::reconcile::FINALIZER;
-use crate::render::{MANAGER, TERMINATION_MARGIN_S, object_name};
+use crate::finalizer;
+use crate::render::{MANAGER, object_name};
 
-/// Time beyond a pod's own end after which nobody waits for it any more.
-pub(crate) const PATIENCE_S: i64 = 30;
 /// Time between two looks at executors that drain.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -33,7 +31,7 @@ pub(crate) async fn leave(
     context: &Context,
     memory: &mut Memory,
 ) -> Result<Action> {
-    if !cluster.finalizers().iter().any(|f| f == FINALIZER) {
+    if !finalizer::is_on(cluster) {
         context.memories.forget(cluster);
         return Ok(Action::await_change());
     }
@@ -109,9 +107,9 @@ async fn drain(
 
 /// Whether every pod should have ended by now.
 fn late(cluster: &RetailCluster) -> bool {
-    let patience = i64::from(cluster.spec.drain_grace_seconds) + TERMINATION_MARGIN_S + PATIENCE_S;
+    let held_max_s = finalizer::held_max_s(cluster.spec.drain_grace_seconds.into());
     let deleted = cluster.metadata.deletion_timestamp.as_ref();
-    deleted.is_some_and(|t| Timestamp::now().as_second() - t.0.as_second() > patience)
+    deleted.is_some_and(|t| Timestamp::now().as_second() - t.0.as_second() > held_max_s)
 }
 
 async fn read<K: Owned>(api: &Api<K>, name: &str) -> Result<Option<K>> {
@@ -126,27 +124,13 @@ async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
     apply::delete(api, ours.as_ref(), PropagationPolicy::Background).await
 }
 
-/// Takes our finalizer, and no other, from just this object as it was read.
-pub(crate) fn without_finalizer(object: &impl ResourceExt) -> Patch<Value> {
-    let rest: Vec<_> = object
-        .finalizers()
-        .iter()
-        .filter(|f| *f != FINALIZER)
-        .collect();
-    Patch::Merge(json!({ "metadata": {
-        "finalizers": rest,
-        "uid": object.uid(),
-        "resourceVersion": object.resource_version(),
-    } }))
-}
-
 async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
     let gone = context
         .clusters(cluster)
         .patch(
             &cluster.name_any(),
             &PatchParams::default(),
-            &without_finalizer(cluster),
+            &finalizer::removal(cluster),
         )
         .await;
     match gone {

@@ -13,6 +13,7 @@ mod context;
 mod controller;
 pub mod crd;
 mod error;
+mod finalizer;
 mod leader;
 mod leave;
 mod observe;

@@ -21,16 +21,13 @@ use serde_json::json;
 use crate::conditions::{self, Seen, conditions};
 use crate::context::{Context, Memory};
 use crate::crd::{RetailCluster, RetailClusterStatus};
-use crate::error::{Error, Result};
-use crate::leader::chain;
+use crate::error::{Error, Result, chain};
 use crate::observe::{ask, config_hash, config_hash_of, pod_trouble, spec_trouble};
 use crate::render::{self, MANAGER};
 use crate::scale::{self, History, Policy};
-use crate::{apply, leave};
+use crate::{apply, finalizer, leave};
 use retail_telemetry::metrics;
 
-/// Keeps the API server from dropping a cluster before its executors have drained.
-pub(crate) const FINALIZER: &str = "retail.dev/executors";
 /// A look that could not be finished is tried again after this long, twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 /// A scheduler counts as unreachable when it did not answer so often in a row.
@@ -232,19 +229,15 @@ async fn look_after(
 }
 
 async fn ensure_finalizer(cluster: &RetailCluster, context: &Context) -> Result<()> {
-    if cluster.finalizers().iter().any(|f| f == FINALIZER) {
+    if finalizer::is_on(cluster) {
         return Ok(());
     }
-    let mut finalizers = cluster.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    // With the version that was read, so that another's finalizer of just now is not lost.
-    let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": cluster.resource_version() } });
     context
         .clusters(cluster)
         .patch(
             &cluster.name_any(),
             &PatchParams::default(),
-            &Patch::Merge(patch),
+            &finalizer::addition(cluster),
         )
         .await
         .map_err(Error::api("add the finalizer to", cluster.name_any()))?;

@@ -15,11 +15,9 @@ use kube::{Client, ResourceExt};
 
 use crate::config::{Config, LeaderConfig};
 use crate::crd::RetailCluster;
-use crate::error::{Error, Result};
-use crate::leader::{self, Verdict, chain};
-use crate::leave::{PATIENCE_S, without_finalizer};
-use crate::reconcile::FINALIZER;
-use crate::render::TERMINATION_MARGIN_S;
+use crate::error::{Error, Result, chain};
+use crate::finalizer;
+use crate::leader::{self, Verdict};
 
 /// Time between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -67,7 +65,7 @@ pub async fn remove(client: Client, config: &Config, name: &str) -> Result<()> {
     loop {
         match read().await {
             Ok(Some(live)) if live.uid() == uid => {
-                if operators.none_leads().await && holds(&live) {
+                if operators.none_leads().await && finalizer::is_on(&live) {
                     give_up_finalizer(&clusters, &live).await?;
                 }
             }
@@ -90,12 +88,8 @@ pub async fn remove(client: Client, config: &Config, name: &str) -> Result<()> {
 /// How long its executors may take, by its own settings.
 fn patience(cluster: &DynamicObject) -> Duration {
     let grace = cluster.data["spec"]["drainGraceSeconds"].as_i64();
-    let seconds = grace.unwrap_or(DRAIN_GRACE_S) + TERMINATION_MARGIN_S + PATIENCE_S;
-    Duration::from_secs(seconds.unsigned_abs()) + MARGIN
-}
-
-fn holds(cluster: &DynamicObject) -> bool {
-    cluster.finalizers().iter().any(|f| f == FINALIZER)
+    let held_max_s = finalizer::held_max_s(grace.unwrap_or(DRAIN_GRACE_S));
+    Duration::from_secs(held_max_s.unsigned_abs()) + MARGIN
 }
 
 async fn give_up_finalizer(clusters: &Api<DynamicObject>, live: &DynamicObject) -> Result<()> {
@@ -105,7 +99,7 @@ async fn give_up_finalizer(clusters: &Api<DynamicObject>, live: &DynamicObject) 
         "no operator leads: what belongs to the cluster goes with it, its executors have their time to drain"
     );
     let patched = clusters
-        .patch(&name, &PatchParams::default(), &without_finalizer(live))
+        .patch(&name, &PatchParams::default(), &finalizer::removal(live))
         .await;
     match patched {
         Ok(_) => Ok(()),
