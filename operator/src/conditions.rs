@@ -11,9 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 
+use crate::demand::Demand;
 use crate::scale::{Decision, Reason};
 use crate::trouble::Trouble;
-use crate::work::Work;
 
 /// What one look at a cluster found.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ pub(crate) struct Seen<'a> {
     pub ready: i32,
     /// Executors of the newest revision; fewer than exist while they are replaced.
     pub updated: i32,
-    /// What the scheduler said, or why it said nothing.
-    pub work: &'a Result<Work, String>,
+    /// What the scheduler reports, or why it is not known.
+    pub demand: &'a Result<Demand, String>,
     /// What keeps executors from running.
     pub trouble: Option<&'a Trouble>,
 }
@@ -94,7 +94,8 @@ fn ready(seen: &Seen<'_>) -> State {
 }
 
 fn waits(seen: &Seen<'_>) -> bool {
-    seen.decision.reason != Reason::ByHand && seen.work.as_ref().is_ok_and(Work::any)
+    let demand = seen.demand.as_ref();
+    seen.decision.reason != Reason::ByHand && demand.is_ok_and(|demand| !demand.is_idle())
 }
 
 fn progressing(seen: &Seen<'_>) -> State {
@@ -126,7 +127,7 @@ fn progressing(seen: &Seen<'_>) -> State {
 }
 
 fn reachable(seen: &Seen<'_>) -> State {
-    match seen.work {
+    match seen.demand {
         Ok(_) => (
             true,
             "Answers",
@@ -237,20 +238,24 @@ pub(crate) fn news(before: &[Condition], after: &[Condition]) -> Vec<News> {
 }
 
 /// The event of a changed number of executors.
-pub(crate) fn scaled(from: u32, decision: Decision, work: &Result<Work, String>) -> Option<News> {
+pub(crate) fn scaled(
+    from: u32,
+    decision: Decision,
+    demand: &Result<Demand, String>,
+) -> Option<News> {
     let Decision {
         desired, reason, ..
     } = decision;
-    let why = match (reason, work) {
+    let why = match (reason, demand) {
         (Reason::ByHand, _) => "spec.replicas asks for it".to_owned(),
         (Reason::Idle, _) => "there is no work".to_owned(),
-        (_, Ok(work)) => format!(
+        (_, Ok(demand)) => format!(
             "{} tasks run, {} wait, {} jobs run, {} jobs and {} queries wait",
-            work.tasks_running,
-            work.tasks_queued,
-            work.jobs_running,
-            work.jobs_queued,
-            work.queries_waiting
+            demand.tasks_running,
+            demand.tasks_queued,
+            demand.jobs_running,
+            demand.jobs_queued,
+            demand.queries_waiting
         ),
         (_, Err(_)) => "its limits changed".to_owned(),
     };

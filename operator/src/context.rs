@@ -14,10 +14,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use crate::apply::{Applied, Owned};
 use crate::conditions::News;
 use crate::crd::RetailCluster;
+use crate::demand_client::DemandClient;
 use crate::render::hash;
 use crate::scale::History;
 use crate::trouble::Trouble;
-use crate::work::WorkClient;
 use retail_telemetry::metrics;
 
 /// What the watches saw last of the objects that we own.
@@ -29,7 +29,7 @@ pub(crate) struct Stores {
 
 pub(crate) struct Context {
     pub client: Client,
-    pub work: WorkClient,
+    pub demand: DemandClient,
     pub stores: Stores,
     pub recorder: Recorder,
     /// Time between two looks at a cluster that nobody changes.

@@ -20,11 +20,11 @@ use crate::apply::Owned;
 use crate::config::Config;
 use crate::context::{Context, Memories, Stores};
 use crate::crd::{RetailCluster, document};
+use crate::demand_client::DemandClient;
 use crate::error::{Error, Result, chain};
 use crate::leader::Leadership;
 use crate::reconcile::{reconcile, retry};
 use crate::render::MANAGER;
-use crate::work::WorkClient;
 use retail_telemetry::metrics;
 
 /// A watch says something every minute. One that is silent for longer has lost its connection and begins anew; without
@@ -195,7 +195,7 @@ async fn look_after_all(
     let (services, service_changes) = owned(&client, config);
     let (disruption_budgets, budget_changes) = owned(&client, config);
     let context = Arc::new(Context {
-        work: WorkClient::new(Duration::from_secs_f64(config.scaling.timeout_s)),
+        demand: DemandClient::new(Duration::from_secs_f64(config.scaling.timeout_s)),
         stores: Stores {
             stateful_sets,
             services,

@@ -57,14 +57,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error with its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut error = error;
-    while let Some(source) = error.source() {
-        let cause = source.to_string();
+    for cause in causes(error).skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
         }
-        error = source;
     }
     text
+}
+
+/// The cause at the bottom: `connection refused` names more than `client error (Connect)`.
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+fn causes(error: &dyn std::error::Error) -> impl Iterator<Item = &dyn std::error::Error> {
+    std::iter::successors(Some(error), |error| error.source())
 }

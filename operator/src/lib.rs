@@ -12,6 +12,8 @@ mod config;
 mod context;
 mod controller;
 pub mod crd;
+mod demand;
+mod demand_client;
 mod error;
 mod finalizer;
 mod leader;
@@ -24,7 +26,6 @@ mod remove;
 mod render;
 mod scale;
 mod trouble;
-mod work;
 
 pub use config::Config;
 pub use context::Memories;

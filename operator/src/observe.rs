@@ -9,19 +9,19 @@ use kube::{Api, ResourceExt};
 
 use crate::context::{Context, Memory};
 use crate::crd::RetailCluster;
+use crate::demand::Demand;
 use crate::error::{Error, Result};
 use crate::quantity;
 use crate::render::{self, CONFIG_HASH};
 use crate::trouble::{self, Trouble};
-use crate::work::Work;
 use retail_telemetry::metrics;
 
-/// Asks the scheduler how much work there is.
-pub(crate) async fn ask(
+/// Reads the scheduler's demand.
+pub(crate) async fn read_demand(
     cluster: &RetailCluster,
     context: &Context,
     memory: &mut Memory,
-) -> Result<Work, String> {
+) -> Result<Demand, String> {
     let spec = &cluster.spec;
     let host = match spec.scheduler_service.contains('.') {
         true => spec.scheduler_service.clone(),
@@ -31,7 +31,7 @@ pub(crate) async fn ask(
             cluster.namespace().unwrap_or_default()
         ),
     };
-    let answer = context.work.get(&host, spec.scheduler_admin_port).await;
+    let answer = context.demand.get(&host, spec.scheduler_admin_port).await;
     let outcome = if answer.is_ok() { "ok" } else { "unreachable" };
     metrics()
         .operator_work_polls_total

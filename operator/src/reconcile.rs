@@ -22,7 +22,7 @@ use crate::conditions::{self, Seen, conditions};
 use crate::context::{Context, Memory};
 use crate::crd::{RetailCluster, RetailClusterStatus};
 use crate::error::{Error, Result, chain};
-use crate::observe::{ask, config_hash, config_hash_of, pod_trouble, spec_trouble};
+use crate::observe::{config_hash, config_hash_of, pod_trouble, read_demand, spec_trouble};
 use crate::render::{self, MANAGER};
 use crate::scale::{self, History, Policy};
 use crate::{apply, finalizer, leave};
@@ -143,7 +143,7 @@ async fn look_after(
     }
     ensure_finalizer(cluster, context).await?;
 
-    let work = ask(cluster, context, memory).await;
+    let demand = read_demand(cluster, context, memory).await;
     let name = render::object_name(&cluster.name_any());
     let sets: Api<StatefulSet> = context.api(cluster);
     let live = apply::find(&sets, &context.stores.stateful_sets, &name).await?;
@@ -154,7 +154,7 @@ async fn look_after(
     let from = history.current;
     let (decision, history) = scale::decide(
         &Policy::of(&cluster.spec),
-        work.as_ref().ok(),
+        demand.as_ref().ok(),
         &history,
         Instant::now(),
     );
@@ -187,7 +187,7 @@ async fn look_after(
             .operator_scaling_decisions_total
             .with_label_values(&[direction, decision.reason.name()])
             .inc();
-        if let Some(news) = conditions::scaled(from, decision, &work) {
+        if let Some(news) = conditions::scaled(from, decision, &demand) {
             context.tell(cluster, &news).await;
         }
     }
@@ -217,7 +217,7 @@ async fn look_after(
         } else {
             status.updated_replicas.unwrap_or(0)
         },
-        work: &work,
+        demand: &demand,
         trouble: trouble.as_ref(),
     };
     memory.executors = [desired, status.replicas, ready];
@@ -297,13 +297,13 @@ async fn write_status(cluster: &RetailCluster, context: &Context, seen: &Seen<'_
     let before = cluster.status.clone().unwrap_or_default();
     let after = conditions(seen, &before.conditions, Timestamp::now());
     let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let work = seen.work.as_ref().ok();
+    let demand = seen.demand.as_ref().ok();
     let status = RetailClusterStatus {
         ready: seen.ready,
         executors: seen.executors,
         desired: count(seen.decision.desired),
-        running_tasks: work.map(|w| count(w.tasks_running)),
-        queued_tasks: work.map(|w| count(w.tasks_queued)),
+        running_tasks: demand.map(|d| count(d.tasks_running)),
+        queued_tasks: demand.map(|d| count(d.tasks_queued)),
         selector: render::selector_text(&cluster.name_any()),
         observed_generation: seen.generation,
         conditions: after,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::crd::RetailClusterSpec;
-use crate::work::Work;
+use crate::demand::Demand;
 
 /// What the spec says about scaling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +131,10 @@ impl fmt::Display for Reason {
 }
 
 /// Decides how many executors there should be, and what to remember for the next time.
-/// `work` is none while the scheduler does not answer.
+/// `demand` is `None` while the scheduler is unavailable.
 pub(crate) fn decide(
     policy: &Policy,
-    work: Option<&Work>,
+    demand: Option<&Demand>,
     history: &History,
     now: Instant,
 ) -> (Decision, History) {
@@ -150,7 +150,7 @@ pub(crate) fn decide(
         .current
         .unwrap_or(policy.min)
         .clamp(policy.min, policy.max);
-    let Some(work) = work else {
+    let Some(demand) = demand else {
         let decision = Decision {
             desired: current,
             reason: Reason::SchedulerUnreachable,
@@ -162,10 +162,10 @@ pub(crate) fn decide(
         return (decision, history);
     };
 
-    let idle_since = (!work.any()).then(|| history.idle_since.unwrap_or(now));
+    let idle_since = demand.is_idle().then(|| history.idle_since.unwrap_or(now));
     let wanted = match idle_since {
         Some(_) => 0,
-        None => wanted(policy, work),
+        None => wanted(policy, demand),
     };
     let mut recent = history.wanted.clone();
     if recent.is_empty() {
@@ -222,11 +222,11 @@ fn floor_reason(policy: &Policy, wanted: u32) -> Reason {
 ///
 /// Tasks beyond what the widest stage can use at once are of stages that come later. Jobs run beside each other,
 /// so the width counts once for each.
-fn wanted(policy: &Policy, work: &Work) -> u32 {
-    let tasks = work.tasks_running.saturating_add(work.tasks_queued);
-    let width = match work.widest_stage {
+fn wanted(policy: &Policy, demand: &Demand) -> u32 {
+    let tasks = demand.tasks_running.saturating_add(demand.tasks_queued);
+    let width = match demand.widest_stage {
         0 => tasks,
-        width => width.saturating_mul(work.jobs_running.max(1)),
+        width => width.saturating_mul(demand.jobs_running.max(1)),
     };
     tasks.min(width).div_ceil(policy.tasks_per_executor).max(1)
 }

@@ -13,7 +13,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn seen<'a>(
-    work: &'a Result<Work, String>,
+    demand: &'a Result<Demand, String>,
     decision: Decision,
     executors: i32,
     ready: i32,
@@ -25,7 +25,7 @@ fn seen<'a>(
         executors,
         ready,
         updated: executors,
-        work,
+        demand,
         trouble: None,
     }
 }
@@ -39,9 +39,9 @@ fn summary(conditions: &[Condition]) -> Vec<String> {
 
 #[test]
 fn a_settled_cluster_is_ready_and_nothing_else() {
-    let work = Ok(Work::default());
+    let demand = Ok(Demand::default());
     let found = conditions(
-        &seen(&work, decision(2, Reason::ByHand, 2), 2, 2),
+        &seen(&demand, decision(2, Reason::ByHand, 2), 2, 2),
         &[],
         at(0),
     );
@@ -58,7 +58,7 @@ fn a_settled_cluster_is_ready_and_nothing_else() {
 
 #[test]
 fn conditions_tell_states_apart() {
-    let idle = Ok(Work::default());
+    let idle = Ok(Demand::default());
     let silent = Err("no answer".to_owned());
     let trouble = Trouble::new("ImagePullFailed", "no such image");
     let busy = decision(5, Reason::AtMaximum, 9);
@@ -104,14 +104,14 @@ fn conditions_tell_states_apart() {
 
 #[test]
 fn a_condition_keeps_the_time_of_its_last_change() {
-    let work = Ok(Work::default());
+    let demand = Ok(Demand::default());
     let first = conditions(
-        &seen(&work, decision(2, Reason::ByHand, 2), 2, 1),
+        &seen(&demand, decision(2, Reason::ByHand, 2), 2, 1),
         &[],
         at(10),
     );
     let second = conditions(
-        &seen(&work, decision(2, Reason::ByHand, 2), 2, 2),
+        &seen(&demand, decision(2, Reason::ByHand, 2), 2, 2),
         &first,
         at(20),
     );
@@ -124,9 +124,9 @@ fn a_condition_keeps_the_time_of_its_last_change() {
 
 #[test]
 fn only_changes_are_news() {
-    let (work, silent) = (Ok(Work::default()), Err("no answer".to_owned()));
+    let (demand, silent) = (Ok(Demand::default()), Err("no answer".to_owned()));
     let settled = conditions(
-        &seen(&work, decision(2, Reason::FollowsWork, 2), 2, 2),
+        &seen(&demand, decision(2, Reason::FollowsWork, 2), 2, 2),
         &[],
         at(0),
     );
@@ -164,17 +164,20 @@ fn only_changes_are_news() {
 
 #[test]
 fn the_event_of_scaling_says_from_to_and_why() {
-    let work = Ok(Work {
+    let demand = Ok(Demand {
         tasks_running: 4,
         tasks_queued: 12,
         jobs_running: 1,
-        ..Work::default()
+        ..Demand::default()
     });
-    let news = scaled(2, decision(8, Reason::FollowsWork, 8), &work).unwrap();
+    let news = scaled(2, decision(8, Reason::FollowsWork, 8), &demand).unwrap();
     assert_eq!(news.reason, "ScaledUp");
     assert_eq!(
         news.note,
         "2 to 8 executors (FollowsWork): 4 tasks run, 12 wait, 1 jobs run, 0 jobs and 0 queries wait"
     );
-    assert_eq!(scaled(8, decision(8, Reason::FollowsWork, 8), &work), None);
+    assert_eq!(
+        scaled(8, decision(8, Reason::FollowsWork, 8), &demand),
+        None
+    );
 }

@@ -15,7 +15,7 @@ fn policy() -> Policy {
 }
 
 /// jobs running, jobs queued, queries waiting, tasks running, tasks queued, widest stage
-fn work(numbers: [u32; 6]) -> Work {
+fn demand(numbers: [u32; 6]) -> Demand {
     let [
         jobs_running,
         jobs_queued,
@@ -24,7 +24,7 @@ fn work(numbers: [u32; 6]) -> Work {
         tasks_queued,
         widest_stage,
     ] = numbers;
-    Work {
+    Demand {
         jobs_running,
         jobs_queued,
         queries_waiting,
@@ -73,7 +73,7 @@ fn one_look_at_the_work_decides_as_the_table_says() {
             ..policy()
         };
         let history = History::starting_with(Some(current));
-        let (decision, history) = decide(&policy, Some(&work(numbers)), &history, Instant::now());
+        let (decision, history) = decide(&policy, Some(&demand(numbers)), &history, Instant::now());
         assert_eq!(
             (decision.desired, decision.reason),
             (desired, reason),
@@ -93,9 +93,9 @@ fn over_time(
     let mut history = History::starting_with(Some(current));
     let mut seen = vec![];
     for (second, numbers) in looks {
-        let work = numbers.map(work);
+        let demand = numbers.map(demand);
         let now = start + Duration::from_secs(*second);
-        let (decision, next) = decide(policy, work.as_ref(), &history, now);
+        let (decision, next) = decide(policy, demand.as_ref(), &history, now);
         history = next;
         seen.push((decision.desired, decision.reason));
     }
