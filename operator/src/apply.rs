@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::render::{MANAGER, RENDERED};
-use crate::trouble::Trouble;
 
 /// What can be applied and watched.
 pub(crate) trait Owned:
@@ -66,7 +66,7 @@ pub(crate) async fn apply<K: Owned>(
     if let Some(live) = &live {
         check_owner(live, owner_uid, &what)?;
         if live.meta().deletion_timestamp.is_some() {
-            return Err(Error::Leaving { what });
+            return Err(Error::Terminating { what });
         }
         let as_left = Applied {
             wanted: wanted.to_string(),
@@ -92,11 +92,11 @@ pub(crate) async fn apply<K: Owned>(
             tracing::warn!(object = %what, reason = %status.message, "made anew, because it cannot be changed");
             delete(api, live.as_ref(), PropagationPolicy::Orphan).await?;
             *last = None;
-            Err(Error::Leaving { what })
+            Err(Error::Terminating { what })
         }
         Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
             Err(Error::Blocked {
-                trouble: Trouble::new(
+                diagnosis: Diagnosis::new(
                     "SpecRefused",
                     format!(
                         "the API server refuses the {what} that this spec makes: {}",
@@ -167,7 +167,7 @@ fn check_owner<K: Owned>(live: &K, owner_uid: &str, what: &str) -> Result<()> {
     match owner {
         None if marked => Ok(()),
         // Of a cluster of the same name that was deleted: the garbage collector takes it away.
-        Some(owner) if owner.kind == "RetailCluster" => Err(Error::Leaving {
+        Some(owner) if owner.kind == "RetailCluster" => Err(Error::Terminating {
             what: what.to_owned(),
         }),
         owner => {
@@ -176,7 +176,7 @@ fn check_owner<K: Owned>(live: &K, owner_uid: &str, what: &str) -> Result<()> {
                 None => "was made by somebody else".to_owned(),
             };
             Err(Error::Blocked {
-                trouble: Trouble::new(
+                diagnosis: Diagnosis::new(
                     "NameTaken",
                     format!(
                         "{what} is there already and {whose}: delete it, or give the RetailCluster another name"

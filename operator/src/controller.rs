@@ -1,4 +1,4 @@
-//! The operator's life: wait for the definition, wait to lead, watch and look after clusters until told to stop.
+//! Runs the operator: wait for the definition, wait to lead, watch and reconcile clusters until it is stopped.
 
 use std::future::ready;
 use std::pin::pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{
     Config as ControllerConfig, Controller, Predicate, WatchStreamExt, predicates, watcher,
@@ -17,22 +17,24 @@ use kube::{Api, Client, Resource, ResourceExt};
 use retail_telemetry::Readiness;
 
 use crate::apply::Owned;
+use crate::cluster_state::ClusterStates;
 use crate::config::Config;
-use crate::context::{Context, Memories, Stores};
+use crate::context::{Context, Stores};
 use crate::crd::{RetailCluster, document};
 use crate::demand_client::DemandClient;
 use crate::error::{Error, Result, chain};
+use crate::events::StatusEvent;
 use crate::leader::Leadership;
 use crate::reconcile::{reconcile, retry};
 use crate::render::MANAGER;
 use retail_telemetry::metrics;
 
-/// A watch says something every minute. One that is silent for longer has lost its connection and begins anew; without
+/// A watch sends something every minute. One that is silent for longer has lost its connection and begins anew; without
 /// a limit, what it saw last would be taken for what is.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time between two looks for a definition that is missing or too old.
-const DEFINITION_AGAIN: Duration = Duration::from_secs(5);
+/// Time between two reads of a definition that is missing or too old.
+const DEFINITION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A client of the API server that the pod's service account, or KUBECONFIG, leads to.
 ///
@@ -54,7 +56,7 @@ pub async fn run(
     client: Client,
     config: &Config,
     readiness: &Readiness,
-    memories: Memories,
+    states: ClusterStates,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let mut stop = pin!(stop);
@@ -65,14 +67,14 @@ pub async fn run(
     };
     let recorder = Recorder::new(client.clone(), reporter);
     tokio::select! {
-        () = definition(&client, config, readiness, &recorder) => {}
+        () = wait_for_definition(&client, config, readiness, &recorder) => {}
         () = &mut stop => return Ok(()),
     }
     readiness.ready();
     if !config.leader.enabled {
         metrics().operator_leader.set(1);
         return tokio::select! {
-            ended = look_after_all(client, config, recorder, memories) => ended,
+            ended = reconcile_all(client, config, recorder, states) => ended,
             () = stop => Ok(()),
         };
     }
@@ -94,7 +96,7 @@ pub async fn run(
     tracing::info!(%identity, "leading");
     metrics().operator_leader.set(1);
     let ended = tokio::select! {
-        ended = look_after_all(client, config, recorder, memories) => ended,
+        ended = reconcile_all(client, config, recorder, states) => ended,
         lost = leadership.hold() => Err(lost),
         () = stop => Ok(()),
     };
@@ -115,10 +117,15 @@ fn identity(config: &Config) -> String {
     format!("{}-{}", host.trim(), &crate::render::hash(&seed)[..6])
 }
 
-/// Waits until the API server knows our definition, and tells everybody who looks why it does not.
-async fn definition(client: &Client, config: &Config, readiness: &Readiness, recorder: &Recorder) {
+/// Waits until the API server knows our definition, and reports why not: readiness, log, and events under the clusters.
+async fn wait_for_definition(
+    client: &Client,
+    config: &Config,
+    readiness: &Readiness,
+    recorder: &Recorder,
+) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
         let why = match definitions.get_opt(document::NAME).await {
             Ok(Some(installed)) => match document::missing_in(&installed) {
@@ -140,40 +147,34 @@ async fn definition(client: &Client, config: &Config, readiness: &Readiness, rec
             ),
         };
         readiness.not_ready(&why);
-        if why != told {
-            tracing::error!(reason = %why, "not looking after any cluster");
-            tell_all(client, config, recorder, &why).await;
-            told = why;
+        if why != reported {
+            tracing::error!(reason = %why, "no cluster is reconciled");
+            record_everywhere(client, config, recorder, &why).await;
+            reported = why;
         }
-        tokio::time::sleep(DEFINITION_AGAIN).await;
+        tokio::time::sleep(DEFINITION_INTERVAL).await;
     }
 }
 
-/// Tells it under every cluster, where a person looks first.
-async fn tell_all(client: &Client, config: &Config, recorder: &Recorder, why: &str) {
+/// Writes it as an event under every cluster, where a person looks first.
+async fn record_everywhere(client: &Client, config: &Config, recorder: &Recorder, why: &str) {
     let clusters: Api<RetailCluster> = scoped(client, config);
     let Ok(all) = clusters.list_metadata(&Default::default()).await else {
         return;
     };
-    let event = Event {
-        type_: EventType::Warning,
-        reason: "DefinitionOutdated".to_owned(),
-        note: Some(why.to_owned()),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
+    let event = StatusEvent::warning("DefinitionOutdated", why).to_kubernetes();
     for cluster in all {
         let reference = PartialObjectMeta::<RetailCluster>::object_ref(&cluster, &());
         let _ = recorder.publish(&event, &reference).await;
     }
 }
 
-/// Watches clusters and what they own, and looks after each when something changes and at every poll.
-async fn look_after_all(
+/// Watches clusters and what they own, and reconciles each when something changes and at every poll.
+async fn reconcile_all(
     client: Client,
     config: &Config,
     recorder: Recorder,
-    memories: Memories,
+    states: ClusterStates,
 ) -> Result<()> {
     let (clusters, writer) = reflector::store();
     let changes = watcher(
@@ -181,10 +182,10 @@ async fn look_after_all(
         watcher::Config::default(),
     )
     .default_backoff()
-    .modify(forget_managers)
+    .modify(drop_managed_fields)
     .reflect(writer)
     .applied_objects()
-    // Our own status is no reason to look again.
+    // Our own status is no reason to reconcile.
     .predicate_filter(
         predicates::generation
             .combine(predicates::finalizers)
@@ -205,7 +206,7 @@ async fn look_after_all(
         poll: Duration::from_secs_f64(config.scaling.poll_s),
         timeout: Duration::from_secs_f64(config.kubernetes.timeout_s),
         retry_max: Duration::from_secs_f64(config.kubernetes.retry_max_s),
-        memories,
+        states,
         client,
     });
     Controller::for_stream(changes, clusters)
@@ -214,13 +215,13 @@ async fn look_after_all(
         .owns_stream(budget_changes)
         .with_config(ControllerConfig::default().concurrency(config.kubernetes.concurrency))
         .run(reconcile, retry, context)
-        .for_each(|looked| {
-            match looked {
-                Ok((cluster, _)) => tracing::debug!(%cluster, "looked after"),
-                Err(kube::runtime::controller::Error::ReconcilerFailed(..)) => {} // `retry` said so
+        .for_each(|reconciled| {
+            match reconciled {
+                Ok((cluster, _)) => tracing::debug!(%cluster, "reconciled"),
+                Err(kube::runtime::controller::Error::ReconcilerFailed(..)) => {} // `retry` logged it
                 Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}    // gone since
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "a watch failed and begins again")
+                    tracing::warn!(error = %chain(&error), "a watch failed and is retried")
                 }
             }
             ready(())
@@ -260,13 +261,13 @@ fn owned<K: Owned>(
         watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"));
     let changes = watcher(scoped::<K>(client, config), ours)
         .default_backoff()
-        .modify(forget_managers)
+        .modify(drop_managed_fields)
         .reflect(writer)
         .touched_objects();
     (store, changes)
 }
 
-/// Half of an object's size is who wrote which field, and we never ask.
-fn forget_managers<K: Resource>(object: &mut K) {
+/// Half of an object's size is who wrote which field, and nobody here reads it.
+fn drop_managed_fields<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }

@@ -1,6 +1,6 @@
 //! What could not be done.
 
-use crate::trouble::Trouble;
+use crate::diagnosis::Diagnosis;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,13 +13,13 @@ pub enum Error {
         source: kube::Error,
     },
     /// Something that a person has to change stands in the way.
-    #[error("{}", trouble.message)]
-    Blocked { trouble: Trouble },
-    /// An object has to go before it can be made again.
-    #[error("{what} is leaving; it is made again when it is gone")]
-    Leaving { what: String },
-    /// One look at a cluster took too long.
-    #[error("looking after the cluster took longer than {seconds} s")]
+    #[error("{}", diagnosis.message)]
+    Blocked { diagnosis: Diagnosis },
+    /// An object has to be gone before it can be created anew.
+    #[error("{what} is being deleted; it is created anew when it is gone")]
+    Terminating { what: String },
+    /// One reconcile of a cluster took too long.
+    #[error("reconciling the cluster took longer than {seconds} s")]
     Timeout { seconds: f64 },
     /// The API server did not answer in time.
     #[error("no answer about {what} within {seconds:.1} s")]
@@ -29,7 +29,7 @@ pub enum Error {
     LeaseLost { lease: String },
     /// A cluster that was deleted did not go.
     #[error(
-        "{what} was deleted and is still there after {seconds} s; `kubectl describe` tells what it waits for"
+        "{what} was deleted and is still there after {seconds} s; `kubectl describe` shows what it waits for"
     )]
     StillThere { what: String, seconds: u64 },
     /// Watching ended, which it never should.

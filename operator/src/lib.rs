@@ -1,12 +1,14 @@
 //! The operator: a `RetailCluster` becomes executors, as many as the work needs.
 //!
-//! `crd` says what a person can ask for, `scale` decides how many executors that makes, `render` what they look like;
-//! all three are pure. `reconcile` looks at one cluster and acts, `leave` takes one down, `controller` runs them for
-//! all clusters while `leader` says so. `remove` asks for a cluster's end and waits for it.
+//! `crd` is what a person can write, `scale` decides how many executors that makes, `plan` what is done about it, `render`
+//! what they look like; all four are pure. `reconcile` inspects one cluster, applies its plan and reports, `teardown` takes
+//! a deleted one down, `controller` runs them for all clusters while `leader` holds the Lease. `remove` deletes a cluster and
+//! waits until it is gone.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod apply;
+mod cluster_state;
 mod conditions;
 mod config;
 mod context;
@@ -14,21 +16,24 @@ mod controller;
 pub mod crd;
 mod demand;
 mod demand_client;
+mod diagnosis;
 mod error;
+mod events;
 mod finalizer;
+mod inspect;
 mod leader;
-mod leave;
-mod observe;
+mod plan;
 pub mod program;
 mod quantity;
 mod reconcile;
 mod remove;
 mod render;
+mod report;
 mod scale;
-mod trouble;
+mod teardown;
 
+pub use cluster_state::ClusterStates;
 pub use config::Config;
-pub use context::Memories;
 pub use controller::run;
 pub use error::{Error, Result};
 pub use remove::remove;

@@ -1,10 +1,10 @@
-//! The program: settings, telemetry, look after clusters until told to stop.
+//! The program: settings, telemetry, the admin port, and clusters to reconcile until a signal stops it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::cluster_state::ClusterStates;
 use crate::config::{Command, Config, Flags};
-use crate::context::Memories;
 use crate::crd::document;
 use anyhow::Context;
 use clap::Parser;
@@ -64,9 +64,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let signal = signal.await;
         tracing::info!(signal, "stopping");
     };
-    let readiness = Readiness::waiting("the API server was not asked yet");
-    let memories = Memories::default();
-    let counted = memories.clone();
+    let readiness = Readiness::waiting("the API server was not reached yet");
+    let states = ClusterStates::default();
+    let counted = states.clone();
     let count = Arc::new(
         move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
             counted.count();
@@ -81,7 +81,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     )
     .await?;
     let client = client().await?;
-    let ended = crate::run(client, &config, &readiness, memories, stop).await;
+    let ended = crate::run(client, &config, &readiness, states, stop).await;
     admin.shutdown().await;
     ended.context("the operator ended")
 }

@@ -1,42 +1,41 @@
-//! One look at a cluster: see, decide, apply, tell.
+//! One reconcile of a cluster: inspect, decide, apply, report.
 //!
 //! ```text
-//! RetailCluster ── being deleted? ── leave.rs
-//!   └ finalizer ─ GET /work ─ decide ─ render ─ apply Service, budget, StatefulSet ─ pods' trouble ─ status, events
+//! RetailCluster ── being deleted? ── teardown.rs
+//!   └ finalizer ── inspect.rs ─────────── plan.rs ─────── apply.rs ──────────────── report.rs
+//!                  GET /work, what runs   scale, config   budget, Service, set      status, events, metrics
 //! ```
 //!
-//! It may end anywhere, at any request: the next look begins from what it finds.
+//! It may end anywhere, at any request: the next one begins from what it finds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
+use kube::api::PatchParams;
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
-use serde_json::json;
-
-use crate::conditions::{self, Seen, conditions};
-use crate::context::{Context, Memory};
-use crate::crd::{RetailCluster, RetailClusterStatus};
-use crate::error::{Error, Result, chain};
-use crate::observe::{config_hash, config_hash_of, pod_trouble, read_demand, spec_trouble};
-use crate::render::{self, MANAGER};
-use crate::scale::{self, History, Policy};
-use crate::{apply, finalizer, leave};
 use retail_telemetry::metrics;
 
-/// A look that could not be finished is tried again after this long, twice as long each time.
-const RETRY_MIN: Duration = Duration::from_millis(200);
-/// A scheduler counts as unreachable when it did not answer so often in a row.
-const UNANSWERED_MAX: u32 = 2;
+use crate::cluster_state::ClusterState;
+use crate::context::Context;
+use crate::crd::{RetailCluster, document};
+use crate::error::{Error, Result, chain};
+use crate::events::StatusEvent;
+use crate::inspect::inspect;
+use crate::plan::{Plan, decide};
+use crate::report::report;
+use crate::{apply, finalizer, render, teardown};
 
-/// Looks after one cluster.
+/// A failed reconcile is retried after this long, twice as long each time.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+
+/// Reconciles one cluster, and counts how that ended.
 ///
 /// # Errors
-/// It could not be finished; the next look goes on.
+/// It could not be finished; the next one goes on.
 pub(crate) async fn reconcile(
     object: Arc<DeserializeGuard<RetailCluster>>,
     context: Arc<Context>,
@@ -45,18 +44,20 @@ pub(crate) async fn reconcile(
         Ok(cluster) => cluster,
         Err(invalid) => return refuse(invalid, &context).await,
     };
-    let memory = context.memories.of(cluster);
-    let mut memory = memory.lock().await;
-    if memory.uid != cluster.uid().unwrap_or_default() {
-        *memory = Memory {
+    let state = context.states.of(cluster);
+    let mut state = state.lock().await;
+    if state.uid != cluster.uid().unwrap_or_default() {
+        *state = ClusterState {
             uid: cluster.uid().unwrap_or_default(),
-            ..Memory::default()
+            ..ClusterState::default()
         };
     }
     let timer = metrics().operator_reconcile_seconds.start_timer();
     let seconds = context.timeout.as_secs_f64();
-    let look = tokio::time::timeout(context.timeout, look_after(cluster, &context, &mut memory));
-    let done = look.await.unwrap_or(Err(Error::Timeout { seconds }));
+    let reconciled = reconcile_cluster(cluster, &context, &mut state);
+    let done = tokio::time::timeout(context.timeout, reconciled)
+        .await
+        .unwrap_or(Err(Error::Timeout { seconds }));
     timer.observe_duration();
     let outcome = match &done {
         Ok(_) => "ok",
@@ -68,15 +69,15 @@ pub(crate) async fn reconcile(
         .operator_reconciles_total
         .with_label_values(&[outcome])
         .inc();
-    memory.failures = if done.is_ok() {
+    state.failures = if done.is_ok() {
         0
     } else {
-        memory.failures.saturating_add(1)
+        state.failures.saturating_add(1)
     };
     done
 }
 
-/// When to look again at a cluster whose look failed.
+/// When to retry a failed reconcile.
 pub(crate) fn retry(
     object: Arc<DeserializeGuard<RetailCluster>>,
     error: &Error,
@@ -84,18 +85,20 @@ pub(crate) fn retry(
 ) -> Action {
     let failures = match &object.0 {
         Ok(cluster) => context
-            .memories
+            .states
             .of(cluster)
             .try_lock()
-            .map_or(1, |m| m.failures),
+            .map_or(1, |state| state.failures),
         Err(_) => 8,
     };
     let name = object.name_any();
     match error {
-        Error::Leaving { .. } => {
-            tracing::debug!(cluster = %name, error = %chain(error), "looked after later")
+        Error::Terminating { .. } => {
+            tracing::debug!(cluster = %name, error = %chain(error), "reconcile is retried")
         }
-        _ => tracing::warn!(cluster = %name, error = %chain(error), failures, "looked after later"),
+        _ => {
+            tracing::warn!(cluster = %name, error = %chain(error), failures, "reconcile is retried")
+        }
     }
     let wait = RETRY_MIN.saturating_mul(1 << failures.clamp(1, 8).saturating_sub(1));
     Action::requeue(wait.min(context.retry_max))
@@ -103,7 +106,7 @@ pub(crate) fn retry(
 
 /// An object that this operator cannot read was stored under another definition.
 async fn refuse(invalid: &InvalidObject, context: &Context) -> Result<Action> {
-    let reference = k8s_openapi::api::core::v1::ObjectReference {
+    let reference = ObjectReference {
         api_version: Some("retail.dev/v1alpha1".to_owned()),
         kind: Some("RetailCluster".to_owned()),
         name: invalid.metadata.name.clone(),
@@ -111,20 +114,17 @@ async fn refuse(invalid: &InvalidObject, context: &Context) -> Result<Action> {
         uid: invalid.metadata.uid.clone(),
         ..Default::default()
     };
-    let event = kube::runtime::events::Event {
-        type_: kube::runtime::events::EventType::Warning,
-        reason: "SpecUnreadable".to_owned(),
-        note: Some(format!(
+    let event = StatusEvent::warning(
+        "SpecUnreadable",
+        format!(
             "this operator cannot read the spec: {}; bring the definition {} and this object up to date",
             invalid.error,
-            crate::crd::document::NAME
-        )),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
+            document::NAME
+        ),
+    );
     context
         .recorder
-        .publish(&event, &reference)
+        .publish(&event.to_kubernetes(), &reference)
         .await
         .map_err(Error::api(
             "write an event about",
@@ -133,98 +133,29 @@ async fn refuse(invalid: &InvalidObject, context: &Context) -> Result<Action> {
     Ok(Action::await_change())
 }
 
-async fn look_after(
+async fn reconcile_cluster(
     cluster: &RetailCluster,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut ClusterState,
 ) -> Result<Action> {
     if cluster.metadata.deletion_timestamp.is_some() {
-        return leave::leave(cluster, context, memory).await;
+        return teardown::tear_down(cluster, context, state).await;
     }
     ensure_finalizer(cluster, context).await?;
-
-    let demand = read_demand(cluster, context, memory).await;
-    let name = render::object_name(&cluster.name_any());
-    let sets: Api<StatefulSet> = context.api(cluster);
-    let live = apply::find(&sets, &context.stores.stateful_sets, &name).await?;
-    let history = match memory.history.take() {
-        Some(history) => history,
-        None => History::starting_with(last_decision(cluster, live.as_ref())),
-    };
-    let from = history.current;
-    let (decision, history) = scale::decide(
-        &Policy::of(&cluster.spec),
-        demand.as_ref().ok(),
-        &history,
-        Instant::now(),
-    );
-    memory.history = Some(history);
-
-    let config = config_hash(cluster, context, memory).await?;
-    let mut trouble = spec_trouble(cluster).or_else(|| config.as_ref().err().cloned());
-    let known = live.as_ref().and_then(config_hash_of);
-    let set = match (spec_trouble(cluster), config.ok().or(known)) {
-        (None, Some(hash)) => {
-            match apply_all(cluster, context, memory, decision.desired, &hash).await {
-                Ok(set) => Some(set),
-                Err(Error::Blocked { trouble: why }) => {
-                    trouble = Some(why);
-                    live
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // Without a usable spec or configuration nothing new starts, and what runs stays.
-        _ => live,
-    };
-    if let Some(from) = from.filter(|from| *from != decision.desired) {
-        let direction = if decision.desired > from {
-            "up"
-        } else {
-            "down"
-        };
-        metrics()
-            .operator_scaling_decisions_total
-            .with_label_values(&[direction, decision.reason.name()])
-            .inc();
-        if let Some(news) = conditions::scaled(from, decision, &demand) {
-            context.tell(cluster, &news).await;
-        }
-    }
-
-    let status = set
-        .as_ref()
-        .and_then(|s| s.status.clone())
-        .unwrap_or_default();
-    let ready = status.ready_replicas.unwrap_or(0);
-    let desired = i32::try_from(decision.desired).unwrap_or(i32::MAX);
-    if trouble.is_none() && (ready < desired || status.replicas < desired) {
-        trouble = pod_trouble(cluster, context, memory, status.replicas < desired).await?;
-    } else {
-        memory.pods = None;
-    }
-    // The set's own numbers are of an older spec until its controller has seen the newest one.
-    let rolled =
-        status.update_revision.is_none() || status.update_revision == status.current_revision;
-    let seen = Seen {
-        generation: cluster.metadata.generation.unwrap_or_default(),
-        decision,
-        max: u32::try_from(cluster.spec.autoscaling.max).unwrap_or(0),
-        executors: status.replicas,
-        ready,
-        updated: if rolled {
-            status.replicas
-        } else {
-            status.updated_replicas.unwrap_or(0)
-        },
-        demand: &demand,
-        trouble: trouble.as_ref(),
-    };
-    memory.executors = [desired, status.replicas, ready];
-    // One answer that stays out is no news yet.
-    if memory.unanswered == 0 || memory.unanswered >= UNANSWERED_MAX || cluster.status.is_none() {
-        write_status(cluster, context, &seen).await?;
-    }
+    let inspection = inspect(cluster, context, state).await?;
+    let (mut plan, history) = decide(cluster, &inspection, state.history.take(), Instant::now());
+    state.history = Some(history);
+    let live = inspection.stateful_set;
+    let set = apply_plan(cluster, context, state, &mut plan, live).await?;
+    report(
+        cluster,
+        context,
+        state,
+        &plan,
+        &inspection.demand,
+        set.as_ref(),
+    )
+    .await?;
     Ok(Action::requeue(context.poll))
 }
 
@@ -244,25 +175,34 @@ async fn ensure_finalizer(cluster: &RetailCluster, context: &Context) -> Result<
     Ok(())
 }
 
-/// What was decided last, by this operator or the one before it.
-fn last_decision(cluster: &RetailCluster, live: Option<&StatefulSet>) -> Option<u32> {
-    let told = cluster
-        .status
-        .as_ref()
-        .filter(|s| s.observed_generation > 0)
-        .map(|s| s.desired);
-    let is = || live.and_then(|s| s.spec.as_ref()).and_then(|s| s.replicas);
-    told.or_else(is).and_then(|n| u32::try_from(n).ok())
-}
-
-async fn apply_all(
+/// Applies what was planned, and gives the StatefulSet as it is then. What stands in the way becomes the plan's diagnosis.
+async fn apply_plan(
     cluster: &RetailCluster,
     context: &Context,
-    memory: &mut Memory,
-    replicas: u32,
-    config_hash: &str,
+    state: &mut ClusterState,
+    plan: &mut Plan,
+    live: Option<StatefulSet>,
+) -> Result<Option<StatefulSet>> {
+    let Some(config_hash) = &plan.config_hash else {
+        return Ok(live);
+    };
+    let objects = render::objects(cluster, plan.decision.desired, config_hash);
+    match apply_objects(cluster, context, state, &objects).await {
+        Ok(set) => Ok(Some(set)),
+        Err(Error::Blocked { diagnosis }) => {
+            plan.diagnosis = Some(diagnosis);
+            Ok(live)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn apply_objects(
+    cluster: &RetailCluster,
+    context: &Context,
+    state: &mut ClusterState,
+    wanted: &render::Objects,
 ) -> Result<StatefulSet> {
-    let wanted = render::objects(cluster, replicas, config_hash);
     let uid = cluster.uid().unwrap_or_default();
     let stores = &context.stores;
     // The budget first: pods are never without it. The set last: its pods look up the Service.
@@ -271,7 +211,7 @@ async fn apply_all(
         &stores.disruption_budgets,
         &uid,
         &wanted.disruption_budget,
-        &mut memory.disruption_budget,
+        &mut state.disruption_budget,
     )
     .await?;
     apply::apply(
@@ -279,7 +219,7 @@ async fn apply_all(
         &stores.services,
         &uid,
         &wanted.service,
-        &mut memory.service,
+        &mut state.service,
     )
     .await?;
     apply::apply(
@@ -287,48 +227,7 @@ async fn apply_all(
         &stores.stateful_sets,
         &uid,
         &wanted.stateful_set,
-        &mut memory.stateful_set,
+        &mut state.stateful_set,
     )
     .await
-}
-
-/// Writes the status where it changed, and tells what changed.
-async fn write_status(cluster: &RetailCluster, context: &Context, seen: &Seen<'_>) -> Result<()> {
-    let before = cluster.status.clone().unwrap_or_default();
-    let after = conditions(seen, &before.conditions, Timestamp::now());
-    let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let demand = seen.demand.as_ref().ok();
-    let status = RetailClusterStatus {
-        ready: seen.ready,
-        executors: seen.executors,
-        desired: count(seen.decision.desired),
-        running_tasks: demand.map(|d| count(d.tasks_running)),
-        queued_tasks: demand.map(|d| count(d.tasks_queued)),
-        selector: render::selector_text(&cluster.name_any()),
-        observed_generation: seen.generation,
-        conditions: after,
-    };
-    if Some(&status) == cluster.status.as_ref() {
-        return Ok(());
-    }
-    let news = conditions::news(&before.conditions, &status.conditions);
-    let patch = json!({
-        "apiVersion": "retail.dev/v1alpha1",
-        "kind": "RetailCluster",
-        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
-        "status": status,
-    });
-    context
-        .clusters(cluster)
-        .patch_status(
-            &cluster.name_any(),
-            &PatchParams::apply(MANAGER).force(),
-            &Patch::Apply(patch),
-        )
-        .await
-        .map_err(Error::api("write the status of", cluster.name_any()))?;
-    for news in news {
-        context.tell(cluster, &news).await;
-    }
-    Ok(())
 }

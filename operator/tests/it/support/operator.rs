@@ -9,8 +9,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBind
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
+use retail_operator::ClusterStates;
 use retail_operator::Config;
-use retail_operator::Memories;
 use retail_operator::Result;
 use retail_telemetry::Readiness;
 use serde::Deserialize;
@@ -74,7 +74,7 @@ impl Operator {
             let stop = async {
                 let _ = stopped.await;
             };
-            retail_operator::run(client, &config, &ready, Memories::default(), stop).await
+            retail_operator::run(client, &config, &ready, ClusterStates::default(), stop).await
         });
         Self {
             readiness,

@@ -1,19 +1,22 @@
-//! What keeps executors from running, in words that say where to look.
+//! Diagnoses why executors do not run, and where to look.
 //!
-//! Kubernetes tells this in many places: container states, pod conditions, events. Here it becomes one reason and one
-//! sentence. Secrets are never read: the kubelet says which one is missing.
+//! Kubernetes reports this in many places: container states, pod conditions, events. Here it becomes one reason and one
+//! sentence. Secrets are never read: the kubelet names one that is missing.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
 use kube::ResourceExt;
 
-/// One obstacle: a word for machines and a sentence for people.
+use crate::crd::RetailClusterSpec;
+use crate::{quantity, render};
+
+/// One cause: a word for machines and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Diagnosis {
     pub reason: &'static str,
     pub message: String,
 }
 
-impl Trouble {
+impl Diagnosis {
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -22,7 +25,7 @@ impl Trouble {
     }
 }
 
-/// Reasons, the most telling first: a cluster with several obstacles names one.
+/// Reasons, the most telling first: a cluster with several causes names one.
 const ORDER: [&str; 9] = [
     "ImagePullFailed",
     "ConfigRefused",
@@ -38,10 +41,10 @@ const ORDER: [&str; 9] = [
 /// The exit code of a program that refuses its configuration.
 const EX_USAGE: i32 = 64;
 
-/// What the executors' pods say of themselves.
-pub(crate) fn of_pods(pods: &[Pod]) -> Option<Trouble> {
+/// Diagnoses the executors' pods by their status; `None` when they start or run.
+pub(crate) fn of_pods(pods: &[Pod]) -> Option<Diagnosis> {
     let found: Vec<_> = pods.iter().filter_map(of_pod).collect();
-    let rank = |t: &Trouble| ORDER.iter().position(|reason| *reason == t.reason);
+    let rank = |t: &Diagnosis| ORDER.iter().position(|reason| *reason == t.reason);
     let worst = found.iter().min_by_key(|t| rank(t))?;
     let alike = found.iter().filter(|t| t.reason == worst.reason).count();
     let mut worst = worst.clone();
@@ -51,19 +54,19 @@ pub(crate) fn of_pods(pods: &[Pod]) -> Option<Trouble> {
     Some(worst)
 }
 
-fn of_pod(pod: &Pod) -> Option<Trouble> {
+fn of_pod(pod: &Pod) -> Option<Diagnosis> {
     let name = pod.name_any();
     let status = pod.status.as_ref()?;
     if status.phase.as_deref() == Some("Failed") {
         let why = [status.reason.as_deref(), status.message.as_deref()];
         let why: Vec<_> = why.into_iter().flatten().collect();
-        return Some(Trouble::new(
+        return Some(Diagnosis::new(
             "Evicted",
             format!("pod {name} was put off its node: {}", why.join(": ")),
         ));
     }
     if let Some(node) = lost_node(pod) {
-        return Some(Trouble::new(
+        return Some(Diagnosis::new(
             "NodeLost",
             format!(
                 "node {node} does not answer, and pod {name} is on it; its tasks run again elsewhere. If the node does not come \
@@ -72,11 +75,11 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         ));
     }
     let containers = status.container_statuses.iter().flatten();
-    if let Some(trouble) = containers
+    if let Some(diagnosis) = containers
         .filter_map(|container| of_container(&name, container))
         .next()
     {
-        return Some(trouble);
+        return Some(diagnosis);
     }
     let unscheduled = status.conditions.iter().flatten().find(|c| {
         c.type_ == "PodScheduled"
@@ -84,14 +87,14 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
             && c.reason.as_deref() == Some("Unschedulable")
     })?;
     let why = unscheduled.message.as_deref().unwrap_or("no node fits");
-    Some(Trouble::new(
+    Some(Diagnosis::new(
         "Unschedulable",
         format!("no node takes pod {name}: {why}"),
     ))
 }
 
-/// The pod's node, if it does not answer. Who watches over nodes then takes back that the pod is ready, and nobody is left to
-/// take back that its containers are.
+/// The pod's node, if it does not answer. The node controller then marks the pod as not ready, and no kubelet marks its
+/// containers so.
 fn lost_node(pod: &Pod) -> Option<&str> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let is = |kind: &str, value: &str| {
@@ -103,7 +106,7 @@ fn lost_node(pod: &Pod) -> Option<&str> {
     lost.then(|| pod.spec.as_ref()?.node_name.as_deref())?
 }
 
-fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
+fn of_container(pod: &str, container: &ContainerStatus) -> Option<Diagnosis> {
     let waiting = container.state.as_ref().and_then(|s| s.waiting.as_ref());
     let reason = waiting
         .and_then(|w| w.reason.as_deref())
@@ -116,7 +119,7 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
         | "ErrImageNeverPull"
         | "ImageInspectError"
         | "RegistryUnavailable" => {
-            return Some(Trouble::new(
+            return Some(Diagnosis::new(
                 "ImagePullFailed",
                 format!(
                     "pod {pod} cannot have image {}: {message}; check spec.image and spec.podTemplate.imagePullSecrets",
@@ -125,7 +128,7 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
             ));
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            return Some(Trouble::new(
+            return Some(Diagnosis::new(
                 "StartFailed",
                 format!("pod {pod} cannot start its container: {message}"),
             ));
@@ -137,11 +140,11 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
     let now = ended(&container.state);
     let last = now.clone().or_else(|| ended(&container.last_state))?;
     let out_of_memory = last.reason.as_deref() == Some("OOMKilled");
-    // One that was killed for its memory will be again; it may be back before anybody looks a second time.
-    let again = reason == "CrashLoopBackOff"
+    // One that was killed for its memory will be killed again; it may be back before the next reconcile.
+    let will_repeat = reason == "CrashLoopBackOff"
         || (container.restart_count > 0 && !container.ready)
         || (now.is_some() && out_of_memory);
-    if !again {
+    if !will_repeat {
         return None;
     }
     let times = match container.restart_count + i32::from(now.is_some()) {
@@ -149,7 +152,7 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
         n => format!("{n} times"),
     };
     Some(if out_of_memory {
-        Trouble::new(
+        Diagnosis::new(
             "OutOfMemory",
             format!(
                 "pod {pod} was killed {times} because it went over its memory limit; raise spec.resources.limits.memory, \
@@ -157,14 +160,14 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
             ),
         )
     } else if last.exit_code == EX_USAGE {
-        Trouble::new(
+        Diagnosis::new(
             "ConfigRefused",
             format!(
                 "pod {pod} refuses its configuration (exit code 64); `kubectl logs {pod} --previous` names the setting"
             ),
         )
     } else {
-        Trouble::new(
+        Diagnosis::new(
             "CrashLoop",
             format!(
                 "pod {pod} ended {times}, last with exit code {}; see `kubectl logs {pod} --previous`",
@@ -174,7 +177,7 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
     })
 }
 
-/// The first pod that has a node and no running container, and says nothing about why: its events do.
+/// The first pod that has a node, no running container and no reason in its status: its events have one.
 pub(crate) fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
     pods.iter().find(|pod| {
         let Some(status) = &pod.status else {
@@ -195,8 +198,8 @@ pub(crate) fn silent_pod(pods: &[Pod]) -> Option<&Pod> {
     })
 }
 
-/// What the newest warning about a pod that does not start says.
-pub(crate) fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
+/// Diagnoses a pod that does not start by its newest warning.
+pub(crate) fn of_pod_events(pod: &str, events: &[Event]) -> Option<Diagnosis> {
     let note = newest(
         events,
         &[
@@ -207,34 +210,66 @@ pub(crate) fn of_pod_events(pod: &str, events: &[Event]) -> Option<Trouble> {
     )?;
     Some(
         match (missing(note, "secret"), missing(note, "configmap")) {
-            (Some(name), _) => Trouble::new(
+            (Some(name), _) => Diagnosis::new(
                 "SecretMissing",
                 format!(
                     "there is no Secret {name}, which spec.secrets names: make it, or take it out ({pod} waits for it)"
                 ),
             ),
             (_, Some(name)) => config_map_missing(&name),
-            _ => Trouble::new("MountFailed", format!("pod {pod} cannot start: {note}")),
+            _ => Diagnosis::new("MountFailed", format!("pod {pod} cannot start: {note}")),
         },
     )
 }
 
-/// What the newest warning about a StatefulSet that makes no pods says.
-pub(crate) fn of_set_events(events: &[Event]) -> Option<Trouble> {
+/// Diagnoses a StatefulSet that makes no pods by its newest warning.
+pub(crate) fn of_set_events(events: &[Event]) -> Option<Diagnosis> {
     let note = newest(events, &["FailedCreate"])?;
-    Some(Trouble::new(
+    Some(Diagnosis::new(
         "PodsRefused",
         format!("the API server refuses the executors' pods: {note}"),
     ))
 }
 
-/// The ConfigMap of the spec is not there, or not as it should be.
-pub(crate) fn config_map_missing(name: &str) -> Trouble {
-    Trouble::new(
+/// Diagnoses a spec that passed the rules of the API server and is no good nevertheless.
+pub(crate) fn of_spec(spec: &RetailClusterSpec) -> Option<Diagnosis> {
+    let Some(bytes) = render::memory_bytes(spec) else {
+        return Some(Diagnosis::new(
+            "InvalidSpec",
+            "spec.resources.limits.memory is no quantity; write it as 4Gi or 4000M",
+        ));
+    };
+    let slot = bytes / u64::try_from(spec.slots).unwrap_or(1).max(1);
+    (slot < render::SLOT_BYTES_MIN).then(|| {
+        Diagnosis::new(
+            "MemoryTooSmall",
+            format!(
+                "memoryFraction {} of the memory limit leaves {} for each of {} slots, and a task needs {}: raise \
+                 spec.resources.limits.memory or spec.memoryFraction, or lower spec.slots",
+                spec.memory_fraction,
+                quantity::bytes(slot),
+                spec.slots,
+                quantity::bytes(render::SLOT_BYTES_MIN),
+            ),
+        )
+    })
+}
+
+/// The ConfigMap of the spec does not exist.
+pub(crate) fn config_map_missing(name: &str) -> Diagnosis {
+    Diagnosis::new(
         "ConfigMapMissing",
         format!(
             "there is no ConfigMap {name}, which spec.configMap names: make it, with a key config.toml"
         ),
+    )
+}
+
+/// The ConfigMap of the spec has no configuration file.
+pub(crate) fn config_key_missing(name: &str) -> Diagnosis {
+    Diagnosis::new(
+        "ConfigMapMissing",
+        format!("ConfigMap {name}, which spec.configMap names, has no key config.toml"),
     )
 }
 

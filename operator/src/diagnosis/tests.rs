@@ -34,7 +34,7 @@ fn ended(code: i32, reason: &str) -> Value {
 fn what_a_pod_suffers_from_has_a_reason_and_a_sentence() {
     let backoff = || waiting("CrashLoopBackOff");
     let running = json!({ "running": {} });
-    for (status, reason, says) in [
+    for (status, reason, part) in [
         (
             container(waiting("ImagePullBackOff"), json!({}), 0),
             "ImagePullFailed",
@@ -96,14 +96,14 @@ fn what_a_pod_suffers_from_has_a_reason_and_a_sentence() {
             "no node takes pod shop-executor-0: 0/3 nodes",
         ),
     ] {
-        let trouble = of_pods(&[pod(status)]).unwrap();
-        assert_eq!(trouble.reason, reason);
-        assert!(trouble.message.contains(says), "{}", trouble.message);
+        let diagnosis = of_pods(&[pod(status)]).unwrap();
+        assert_eq!(diagnosis.reason, reason);
+        assert!(diagnosis.message.contains(part), "{}", diagnosis.message);
     }
 }
 
 #[test]
-fn pods_that_start_or_run_are_no_trouble() {
+fn pods_that_start_or_run_need_no_diagnosis() {
     let mut ready = container(json!({ "running": {} }), ended(0, "Completed"), 1);
     ready["containerStatuses"][0]["ready"] = json!(true);
     for status in [
@@ -126,15 +126,15 @@ fn pods_that_start_or_run_are_no_trouble() {
 }
 
 #[test]
-fn of_several_troubles_the_most_telling_is_named_with_its_number() {
+fn of_several_diagnoses_the_most_telling_is_named_with_its_number() {
     let crash = || pod(container(waiting("CrashLoopBackOff"), ended(1, "Error"), 2));
     let image = || pod(container(waiting("ErrImagePull"), json!({}), 0));
-    let trouble = of_pods(&[crash(), image(), image()]).unwrap();
-    assert_eq!(trouble.reason, "ImagePullFailed");
+    let diagnosis = of_pods(&[crash(), image(), image()]).unwrap();
+    assert_eq!(diagnosis.reason, "ImagePullFailed");
     assert!(
-        trouble.message.contains("2 executors"),
+        diagnosis.message.contains("2 executors"),
         "{}",
-        trouble.message
+        diagnosis.message
     );
 }
 
@@ -162,12 +162,12 @@ fn a_pod_that_waits_in_silence_is_explained_by_its_newest_event() {
     let secret = event("FailedMount", &mount("secret \"s3-keys\" not found"), 9);
     let older = event("FailedMount", &mount("configmap \"c\" not found"), 1);
     let other = event("Scheduled", "assigned", 30);
-    let trouble = of_pod_events("p", &[older.clone(), secret, other]).unwrap();
-    assert_eq!(trouble.reason, "SecretMissing");
+    let diagnosis = of_pod_events("p", &[older.clone(), secret, other]).unwrap();
+    assert_eq!(diagnosis.reason, "SecretMissing");
     assert!(
-        trouble.message.contains("no Secret s3-keys"),
+        diagnosis.message.contains("no Secret s3-keys"),
         "{}",
-        trouble.message
+        diagnosis.message
     );
     assert_eq!(
         of_pod_events("p", &[older]).unwrap().reason,
@@ -175,7 +175,7 @@ fn a_pod_that_waits_in_silence_is_explained_by_its_newest_event() {
     );
     assert_eq!(
         of_pod_events("p", &[event("FailedMount", "disk on fire", 1)]).unwrap(),
-        Trouble::new("MountFailed", "pod p cannot start: disk on fire")
+        Diagnosis::new("MountFailed", "pod p cannot start: disk on fire")
     );
     assert_eq!(of_pod_events("p", &[]), None);
 }

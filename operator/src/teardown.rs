@@ -1,4 +1,4 @@
-//! A cluster that was deleted: its executors drain, then its objects go, then the cluster itself.
+//! Takes a deleted cluster down: its executors drain, then its objects are deleted, then the cluster itself.
 //!
 //! Were the objects left to the garbage collector alone, the Service would be gone while executors still hand out
 //! shuffle files to each other.
@@ -15,24 +15,28 @@ use kube::runtime::controller::Action;
 use serde_json::json;
 
 use crate::apply::{self, Owned};
-use crate::conditions::News;
-use crate::context::{Context, Memory};
+use crate::cluster_state::ClusterState;
+use crate::context::Context;
 use crate::crd::RetailCluster;
 use crate::error::{Error, Result};
+use crate::events::StatusEvent;
 use crate::finalizer;
 use crate::render::{MANAGER, object_name};
 
-/// Time between two looks at executors that drain.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Longest time between two steps while executors drain.
+const STEP_INTERVAL_MAX: Duration = Duration::from_secs(2);
 
 /// Takes one step; the cluster is gone when none is left.
-pub(crate) async fn leave(
+///
+/// # Errors
+/// A request to the API server failed; the same step is taken at the next reconcile.
+pub(crate) async fn tear_down(
     cluster: &RetailCluster,
     context: &Context,
-    memory: &mut Memory,
+    state: &mut ClusterState,
 ) -> Result<Action> {
     if !finalizer::is_on(cluster) {
-        context.memories.forget(cluster);
+        context.states.forget(cluster);
         return Ok(Action::await_change());
     }
     // With `kubectl delete --cascade=orphan` a person keeps the executors.
@@ -50,32 +54,32 @@ pub(crate) async fn leave(
     {
         if set.spec.as_ref().is_some_and(|s| s.replicas != Some(0)) {
             drain(cluster, context, &sets, set).await?;
-            return Ok(Action::requeue(context.poll.min(LOOK_AGAIN)));
+            return Ok(Action::requeue(context.poll.min(STEP_INTERVAL_MAX)));
         }
         let status = set.status.clone().unwrap_or_default();
         let seen = status.observed_generation == set.metadata.generation;
         if !seen || status.replicas > 0 {
-            if !late(cluster) {
-                memory.executors = [0, status.replicas, status.ready_replicas.unwrap_or(0)];
-                return Ok(Action::requeue(context.poll.min(LOOK_AGAIN)));
+            if !is_late(cluster) {
+                state.executors = [0, status.replicas, status.ready_replicas.unwrap_or(0)];
+                return Ok(Action::requeue(context.poll.min(STEP_INTERVAL_MAX)));
             }
-            let news = News::warning(
+            let event = StatusEvent::warning(
                 "DrainDeadlinePassed",
                 format!(
-                    "{} executors had not left in time; their unfinished tasks are lost",
+                    "{} executors had not ended in time; their unfinished tasks are lost",
                     status.replicas
                 ),
             );
-            context.tell(cluster, &news).await;
+            context.record(cluster, &event).await;
         }
     }
-    remove(&sets, cluster).await?;
-    remove(&context.api::<Service>(cluster), cluster).await?;
-    remove(&context.api::<PodDisruptionBudget>(cluster), cluster).await?;
+    delete(&sets, cluster).await?;
+    delete(&context.api::<Service>(cluster), cluster).await?;
+    delete(&context.api::<PodDisruptionBudget>(cluster), cluster).await?;
     give_up_finalizer(cluster, context).await
 }
 
-/// Asks for no executors: each finishes its tasks and hands over its shuffle files before it ends.
+/// Scales to no executors: each finishes its tasks and hands over its shuffle files before it ends.
 async fn drain(
     cluster: &RetailCluster,
     context: &Context,
@@ -94,19 +98,19 @@ async fn drain(
             format!("StatefulSet {}", set.name_any()),
         ))?;
     let executors = set.status.as_ref().map_or(0, |s| s.replicas);
-    let news = News::normal(
+    let event = StatusEvent::normal(
         "Draining",
         format!(
             "the RetailCluster is being deleted: its {executors} executors finish their tasks, for up to {} s",
             cluster.spec.drain_grace_seconds
         ),
     );
-    context.tell(cluster, &news).await;
+    context.record(cluster, &event).await;
     Ok(())
 }
 
 /// Whether every pod should have ended by now.
-fn late(cluster: &RetailCluster) -> bool {
+fn is_late(cluster: &RetailCluster) -> bool {
     let held_max_s = finalizer::held_max_s(cluster.spec.drain_grace_seconds.into());
     let deleted = cluster.metadata.deletion_timestamp.as_ref();
     deleted.is_some_and(|t| Timestamp::now().as_second() - t.0.as_second() > held_max_s)
@@ -117,7 +121,7 @@ async fn read<K: Owned>(api: &Api<K>, name: &str) -> Result<Option<K>> {
     api.get_opt(name).await.map_err(Error::api("read", what()))
 }
 
-async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
+async fn delete<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
     let live = read(api, &object_name(&cluster.name_any())).await?;
     let uid = cluster.uid().unwrap_or_default();
     let ours = live.filter(|live| apply::owned_by(live, &uid));
@@ -125,7 +129,7 @@ async fn remove<K: Owned>(api: &Api<K>, cluster: &RetailCluster) -> Result<()> {
 }
 
 async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result<Action> {
-    let gone = context
+    let patched = context
         .clusters(cluster)
         .patch(
             &cluster.name_any(),
@@ -133,7 +137,7 @@ async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result
             &finalizer::removal(cluster),
         )
         .await;
-    match gone {
+    match patched {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
         Err(source) => {
@@ -142,6 +146,6 @@ async fn give_up_finalizer(cluster: &RetailCluster, context: &Context) -> Result
             ));
         }
     }
-    context.memories.forget(cluster);
+    context.states.forget(cluster);
     Ok(Action::await_change())
 }
