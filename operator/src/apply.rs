@@ -1,4 +1,4 @@
-//! Making an object be as we rendered it: server-side apply, and only where something differs.
+//! Brings objects to what was rendered: server-side apply, and only where something differs.
 
 use std::fmt::Debug;
 
@@ -39,20 +39,20 @@ impl<K> Owned for K where
 {
 }
 
-/// What we applied last and how it looked then: as long as it looks so, there is nothing to do.
+/// What was applied last, and the version that came of it: while both are the same, there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Applied {
     wanted: String,
     resource_version: Option<String>,
 }
 
-/// Brings one object to what `wanted` says, and gives it as it is then.
+/// Brings one object to `wanted`, and returns it as it is then.
 ///
-/// Gone or edited by somebody else, it comes back; fields that others added and we do not speak of stay. An object
-/// that cannot be changed to what we want (its immutable fields differ) is deleted, its pods staying, and made anew.
+/// Deleted or edited by others, it comes back; fields that others added and `wanted` does not have stay. An object that
+/// cannot be changed to `wanted` (its immutable fields differ) is deleted without its pods, and created anew.
 ///
 /// # Errors
-/// The name is somebody else's, the object is being deleted, or a request failed.
+/// The name is taken by an object of others, the object is being deleted, or a request failed.
 pub(crate) async fn apply<K: Owned>(
     api: &Api<K>,
     store: &Store<K>,
@@ -68,11 +68,11 @@ pub(crate) async fn apply<K: Owned>(
         if live.meta().deletion_timestamp.is_some() {
             return Err(Error::Terminating { what });
         }
-        let as_left = Applied {
+        let unchanged = Applied {
             wanted: wanted.to_string(),
             resource_version: live.resource_version(),
         };
-        let same = last.as_ref() == Some(&as_left)
+        let same = last.as_ref() == Some(&unchanged)
             || serde_json::to_value(live).is_ok_and(|live| covers(&live, wanted));
         if same {
             return Ok(live.clone());
@@ -89,7 +89,7 @@ pub(crate) async fn apply<K: Owned>(
             Ok(applied)
         }
         Err(kube::Error::Api(status)) if immutable(&status.message) && live.is_some() => {
-            tracing::warn!(object = %what, reason = %status.message, "made anew, because it cannot be changed");
+            tracing::warn!(object = %what, reason = %status.message, "deleted to be created anew, because it cannot be changed");
             delete(api, live.as_ref(), PropagationPolicy::Orphan).await?;
             *last = None;
             Err(Error::Terminating { what })
@@ -197,8 +197,8 @@ fn immutable(message: &str) -> bool {
     .any(|part| message.contains(part))
 }
 
-/// Whether `live` has everything that `wanted` says. Defaults and what others added are passed over; lists are ours
-/// as a whole.
+/// Whether `live` has everything that `wanted` has. Defaults and what others added are ignored; lists are ours as a
+/// whole.
 pub(crate) fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted

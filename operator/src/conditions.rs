@@ -2,7 +2,7 @@
 //!
 //! | condition            | true                                  | false                                             |
 //! |----------------------|---------------------------------------|---------------------------------------------------|
-//! | `Ready`              | every desired executor takes tasks    | some are missing; the reason says what keeps them  |
+//! | `Ready`              | every desired executor takes tasks    | some are missing; the reason is what keeps them     |
 //! | `Progressing`        | executors start, drain or are replaced | nothing changes                                   |
 //! | `SchedulerReachable` | the scheduler reports its demand      | it does not answer; nothing is scaled meanwhile    |
 //! | `ScalingLimited`     | a limit keeps executors from the work  | the demand, or a person, sets how many             |
@@ -111,7 +111,7 @@ fn progressing(findings: &Findings<'_>) -> State {
         )
     } else if executors > desired {
         let message = format!(
-            "from {executors} to {desired} executors; those that leave finish their tasks first"
+            "from {executors} to {desired} executors; those that are removed finish their tasks first"
         );
         (true, "ScalingDown", message)
     } else if findings.updated < executors {
@@ -134,7 +134,7 @@ fn reachable(findings: &Findings<'_>) -> State {
         Ok(_) => (
             true,
             "Answers",
-            "the scheduler says how much work there is".to_owned(),
+            "the scheduler reports how much work there is".to_owned(),
         ),
         Err(why) => {
             let meanwhile = match findings.decision.reason {

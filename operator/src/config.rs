@@ -29,17 +29,17 @@ pub struct ServerConfig {
     pub admin_port: u16,
 }
 
-/// What is looked after.
+/// Which clusters are reconciled, and how.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KubernetesConfig {
     /// Empty = all namespaces.
     pub namespace: String,
-    /// How long one look at a cluster may take.
+    /// How long one reconcile of a cluster may take.
     pub timeout_s: f64,
-    /// Longest wait before a look that failed is tried again.
+    /// Longest wait before a failed reconcile is retried.
     pub retry_max_s: f64,
-    /// Clusters looked at beside each other.
+    /// Clusters that are reconciled at the same time.
     pub concurrency: u16,
 }
 
@@ -57,7 +57,7 @@ pub struct LeaderConfig {
     pub renew_s: f64,
 }
 
-/// How schedulers are asked for their work.
+/// How the demand at schedulers is read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScalingConfig {
@@ -108,7 +108,7 @@ impl Default for ScalingConfig {
 }
 
 impl Config {
-    /// Reads all layers and checks what they say together; also gives the layers, for `--print-config`.
+    /// Reads all layers and checks the settings together; also returns the layers, for `--print-config`.
     ///
     /// # Errors
     /// The first setting that cannot be used, with where it was set.
@@ -129,7 +129,7 @@ impl Config {
         Ok((config, layers))
     }
 
-    /// What no single value can say: the key at fault and why.
+    /// Checks of several values together: the key at fault and why.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let times = [
             ("kubernetes.timeout_s", self.kubernetes.timeout_s),
@@ -176,7 +176,7 @@ pub(crate) struct Flags {
     /// Settings as TOML; see --print-config for all of them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Namespace to look after; left out: all of them
+    /// Namespace whose RetailClusters are reconciled; all of them by default
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// Address that the admin port binds to; 0.0.0.0 lets probes and Prometheus in

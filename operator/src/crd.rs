@@ -1,7 +1,7 @@
-//! `RetailCluster`: what a person asks for, and what they are told about it.
+//! `RetailCluster`: what a person wants, and what is reported about it.
 //!
-//! The API server checks a spec before it is stored, so that a mistake is answered where it is made: ranges and
-//! relations are rules in CEL, each with a message that says what to change.
+//! The API server checks a spec before it is stored, so that a mistake is refused where it is made: ranges and relations
+//! are rules in CEL, each with a message that names what to change.
 
 #![allow(
     unreachable_pub,
@@ -70,7 +70,7 @@ pub struct RetailClusterSpec {
     #[serde(default = "defaults::scheduler_port")]
     #[x_kube(validation = ("self >= 1 && self <= 65535", "schedulerPort must be between 1 and 65535"))]
     pub scheduler_port: i32,
-    /// The scheduler's HTTP port, which says how much work there is.
+    /// The scheduler's HTTP port, which reports how much work there is.
     #[serde(default = "defaults::scheduler_admin_port")]
     #[x_kube(validation = ("self >= 1 && self <= 65535", "schedulerAdminPort must be between 1 and 65535"))]
     pub scheduler_admin_port: i32,
@@ -100,7 +100,7 @@ pub struct RetailClusterSpec {
     #[serde(default = "defaults::memory_fraction")]
     #[x_kube(validation = ("self > 0.0 && self < 1.0", "memoryFraction must be between 0 and 1, both excluded"))]
     pub memory_fraction: f64,
-    /// How long a leaving executor may finish its tasks and keep its shuffle files for others.
+    /// How long an executor that is removed may finish its tasks and keep its shuffle files for others.
     #[serde(default = "defaults::drain_grace_seconds")]
     #[x_kube(validation = ("self >= 0 && self <= 86400", "drainGraceSeconds must be between 0 and 86400"))]
     pub drain_grace_seconds: i32,
@@ -125,7 +125,7 @@ pub struct RetailClusterSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("self.max >= self.min", "autoscaling.max must not be below autoscaling.min"))]
 pub struct Autoscaling {
-    /// Off: `replicas` says how many.
+    /// Off: `replicas` is how many.
     #[serde(default)]
     pub enabled: bool,
     /// Fewest executors; 0 lets an idle cluster go to nothing.
@@ -144,7 +144,7 @@ pub struct Autoscaling {
     #[serde(default = "defaults::idle_seconds")]
     #[x_kube(validation = ("self >= 0 && self <= 604800", "autoscaling.idleSeconds must be between 0 and 604800"))]
     pub idle_seconds: i32,
-    /// Tasks that justify one executor; left out: its slots.
+    /// Tasks that justify one executor; by default its slots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("self >= 1", "autoscaling.tasksPerExecutor must be at least 1"))]
     pub tasks_per_executor: Option<i32>,
@@ -209,7 +209,7 @@ pub enum PullPolicy {
     Never,
 }
 
-/// What the operator saw and decided last.
+/// What the operator found and decided last.
 #[derive(JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetailClusterStatus {
@@ -219,7 +219,7 @@ pub struct RetailClusterStatus {
     pub executors: i32,
     /// Executors that there should be.
     pub desired: i32,
-    /// Tasks that run now; none while the scheduler does not answer.
+    /// Tasks that run now; not set while the scheduler does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_tasks: Option<i32>,
     /// Tasks that could run now and have no slot.
@@ -227,7 +227,7 @@ pub struct RetailClusterStatus {
     pub queued_tasks: Option<i32>,
     /// The executors' labels, for the scale subresource.
     pub selector: String,
-    /// Generation of the spec that this status speaks of.
+    /// Generation of the spec that this status is about.
     pub observed_generation: i64,
     pub conditions: Vec<Condition>,
 }

@@ -62,7 +62,7 @@ fn of_pod(pod: &Pod) -> Option<Diagnosis> {
         let why: Vec<_> = why.into_iter().flatten().collect();
         return Some(Diagnosis::new(
             "Evicted",
-            format!("pod {name} was put off its node: {}", why.join(": ")),
+            format!("pod {name} was evicted from its node: {}", why.join(": ")),
         ));
     }
     if let Some(node) = lost_node(pod) {

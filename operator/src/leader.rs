@@ -1,7 +1,7 @@
 //! Of several operators, the one that holds the Lease acts.
 //!
-//! Whether somebody else's lease is over is judged by our own clock: it is, when its record did not change for as long
-//! as the record says it holds. Clocks of two machines are never compared.
+//! Whether the lease of another is over is judged by our own clock: it is, when its record did not change for the duration
+//! in the record. Clocks of two machines are never compared.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,29 @@ use crate::error::{Error, Result, chain};
 /// What to do about the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// There is none.
+    /// No Lease exists.
     Create,
     /// It is ours.
     Renew,
     /// It was given back, or its holder is gone.
     Take,
-    /// Somebody else holds it.
+    /// Another operator holds it.
     Wait,
 }
 
-/// The last record that we saw, and since when we see it unchanged.
+/// The last record that was read, and since when it is unchanged.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct LastRecord {
     record: Option<(Option<LeaseSpec>, Instant)>,
 }
 
 /// Decides from a Lease as it was read just now.
-pub(crate) fn judge(lease: Option<&Lease>, me: &str, seen: &mut Seen, now: Instant) -> Verdict {
+pub(crate) fn judge(
+    lease: Option<&Lease>,
+    me: &str,
+    seen: &mut LastRecord,
+    now: Instant,
+) -> Verdict {
     let Some(lease) = lease else {
         return Verdict::Create;
     };
@@ -70,7 +75,7 @@ pub(crate) struct Leadership {
     me: String,
     lease: Duration,
     renew: Duration,
-    seen: Seen,
+    seen: LastRecord,
     /// The Lease as we last wrote it; a write of anybody else makes our next one a conflict.
     held: Option<Lease>,
     /// Until when we may act on what we wrote: well before others may take over.
@@ -85,7 +90,7 @@ impl Leadership {
             me,
             lease: Duration::from_secs_f64(config.lease_s),
             renew: Duration::from_secs_f64(config.renew_s),
-            seen: Seen::default(),
+            seen: LastRecord::default(),
             held: None,
             until: Instant::now(),
         }
@@ -98,7 +103,7 @@ impl Leadership {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(lease = %self.name, error = %chain(&error), "the lease cannot be had yet")
+                    tracing::warn!(lease = %self.name, error = %chain(&error), "cannot acquire the lease yet")
                 }
             }
             tokio::time::sleep(self.renew).await;
@@ -197,7 +202,7 @@ impl Leadership {
                 self.held = Some(lease);
                 Ok(true)
             }
-            // Somebody else was faster. For a holder that is no verdict yet: the next read says who.
+            // Another was faster. For a holder that is no verdict yet: the next read shows who.
             Err(kube::Error::Api(status)) if status.is_conflict() && verdict != Verdict::Renew => {
                 Ok(false)
             }
@@ -205,7 +210,7 @@ impl Leadership {
         }
     }
 
-    /// The record of our holding it, over the one that was read.
+    /// The Lease with us as its holder, made from the one that was read.
     fn record(&self, lease: Option<Lease>) -> Lease {
         let mut lease = lease.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// A quantity in its base unit, such as bytes or cores; none when it is none.
+/// A quantity in its base unit, such as bytes or cores; `None` when it cannot be read.
 pub(crate) fn parse(quantity: &IntOrString) -> Option<f64> {
     match quantity {
         IntOrString::Int(n) => Some(f64::from(*n)),

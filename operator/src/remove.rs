@@ -1,9 +1,9 @@
-//! Takes one cluster away and waits until its executors have gone: what `helm uninstall` does before it deletes the
-//! operator, which alone can let them go.
+//! Deletes one cluster and waits until its executors are gone: what `helm uninstall` does before it deletes the operator,
+//! which alone can tear the cluster down.
 //!
 //! ```text
 //! delete ── gone? ─────────────────────────────────────────▶ done
-//!   └ an operator leads ─ it drains and removes (leave.rs) ─▶ look again
+//!   └ an operator leads ─ it tears it down (teardown.rs) ─▶ read again
 //!   └ none has led for a whole lease ─ give up the finalizer: the garbage collector removes, pods drain by SIGTERM
 //! ```
 
@@ -19,11 +19,11 @@ use crate::error::{Error, Result, chain};
 use crate::finalizer;
 use crate::leader::{self, Verdict};
 
-/// Time between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Time beyond the one after which an operator waits for executors no longer.
+/// Time between two reads of the cluster.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Time beyond the longest that an operator waits for executors.
 const MARGIN: Duration = Duration::from_secs(30);
-/// `drainGraceSeconds` of a cluster that says none, as in the definition.
+/// `drainGraceSeconds` of a cluster without one, as in the definition.
 const DRAIN_GRACE_S: i64 = 60;
 
 /// Deletes the cluster and returns when it is gone; that there is none is fine.
@@ -81,7 +81,7 @@ pub async fn remove(client: Client, config: &Config, name: &str) -> Result<()> {
                 seconds: patience.as_secs(),
             });
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -103,18 +103,18 @@ async fn give_up_finalizer(clusters: &Api<DynamicObject>, live: &DynamicObject) 
         .await;
     match patched {
         Ok(_) => Ok(()),
-        // Somebody was faster; the next look sees what is left to do.
+        // Another was faster; the next read shows what remains.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         Err(source) => Err(Error::api("remove the finalizer of", name)(source)),
     }
 }
 
-/// Whether an operator is there to take the cluster down, as its Lease tells.
+/// Whether an operator is there to tear the cluster down, by its Lease.
 struct Operators {
     leases: Api<Lease>,
     leader: LeaderConfig,
-    seen: leader::Seen,
-    /// Since when nobody leads.
+    seen: leader::LastRecord,
+    /// Since when none leads.
     none_since: Option<Instant>,
 }
 
@@ -127,12 +127,12 @@ impl Operators {
         Self {
             leases: Api::namespaced(client, namespace),
             leader: leader.clone(),
-            seen: leader::Seen::default(),
+            seen: leader::LastRecord::default(),
             none_since: None,
         }
     }
 
-    /// Nobody has led for as long as a lease holds. Never so where there is no election: an operator may be there.
+    /// Whether none has led for the duration of a lease. False where there is no election: an operator may be there.
     async fn none_leads(&mut self) -> bool {
         if !self.leader.enabled {
             return false;

@@ -1,7 +1,7 @@
 //! What a `RetailCluster` becomes: a StatefulSet of executors, the Service that names them, and the
 //! PodDisruptionBudget that lets them go one at a time.
 //!
-//! Only what we mean to decide is written. Everything else keeps the API server's defaults, or what somebody else set.
+//! Only what we mean to decide is written. Everything else keeps the API server's defaults, or what others set.
 
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -64,7 +64,7 @@ pub(crate) fn hash(text: &str) -> String {
     digest[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Memory of operators in one executor; none when its limit is no quantity.
+/// Bytes of one executor's memory pool; `None` when its limit is no quantity.
 pub(crate) fn memory_bytes(spec: &RetailClusterSpec) -> Option<u64> {
     let limit = quantity::parse(spec.resources.limits.get("memory")?)?;
     Some((limit * spec.memory_fraction) as u64)
@@ -133,7 +133,7 @@ fn stateful_set(cluster: &RetailCluster, replicas: u32, config_hash: &str) -> Va
     json!({
         "replicas": replicas,
         "serviceName": object_name(&cluster.name_any()),
-        // Executors do not wait for each other to start or to leave; an upgrade still takes one after the other.
+        // Executors do not wait for each other to start or to end; an upgrade still takes one after the other.
         "podManagementPolicy": "Parallel",
         "updateStrategy": { "type": "RollingUpdate" },
         "revisionHistoryLimit": 3,
@@ -279,7 +279,7 @@ fn container(spec: &RetailClusterSpec) -> Value {
     container
 }
 
-/// What the pod knows and no file can say. Ports are set so that a file cannot move them away from the Service's.
+/// What only the pod knows. Ports are set so that a file cannot move them away from the Service's.
 fn environment(spec: &RetailClusterSpec) -> Value {
     let scheduler = format!("http://{}:{}", spec.scheduler_service, spec.scheduler_port);
     let set = |name: &str, value: String| json!({ "name": name, "value": value });

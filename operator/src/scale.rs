@@ -1,6 +1,6 @@
 //! How many executors there should be.
 //!
-//! One pure function, [`decide`]: what a person allows, what the scheduler says, what was decided before, and the
+//! One pure function, [`decide`]: what a person allows, what the scheduler reports, what was decided before, and the
 //! time go in; a number and its reason come out. It goes up at once and down slowly: an executor too many costs
 //! money for a while, one too few makes a job wait.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::crd::RetailClusterSpec;
 use crate::demand::Demand;
 
-/// What the spec says about scaling.
+/// The settings of the spec for scaling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
     pub enabled: bool,
@@ -45,12 +45,12 @@ impl Policy {
     }
 }
 
-/// What earlier decisions leave behind for the next one.
+/// What the next decision needs to know of earlier ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct History {
-    /// What was decided last, or what was found; none in a cluster that has nothing yet.
+    /// What was decided last, or what was found; `None` for a cluster that has nothing yet.
     pub current: Option<u32>,
-    /// What each look at the work called for, oldest first, as far back as the stabilisation window reaches.
+    /// What the demand called for at each poll, oldest first, as far back as the stabilisation window reaches.
     wanted: VecDeque<(Instant, u32)>,
     /// Since when there is no work at all.
     idle_since: Option<Instant>,
@@ -71,28 +71,28 @@ impl History {
 pub(crate) struct Decision {
     pub desired: u32,
     pub reason: Reason,
-    /// What the work alone calls for, before minimum, maximum and windows.
+    /// What the demand alone calls for, before minimum, maximum and windows.
     pub wanted: u32,
 }
 
 /// Why a number was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
-    /// Autoscaling is off; the spec says how many.
+    /// Autoscaling is off; the spec sets the number.
     ByHand,
-    /// The work says how many.
+    /// As many as the demand calls for.
     FollowsWork,
-    /// The work says fewer than the minimum.
+    /// The demand calls for fewer than the minimum.
     AtMinimum,
-    /// The work says more than the maximum.
+    /// The demand calls for more than the maximum.
     AtMaximum,
-    /// The work says fewer, but not for long enough.
+    /// The demand calls for fewer, but not for long enough.
     Stabilizing,
     /// There is no work, but not for long enough.
     IdleSoon,
     /// There has been no work for long enough.
     Idle,
-    /// Nobody knows how much work there is; what is stays.
+    /// The demand is not known; the number stays.
     SchedulerUnreachable,
 }
 
@@ -218,7 +218,7 @@ fn floor_reason(policy: &Policy, wanted: u32) -> Reason {
     }
 }
 
-/// Executors that the work alone calls for; at least one while anything runs or waits.
+/// Executors that the demand alone calls for; at least one while anything runs or waits.
 ///
 /// Tasks beyond what the widest stage can use at once are of stages that come later. Jobs run beside each other,
 /// so the width counts once for each.

@@ -10,7 +10,7 @@ use super::RetailCluster;
 pub const NAME: &str = "retailclusters.retail.dev";
 
 const HEADER: &str = "\
-# Made by `retail-operator crd`; a test holds that it is what the code says.
+# Made by `retail-operator crd`; a test holds that it is what the code makes.
 # Helm installs it once and never changes it: before an upgrade, `kubectl apply --server-side -f` this file.
 ";
 
@@ -22,7 +22,7 @@ pub fn definition() -> CustomResourceDefinition {
 /// The definition as the file that the chart brings along.
 ///
 /// # Errors
-/// It is no YAML, which a test rules out.
+/// It cannot be written as YAML, which a test rules out.
 pub(crate) fn yaml() -> Result<String, serde_yaml::Error> {
     Ok(format!("{HEADER}{}", serde_yaml::to_string(&definition())?))
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_definition_is_told_by_what_it_lacks() {
+    fn an_older_definition_is_recognised_by_what_it_lacks() {
         assert_eq!(missing_in(&definition()), None);
         let mut older = serde_json::to_value(definition()).unwrap();
         older

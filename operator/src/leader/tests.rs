@@ -14,7 +14,7 @@ fn lease(holder: &str, renewed: i64) -> Lease {
 
 #[test]
 fn a_lease_is_made_renewed_or_taken_when_nobody_holds_it() {
-    let (mut seen, now) = (Seen::default(), Instant::now());
+    let (mut seen, now) = (LastRecord::default(), Instant::now());
     assert_eq!(judge(None, "me", &mut seen, now), Verdict::Create);
     assert_eq!(
         judge(Some(&lease("me", 1)), "me", &mut seen, now),
@@ -32,7 +32,7 @@ fn a_lease_is_made_renewed_or_taken_when_nobody_holds_it() {
 
 #[test]
 fn a_lease_of_another_is_taken_only_after_it_stood_still_for_its_time() {
-    let (mut seen, start) = (Seen::default(), Instant::now());
+    let (mut seen, start) = (LastRecord::default(), Instant::now());
     let at = |s| start + Duration::from_secs(s);
     // However old its time stamp is: clocks are not compared.
     assert_eq!(

@@ -38,11 +38,11 @@ fn demand(numbers: [u32; 6]) -> Demand {
 const NOTHING: [u32; 6] = [0; 6];
 
 #[test]
-fn one_look_at_the_work_decides_as_the_table_says() {
+fn one_poll_decides_as_in_the_table() {
     use Reason::*;
     #[rustfmt::skip]
     let table = [
-        // what                                    min max  now  work                      desired reason
+        // what                                    min max  now  demand                    desired reason
         ("a job arrives at nothing",                0, 10,  0, [1, 0, 0, 0, 0, 0],          1, FollowsWork),
         ("a job waits for others at nothing",       0, 10,  0, [0, 1, 0, 0, 0, 0],          1, FollowsWork),
         ("a query waits at nothing",                0, 10,  0, [0, 0, 1, 0, 0, 0],          1, FollowsWork),
@@ -83,16 +83,16 @@ fn one_look_at_the_work_decides_as_the_table_says() {
     }
 }
 
-/// Decides at each second of `looks` and gives the numbers.
+/// Decides at each second of `polls` and gives the numbers.
 fn over_time(
     policy: &Policy,
     current: u32,
-    looks: &[(u64, Option<[u32; 6]>)],
+    polls: &[(u64, Option<[u32; 6]>)],
 ) -> Vec<(u32, Reason)> {
     let start = Instant::now();
     let mut history = History::starting_with(Some(current));
     let mut seen = vec![];
-    for (second, numbers) in looks {
+    for (second, numbers) in polls {
         let demand = numbers.map(demand);
         let now = start + Duration::from_secs(*second);
         let (decision, next) = decide(policy, demand.as_ref(), &history, now);
@@ -107,8 +107,8 @@ const LARGE: Option<[u32; 6]> = Some([1, 0, 0, 12, 0, 12]);
 const IDLE: Option<[u32; 6]> = Some(NOTHING);
 
 #[test]
-fn executors_leave_only_after_fewer_were_enough_for_the_whole_window() {
-    let looks = [
+fn executors_are_removed_only_after_fewer_were_enough_for_the_whole_window() {
+    let polls = [
         (0, LARGE),
         (10, SMALL),
         (60, SMALL),
@@ -116,7 +116,7 @@ fn executors_leave_only_after_fewer_were_enough_for_the_whole_window() {
         (121, SMALL),
     ];
     assert_eq!(
-        over_time(&policy(), 6, &looks),
+        over_time(&policy(), 6, &polls),
         [
             (6, Reason::FollowsWork),
             (6, Reason::Stabilizing),
@@ -129,31 +129,31 @@ fn executors_leave_only_after_fewer_were_enough_for_the_whole_window() {
 
 #[test]
 fn a_peak_within_the_window_starts_it_anew() {
-    let looks = [
+    let polls = [
         (0, LARGE),
         (60, SMALL),
         (100, LARGE),
         (200, SMALL),
         (221, SMALL),
     ];
-    let seen = over_time(&policy(), 6, &looks);
+    let seen = over_time(&policy(), 6, &polls);
     assert_eq!(seen[3], (6, Reason::Stabilizing));
     assert_eq!(seen[4], (2, Reason::FollowsWork));
 }
 
 #[test]
-fn without_a_window_executors_leave_at_once() {
+fn without_a_window_executors_are_removed_at_once() {
     let policy = Policy {
         stabilization: Duration::ZERO,
         ..policy()
     };
-    let looks = [(0, LARGE), (1, SMALL)];
-    assert_eq!(over_time(&policy, 6, &looks)[1], (2, Reason::FollowsWork));
+    let polls = [(0, LARGE), (1, SMALL)];
+    assert_eq!(over_time(&policy, 6, &polls)[1], (2, Reason::FollowsWork));
 }
 
 #[test]
 fn an_idle_cluster_goes_down_to_one_and_then_to_nothing() {
-    let looks = [
+    let polls = [
         (0, LARGE),
         (10, IDLE),
         (131, IDLE),
@@ -162,7 +162,7 @@ fn an_idle_cluster_goes_down_to_one_and_then_to_nothing() {
         (620, LARGE),
     ];
     assert_eq!(
-        over_time(&policy(), 6, &looks),
+        over_time(&policy(), 6, &polls),
         [
             (6, Reason::FollowsWork),
             (6, Reason::IdleSoon),
@@ -176,21 +176,21 @@ fn an_idle_cluster_goes_down_to_one_and_then_to_nothing() {
 
 #[test]
 fn work_starts_the_idle_time_anew() {
-    let looks = [
+    let polls = [
         (0, IDLE),
         (500, SMALL),
         (510, IDLE),
         (1000, IDLE),
         (1110, IDLE),
     ];
-    let seen = over_time(&policy(), 2, &looks);
+    let seen = over_time(&policy(), 2, &polls);
     assert_eq!(seen[3], (1, Reason::IdleSoon));
     assert_eq!(seen[4], (0, Reason::Idle));
 }
 
 #[test]
 fn an_unreachable_scheduler_changes_nothing_and_is_not_idleness() {
-    let looks = [
+    let polls = [
         (0, IDLE),
         (300, None),
         (599, None),
@@ -199,7 +199,7 @@ fn an_unreachable_scheduler_changes_nothing_and_is_not_idleness() {
         (1210, IDLE),
     ];
     assert_eq!(
-        over_time(&policy(), 4, &looks),
+        over_time(&policy(), 4, &polls),
         [
             (4, Reason::IdleSoon),
             (4, Reason::SchedulerUnreachable),
@@ -244,7 +244,7 @@ fn a_cluster_that_has_nothing_begins_with_its_minimum() {
 }
 
 #[test]
-fn with_autoscaling_off_the_spec_says_how_many() {
+fn with_autoscaling_off_the_spec_sets_the_number() {
     let policy = Policy {
         enabled: false,
         ..policy()
