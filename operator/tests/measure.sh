@@ -12,7 +12,7 @@ trap stop EXIT
 
 python3 - "$work/port" <<'END' &
 import http.server, sys
-class Work(http.server.BaseHTTPRequestHandler):
+class Demand(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
@@ -20,7 +20,7 @@ class Work(http.server.BaseHTTPRequestHandler):
         body = b'{"jobs_running":1,"tasks_running":60,"tasks_queued":40,"widest_stage":100}'
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
     def log_message(self, *_): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Work)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Demand)
 open(sys.argv[1], "w").write(str(server.server_port))
 server.serve_forever()
 END

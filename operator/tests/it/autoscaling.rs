@@ -27,13 +27,13 @@ async fn executors_come_from_nothing_with_the_work_and_go_with_it() {
         .await;
     kubernetes.wait_until_settled("shop", 0).await;
 
-    scheduler.says(json!({ "jobs_running": 1, "queries_waiting": 1 }));
+    scheduler.reports(json!({ "jobs_running": 1, "queries_waiting": 1 }));
     kubernetes.wait_until_settled("shop", 1).await;
     kubernetes
         .wait_for_condition("shop", "Ready", "False", "Unschedulable")
         .await;
 
-    scheduler.says(
+    scheduler.reports(
         json!({ "jobs_running": 1, "tasks_running": 2, "tasks_queued": 6, "widest_stage": 8 }),
     );
     kubernetes.wait_until_settled("shop", 4).await;
@@ -45,7 +45,7 @@ async fn executors_come_from_nothing_with_the_work_and_go_with_it() {
     let event = kubernetes.wait_for_event("shop", "ScaledUp").await;
     assert!(event.contains("executors (FollowsWork): "), "{event}");
 
-    scheduler.says(
+    scheduler.reports(
         json!({ "jobs_running": 1, "tasks_running": 2, "tasks_queued": 60, "widest_stage": 62 }),
     );
     kubernetes.wait_until_settled("shop", 6).await;
@@ -54,14 +54,14 @@ async fn executors_come_from_nothing_with_the_work_and_go_with_it() {
         .await;
     assert_eq!(message, "the work calls for 31; autoscaling.max is 6");
     kubernetes.wait_for_event("shop", "AtMaximum").await;
-    // Each step is told in its own words, none is only counted.
+    // Each step has an event of its own, none is only counted.
     for step in ["0 to 1 executors", "1 to 4 executors", "4 to 6 executors"] {
         kubernetes.wait_for_events("shop", "ScaledUp", step).await;
     }
 
-    scheduler.says(json!({ "jobs_running": 1, "tasks_running": 3, "widest_stage": 3 }));
+    scheduler.reports(json!({ "jobs_running": 1, "tasks_running": 3, "widest_stage": 3 }));
     kubernetes.wait_until_settled("shop", 2).await;
-    scheduler.says(json!({}));
+    scheduler.reports(json!({}));
     kubernetes.wait_until_settled("shop", 0).await;
     kubernetes
         .wait_for_condition("shop", "ScalingLimited", "False", "Idle")
@@ -70,7 +70,7 @@ async fn executors_come_from_nothing_with_the_work_and_go_with_it() {
 }
 
 #[tokio::test]
-async fn an_unreachable_scheduler_leaves_everything_as_it_is() {
+async fn an_unreachable_scheduler_changes_nothing() {
     let Some(kubernetes) = Kubernetes::new("unreachable").await else {
         return;
     };
@@ -81,10 +81,10 @@ async fn an_unreachable_scheduler_leaves_everything_as_it_is() {
     kubernetes
         .create("shop", scheduler.port, json!({ "autoscaling": scaling }))
         .await;
-    scheduler.says(json!({ "jobs_running": 1, "tasks_running": 6, "widest_stage": 6 }));
+    scheduler.reports(json!({ "jobs_running": 1, "tasks_running": 6, "widest_stage": 6 }));
     kubernetes.wait_until_settled("shop", 3).await;
 
-    scheduler.falls_silent();
+    scheduler.becomes_unavailable();
     let why = kubernetes
         .wait_for_condition("shop", "SchedulerReachable", "False", "Unreachable")
         .await;
@@ -116,7 +116,7 @@ async fn an_unreachable_scheduler_leaves_everything_as_it_is() {
     )
     .await;
 
-    scheduler.says(json!({}));
+    scheduler.reports(json!({}));
     kubernetes.wait_until_settled("shop", 0).await;
     kubernetes
         .wait_for_event("shop", "SchedulerReachable")

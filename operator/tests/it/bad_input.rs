@@ -1,6 +1,6 @@
 //! A mistake is named where the operator of a cluster looks first: conditions and events.
 //!
-//! There are no nodes here. What a kubelet would say of a pod, the test writes as the kubelet does.
+//! There are no nodes here. What a kubelet would report of a pod, the test writes as the kubelet does.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};
@@ -42,7 +42,7 @@ async fn a_missing_config_map_is_named_and_nothing_starts_without_it() {
     assert!(kubernetes.set("shop").await.is_none());
     kubernetes.config_map("shop-config", "").await;
     kubernetes.wait_until_settled("shop", 1).await;
-    // Gone again, what runs stays.
+    // Deleted, what runs stays.
     kubernetes
         .delete::<k8s_openapi::api::core::v1::ConfigMap>("shop-config")
         .await;
@@ -90,7 +90,7 @@ async fn too_little_memory_for_a_slot_is_refused_with_the_numbers() {
 }
 
 #[tokio::test]
-async fn what_the_api_server_refuses_is_told_in_its_words() {
+async fn what_the_api_server_refuses_is_reported_in_its_words() {
     let Some(kubernetes) = Kubernetes::new("refused").await else {
         return;
     };
@@ -128,7 +128,7 @@ async fn what_keeps_pods_from_running_is_named() {
         .await
         .unwrap();
 
-    kubelet_says(&pods, waiting("ContainerCreating"), json!({}), 0).await;
+    report_as_kubelet(&pods, waiting("ContainerCreating"), json!({}), 0).await;
     event(
         &kubernetes,
         "MountVolume.SetUp failed for volume \"secret-0\" : secret \"s3-keys\" not found",
@@ -139,7 +139,7 @@ async fn what_keeps_pods_from_running_is_named() {
         .await;
     assert!(message.contains("there is no Secret s3-keys"), "{message}");
 
-    kubelet_says(&pods, waiting("ImagePullBackOff"), json!({}), 0).await;
+    report_as_kubelet(&pods, waiting("ImagePullBackOff"), json!({}), 0).await;
     let message = kubernetes
         .wait_for_condition("shop", "Ready", "False", "ImagePullFailed")
         .await;
@@ -149,11 +149,11 @@ async fn what_keeps_pods_from_running_is_named() {
     );
 
     let ended = |code: i32, why: &str| json!({ "terminated": { "exitCode": code, "reason": why } });
-    kubelet_says(&pods, waiting("CrashLoopBackOff"), ended(64, "Error"), 2).await;
+    report_as_kubelet(&pods, waiting("CrashLoopBackOff"), ended(64, "Error"), 2).await;
     kubernetes
         .wait_for_condition("shop", "Ready", "False", "ConfigRefused")
         .await;
-    kubelet_says(
+    report_as_kubelet(
         &pods,
         waiting("CrashLoopBackOff"),
         ended(137, "OOMKilled"),
@@ -248,7 +248,7 @@ async fn an_operator_names_what_an_older_definition_lacks() {
     kubernetes.create("shop", scheduler.port, json!({})).await;
     let operator = Operator::start_seeing(&kubernetes, Some(older)).await;
     let reason = || async { operator.readiness.reason().unwrap_or_default() };
-    let why = wait::until("it says so", reason, |r| {
+    let why = wait::until("it is not ready because of it", reason, |r| {
         r.contains("lacks spec.workVolume")
     })
     .await;
@@ -269,7 +269,7 @@ fn waiting(reason: &str) -> Value {
     json!({ "waiting": { "reason": reason, "message": "because" } })
 }
 
-async fn kubelet_says(pods: &Api<Pod>, state: Value, last: Value, restarts: i32) {
+async fn report_as_kubelet(pods: &Api<Pod>, state: Value, last: Value, restarts: i32) {
     let status = json!({ "status": { "phase": "Pending", "containerStatuses": [{
         "name": "executor", "image": "retail:test", "imageID": "", "ready": false,
         "restartCount": restarts, "state": state, "lastState": last,

@@ -1,4 +1,4 @@
-//! From every half-made state the operator makes what there should be, and then leaves it alone.
+//! From every half-made state the operator makes what there should be, and then writes nothing more.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn settled(kubernetes: &Kubernetes, scheduler: &Scheduler) -> Operator {
 }
 
 #[tokio::test]
-async fn a_settled_cluster_is_left_alone() {
+async fn a_settled_cluster_is_not_written_to() {
     let Some(kubernetes) = Kubernetes::new("settled").await else {
         return;
     };
@@ -143,12 +143,12 @@ async fn what_others_change_is_changed_back_and_what_they_add_stays() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_changed_is_made_anew_and_its_pods_stay() {
+async fn an_object_that_cannot_be_changed_is_created_anew_and_its_pods_stay() {
     let Some(kubernetes) = Kubernetes::new("immutable").await else {
         return;
     };
     let scheduler = Scheduler::idle().await;
-    // Left behind by something else under our label: other immutable fields, other everything.
+    // Made by something else under our label: other immutable fields, other everything.
     kubernetes
         .put::<StatefulSet>(foreign_set(
             json!({ "app.kubernetes.io/managed-by": "retail-operator" }),
@@ -240,7 +240,7 @@ async fn a_changed_config_replaces_the_pods_and_a_changed_size_does_not() {
 }
 
 #[tokio::test]
-async fn what_the_spec_says_no_more_is_taken_away() {
+async fn what_the_spec_no_longer_has_is_taken_away() {
     let Some(kubernetes) = Kubernetes::new("removed").await else {
         return;
     };

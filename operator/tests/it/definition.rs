@@ -1,4 +1,4 @@
-//! The API server accepts the definition, and refuses bad specs with a message that says what to change.
+//! The API server accepts the definition, and refuses bad specs with a message that names what to change.
 
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use retail_operator::crd::RetailCluster;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::kubernetes::Kubernetes;
 
 #[tokio::test]
-async fn a_spec_gets_its_defaults_and_is_served_again() {
+async fn a_spec_gets_its_defaults_and_is_served_with_them() {
     let Some(kubernetes) = Kubernetes::new("definition").await else {
         return;
     };
@@ -34,8 +34,8 @@ async fn a_spec_gets_its_defaults_and_is_served_again() {
         (10, 600)
     );
     assert_eq!(stored.spec.work_volume.size_limit, "20Gi");
-    let again: RetailCluster = kubernetes.api().get("shop").await.unwrap();
-    assert_eq!(again, stored);
+    let served: RetailCluster = kubernetes.api().get("shop").await.unwrap();
+    assert_eq!(served, stored);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn bad_specs_are_refused_with_what_is_wrong() {
     api.create(&strict, &good).await.unwrap();
 }
 
-/// What the API server says against it.
+/// The error with which the API server refuses it.
 async fn refusal(api: &Api<RetailCluster>, cluster: &Value) -> String {
     let name = cluster["metadata"]["name"].as_str().unwrap();
     match api

@@ -1,4 +1,4 @@
-//! However the API server fails, the operator ends where it should, and leaves nothing lying about.
+//! However the API server fails, the operator ends where it should, and nothing is left over.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -81,7 +81,7 @@ async fn two_hundred_rounds_of_faults_leak_nothing_and_converge() {
     operator.stop().await;
 }
 
-/// One change; `wanted` is the number of executors that should follow, none where no cluster should be.
+/// One change; `wanted` is the number of executors that should follow, `None` where no cluster should be.
 async fn disturb(
     kubernetes: &Kubernetes,
     scheduler: &Scheduler,
@@ -92,7 +92,7 @@ async fn disturb(
     let object = format!("{name}-executor");
     let delete = DeleteParams::background();
     let Some(replicas) = wanted else {
-        // One that was deleted before may still be leaving.
+        // One that was deleted before may still be torn down.
         let gone = || async {
             kubernetes
                 .api::<RetailCluster>()
@@ -167,7 +167,7 @@ async fn as_it_should_be(kubernetes: &Kubernetes, wanted: &[Option<i32>; 3]) {
         .flat_map(|(name, replicas)| (0..*replicas).map(move |n| format!("{name}-executor-{n}")))
         .collect();
     let expected = [clusters, objects.clone(), objects.clone(), objects, pods];
-    let look = || async {
+    let read = || async {
         [
             kubernetes.names::<RetailCluster>().await,
             kubernetes.names::<StatefulSet>().await,
@@ -176,7 +176,7 @@ async fn as_it_should_be(kubernetes: &Kubernetes, wanted: &[Option<i32>; 3]) {
             kubernetes.names::<Pod>().await,
         ]
     };
-    wait::until(&format!("there is exactly {expected:?}"), look, |seen| {
+    wait::until(&format!("there is exactly {expected:?}"), read, |seen| {
         *seen == expected
     })
     .await;

@@ -1,4 +1,4 @@
-//! `kubectl scale` works while autoscaling is off, and is told why not while it is on.
+//! `kubectl scale` works while autoscaling is off, and is refused with a reason while it is on.
 
 use kube::api::{Api, Patch, PatchParams};
 use retail_operator::crd::RetailCluster;

@@ -25,7 +25,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Box<DynBody>>, BoxErro
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// 409: somebody else was faster. Nothing was done.
+    /// 409: another was faster. Nothing was done.
     Conflict,
     /// 410: the version is too old. Nothing was done.
     Gone,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{needs, wait};
+use super::{prerequisites, wait};
 
 static DEFINED: OnceCell<()> = OnceCell::const_new();
 
@@ -25,10 +25,10 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// A fresh namespace; none where there is no API server, and then the test says so.
+    /// A fresh namespace; `None` where there is no API server, and then the test reports so.
     pub async fn new(test: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let path = needs::kubeconfig()?;
+        let path = prerequisites::kubeconfig()?;
         let kubeconfig = Kubeconfig::read_from(path).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
@@ -172,7 +172,7 @@ impl Kubernetes {
             .unwrap()
     }
 
-    /// Executors that the StatefulSet asks for; none without one.
+    /// Executors that the StatefulSet asks for; `None` without one.
     pub async fn replicas(&self, cluster: &str) -> Option<i32> {
         self.set(cluster)
             .await
@@ -194,7 +194,7 @@ impl Kubernetes {
         cluster.and_then(|c| c.status).unwrap_or_default()
     }
 
-    /// Waits until a condition has a status and a reason, and gives its message.
+    /// Waits until a condition has a status and a reason, and returns its message.
     pub async fn wait_for_condition(
         &self,
         cluster: &str,
@@ -218,15 +218,15 @@ impl Kubernetes {
             .message
     }
 
-    /// Waits until the cluster has its event, and gives what it says.
+    /// Waits until the cluster has its event, and returns its text.
     pub async fn wait_for_event(&self, cluster: &str, reason: &str) -> String {
         self.wait_for_events(cluster, reason, "").await.remove(0)
     }
 
-    /// Waits for an event of that reason whose text has `part`, and gives all of them.
+    /// Waits for an event of that reason whose text has `part`, and returns all of them.
     pub async fn wait_for_events(&self, cluster: &str, reason: &str, part: &str) -> Vec<String> {
         let fields = format!("involvedObject.name={cluster},reason={reason}");
-        let look = || async {
+        let read = || async {
             let events = self
                 .api::<Event>()
                 .list(&ListParams::default().fields(&fields))
@@ -238,24 +238,24 @@ impl Kubernetes {
                 .filter_map(|e| e.message)
                 .collect::<Vec<_>>()
         };
-        wait::until(&format!("event {reason} {part}"), look, |all| {
+        wait::until(&format!("event {reason} {part}"), read, |all| {
             all.iter().any(|text| text.contains(part))
         })
         .await
     }
 
-    /// Waits until the set has as many pods as it asks for, and the status says so.
+    /// Waits until the set has as many pods as it asks for, and the status reports so.
     pub async fn wait_until_settled(&self, cluster: &str, replicas: i32) {
         self.wait_for_replicas(cluster, replicas).await;
-        let look = || async { self.status(cluster).await };
-        wait::until("the status follows", look, |s| {
+        let read = || async { self.status(cluster).await };
+        wait::until("the status follows", read, |s| {
             s.desired == replicas && s.executors == replicas
         })
         .await;
     }
 
     pub async fn wait_until_gone(&self, cluster: &str) {
-        let look = || async {
+        let read = || async {
             let names: Vec<String> = [
                 self.api::<RetailCluster>()
                     .get_opt(cluster)
@@ -271,7 +271,7 @@ impl Kubernetes {
             .collect();
             names
         };
-        wait::until("nothing of the cluster is left", look, Vec::is_empty).await;
+        wait::until("nothing of the cluster is left", read, Vec::is_empty).await;
     }
 
     pub async fn config_map(&self, name: &str, config: &str) {
@@ -317,11 +317,11 @@ async fn define(client: Client) {
     )
     .await
     .unwrap();
-    let look = || async {
+    let read = || async {
         Api::<RetailCluster>::all(client.clone())
             .list(&ListParams::default())
             .await
             .is_ok()
     };
-    wait::until("RetailClusters are served", look, |served| *served).await;
+    wait::until("RetailClusters are served", read, |served| *served).await;
 }

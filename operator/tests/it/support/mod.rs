@@ -2,7 +2,7 @@
 
 pub mod faults;
 pub mod kubernetes;
-pub mod needs;
 pub mod operator;
+pub mod prerequisites;
 pub mod scheduler;
 pub mod wait;

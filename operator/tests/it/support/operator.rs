@@ -1,4 +1,4 @@
-//! A running operator that may do no more than `operator/rbac.yaml` says.
+//! A running operator that may do no more than `operator/rbac.yaml` grants.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,7 +32,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts one that looks after the test's namespace, and acts at once.
+    /// Starts one that reconciles the clusters of the test's namespace, and acts at once.
     pub async fn start(kubernetes: &Kubernetes) -> Self {
         Self::start_with(kubernetes, |config| config.leader.enabled = false).await
     }
@@ -145,7 +145,7 @@ async fn client(
         .build()
 }
 
-/// Notes every request that the API server refused for lack of rights.
+/// Keeps every request that the API server refused for lack of rights.
 #[derive(Clone)]
 struct Refusals<S> {
     inner: S,
@@ -171,13 +171,13 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let asked = format!("{} {}", request.method(), request.uri());
+        let requested = format!("{} {}", request.method(), request.uri());
         let refused = Arc::clone(&self.refused);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
             if answer.status() == http::StatusCode::FORBIDDEN {
-                refused.lock().unwrap().push(asked);
+                refused.lock().unwrap().push(requested);
             }
             Ok(answer)
         })

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 #[derive(Clone)]
 pub struct Scheduler {
     pub port: u16,
-    work: Arc<Mutex<Option<Value>>>,
+    demand: Arc<Mutex<Option<Value>>>,
     _server: Arc<Abort>,
 }
 
@@ -28,10 +28,10 @@ impl Drop for Abort {
 impl Scheduler {
     /// One that has nothing to do.
     pub async fn idle() -> Self {
-        let work = Arc::new(Mutex::new(Some(json!({}))));
+        let demand = Arc::new(Mutex::new(Some(json!({}))));
         let routes = Router::new()
             .route("/work", get(answer))
-            .with_state(Arc::clone(&work));
+            .with_state(Arc::clone(&demand));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .unwrap();
@@ -39,25 +39,25 @@ impl Scheduler {
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
             port,
-            work,
+            demand,
             _server: Arc::new(Abort(server)),
         }
     }
 
-    /// From now on it says this.
-    pub fn says(&self, work: Value) {
-        *self.work.lock().unwrap() = Some(work);
+    /// From now on it reports this.
+    pub fn reports(&self, demand: Value) {
+        *self.demand.lock().unwrap() = Some(demand);
     }
 
     /// From now on it answers nothing of use.
-    pub fn falls_silent(&self) {
-        *self.work.lock().unwrap() = None;
+    pub fn becomes_unavailable(&self) {
+        *self.demand.lock().unwrap() = None;
     }
 }
 
-async fn answer(State(work): State<Arc<Mutex<Option<Value>>>>) -> Response {
-    match work.lock().unwrap().clone() {
-        Some(work) => axum::Json(work).into_response(),
+async fn answer(State(demand): State<Arc<Mutex<Option<Value>>>>) -> Response {
+    match demand.lock().unwrap().clone() {
+        Some(demand) => axum::Json(demand).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "not ready: because\n").into_response(),
     }
 }

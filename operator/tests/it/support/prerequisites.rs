@@ -1,4 +1,4 @@
-//! What a test needs from outside. A test that lacks it skips itself, aloud.
+//! What a test needs from outside. A test that lacks it skips itself, and reports that.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ pub fn kubeconfig() -> Option<String> {
     path
 }
 
-/// Says aloud that this test was skipped: on stderr, which the harness captures, and in the list that `./test` counts.
+/// Reports that this test was skipped: on stderr, which the harness captures, and in the list that `./test` counts.
 fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("skipped: {test}: {why}");

@@ -1,4 +1,4 @@
-//! A deleted cluster drains before it goes, also in mid-job, and leaves nothing behind.
+//! A deleted cluster drains before it goes, also in mid-job, and nothing of it stays.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
@@ -15,12 +15,12 @@ use crate::support::wait;
 
 #[tokio::test]
 async fn a_cluster_deleted_in_mid_job_drains_its_executors_first() {
-    let Some(kubernetes) = Kubernetes::new("leaving").await else {
+    let Some(kubernetes) = Kubernetes::new("teardown").await else {
         return;
     };
     let operator = Operator::start(&kubernetes).await;
     let scheduler = Scheduler::idle().await;
-    scheduler.says(json!({ "jobs_running": 1, "tasks_running": 4, "widest_stage": 4 }));
+    scheduler.reports(json!({ "jobs_running": 1, "tasks_running": 4, "widest_stage": 4 }));
     kubernetes
         .create("shop", scheduler.port, json!({ "replicas": 2 }))
         .await;
@@ -102,7 +102,7 @@ async fn one_executor(kubernetes: &Kubernetes, config: &Config) -> (Operator, Sc
 }
 
 #[tokio::test]
-async fn a_removed_cluster_is_left_to_the_operator_that_leads() {
+async fn a_removed_cluster_is_torn_down_by_the_operator_that_leads() {
     let Some(kubernetes) = Kubernetes::new("removed").await else {
         return;
     };
@@ -121,7 +121,7 @@ async fn a_removed_cluster_is_left_to_the_operator_that_leads() {
 }
 
 #[tokio::test]
-async fn a_removed_cluster_goes_when_no_operator_is_left_to_let_it_go() {
+async fn a_removed_cluster_goes_when_no_operator_runs() {
     let Some(kubernetes) = Kubernetes::new("removed-alone").await else {
         return;
     };
@@ -136,7 +136,7 @@ async fn a_removed_cluster_goes_when_no_operator_is_left_to_let_it_go() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_somebody_holds_is_not_said_to_be_gone() {
+async fn a_cluster_that_another_finalizer_holds_is_not_reported_as_gone() {
     let Some(kubernetes) = Kubernetes::new("removed-held").await else {
         return;
     };
@@ -172,7 +172,7 @@ async fn a_cluster_that_somebody_holds_is_not_said_to_be_gone() {
 }
 
 #[tokio::test]
-async fn executors_stay_when_a_person_says_so() {
+async fn executors_stay_when_a_person_orphans_them() {
     let Some(kubernetes) = Kubernetes::new("orphan").await else {
         return;
     };
@@ -201,7 +201,7 @@ async fn executors_stay_when_a_person_says_so() {
     };
     wait::until("the cluster is gone", clusters, Option::is_none).await;
     assert_eq!(kubernetes.replicas("shop").await, Some(1));
-    // The same cluster made again takes them over.
+    // The same cluster created anew takes them over.
     kubernetes
         .create("shop", scheduler.port, json!({ "replicas": 2 }))
         .await;
