@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 use retail_telemetry::metrics;
 
@@ -11,6 +12,9 @@ use crate::apply::Applied;
 use crate::crd::RetailCluster;
 use crate::diagnosis::Diagnosis;
 use crate::scale::History;
+
+/// A reconcile that failed for the first time is retried after this long.
+const RETRY_MIN: Duration = Duration::from_millis(200);
 
 /// What one reconcile of a cluster leaves for the next. All of it can be lost: a new leader begins without.
 #[derive(Debug, Default)]
@@ -27,10 +31,24 @@ pub(crate) struct ClusterState {
     pub pods: Option<Cached<Option<Diagnosis>>>,
     /// Requests in a row that the scheduler did not answer.
     pub unanswered: u32,
-    /// Reconciles in a row that failed.
-    pub failures: u32,
+    /// Waits before failed reconciles are retried; `None` after one that did not fail.
+    pub backoff: Option<ExponentialBackoff>,
     /// Desired, existing and ready executors, for metrics.
     pub executors: [i32; 3],
+}
+
+impl ClusterState {
+    /// Time until a failed reconcile is retried: twice as long each time, up to `max`.
+    pub(crate) fn next_retry(&mut self, max: Duration) -> Duration {
+        let start = || {
+            ExponentialBuilder::new()
+                .with_min_delay(RETRY_MIN.min(max))
+                .with_max_delay(max)
+                .without_max_times()
+                .build()
+        };
+        self.backoff.get_or_insert_with(start).next().unwrap_or(max)
+    }
 }
 
 /// A value that was read from the API server, and when.
@@ -103,4 +121,22 @@ fn key(cluster: &RetailCluster) -> String {
         cluster.namespace().unwrap_or_default(),
         cluster.name_any()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_reconcile_is_retried_later_each_time_up_to_the_longest_wait() {
+        let mut state = ClusterState::default();
+        let mut waits = |max_s| [(); 4].map(|()| state.next_retry(Duration::from_secs_f64(max_s)));
+        assert_eq!(
+            waits(1.0).map(|wait| wait.as_millis()),
+            [200, 400, 800, 1000]
+        );
+        let mut state = ClusterState::default();
+        let short = Duration::from_millis(50);
+        assert_eq!([(); 2].map(|()| state.next_retry(short)), [short; 2]);
+    }
 }

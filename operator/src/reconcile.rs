@@ -9,7 +9,7 @@
 //! It may end anywhere, at any request: the next one begins from what it finds.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -28,9 +28,6 @@ use crate::inspect::inspect;
 use crate::plan::{Plan, decide};
 use crate::report::report;
 use crate::{apply, finalizer, render, teardown};
-
-/// A failed reconcile is retried after this long, twice as long each time.
-const RETRY_MIN: Duration = Duration::from_millis(200);
 
 /// Reconciles one cluster, and counts how that ended.
 ///
@@ -69,11 +66,9 @@ pub(crate) async fn reconcile(
         .operator_reconciles_total
         .with_label_values(&[outcome])
         .inc();
-    state.failures = if done.is_ok() {
-        0
-    } else {
-        state.failures.saturating_add(1)
-    };
+    if done.is_ok() {
+        state.backoff = None;
+    }
     done
 }
 
@@ -83,25 +78,23 @@ pub(crate) fn retry(
     error: &Error,
     context: Arc<Context>,
 ) -> Action {
-    let failures = match &object.0 {
+    let max = context.retry_max;
+    let wait = match &object.0 {
         Ok(cluster) => context
             .states
             .of(cluster)
             .try_lock()
-            .map_or(1, |state| state.failures),
-        Err(_) => 8,
+            .map_or(max, |mut state| state.next_retry(max)),
+        Err(_) => max,
     };
-    let name = object.name_any();
+    let (cluster, reason) = (object.name_any(), chain(error));
     match error {
         Error::Terminating { .. } => {
-            tracing::debug!(cluster = %name, error = %chain(error), "reconcile is retried")
+            tracing::debug!(%cluster, error = %reason, ?wait, "reconcile is retried");
         }
-        _ => {
-            tracing::warn!(cluster = %name, error = %chain(error), failures, "reconcile is retried")
-        }
+        _ => tracing::warn!(%cluster, error = %reason, ?wait, "reconcile is retried"),
     }
-    let wait = RETRY_MIN.saturating_mul(1 << failures.clamp(1, 8).saturating_sub(1));
-    Action::requeue(wait.min(context.retry_max))
+    Action::requeue(wait)
 }
 
 /// An object that this operator cannot read was stored under another definition.
