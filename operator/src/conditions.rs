@@ -172,7 +172,7 @@ fn limited(findings: &Findings<'_>) -> State {
         Reason::SchedulerUnreachable => format!("the scheduler does not answer; {desired} stay"),
     };
     let limited = matches!(reason, Reason::AtMaximum | Reason::SchedulerUnreachable);
-    (limited, reason.name(), message)
+    (limited, reason.into(), message)
 }
 
 #[cfg(test)]

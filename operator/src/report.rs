@@ -82,7 +82,7 @@ async fn report_scaling(
     let up = decision.desired > from;
     metrics()
         .operator_scaling_decisions_total
-        .with_label_values(&[if up { "up" } else { "down" }, decision.reason.name()])
+        .with_label_values(&[if up { "up" } else { "down" }, decision.reason.into()])
         .inc();
     if let Some(event) = events::of_scaling(from, decision, demand) {
         context.record(cluster, &event).await;

@@ -5,8 +5,9 @@
 //! money for a while, one too few makes a job wait.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
+
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::crd::RetailClusterSpec;
 use crate::demand::Demand;
@@ -75,8 +76,8 @@ pub(crate) struct Decision {
     pub wanted: u32,
 }
 
-/// Why a number was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a number was chosen; its name is a label of a metric and the reason of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
 pub(crate) enum Reason {
     /// Autoscaling is off; the spec sets the number.
     ByHand,
@@ -94,40 +95,6 @@ pub(crate) enum Reason {
     Idle,
     /// The demand is not known; the number stays.
     SchedulerUnreachable,
-}
-
-impl Reason {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
-        Self::ByHand,
-        Self::FollowsWork,
-        Self::AtMinimum,
-        Self::AtMaximum,
-        Self::Stabilizing,
-        Self::IdleSoon,
-        Self::Idle,
-        Self::SchedulerUnreachable,
-    ];
-
-    /// The reason as a metric's label and in conditions.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::ByHand => "ByHand",
-            Self::FollowsWork => "FollowsWork",
-            Self::AtMinimum => "AtMinimum",
-            Self::AtMaximum => "AtMaximum",
-            Self::Stabilizing => "Stabilizing",
-            Self::IdleSoon => "IdleSoon",
-            Self::Idle => "Idle",
-            Self::SchedulerUnreachable => "SchedulerUnreachable",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// Decides how many executors there should be, and what to remember for the next time.
