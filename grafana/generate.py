@@ -240,15 +240,15 @@ PLATFORM = [
          "executors", query(f"sum({m('kube_pod_container_status_last_terminated_reason', RESTARTS, OOM)}) or vector(0)"),
          red=(1, "above")),
     row("Operator"),
-    lines("Wished and ready executors", "none", "Apart for more than a few minutes: pods that cannot be scheduled or do not become ready. "
-          "`kubectl describe retailcluster NAME` says which.", "executors",
-          query(f"sum({m('retail_operator_desired_executors')})", "wished"), query(f"sum({m('retail_operator_executors')})", "there are"),
+    lines("Desired and ready executors", "none", "Apart for more than a few minutes: pods that cannot be scheduled or do not become ready. "
+          "`kubectl describe retailcluster NAME` names the cause.", "executors",
+          query(f"sum({m('retail_operator_desired_executors')})", "desired"), query(f"sum({m('retail_operator_executors')})", "there are"),
           query(f"sum({m('retail_operator_ready_executors')})", "ready")),
-    lines("Scaling decisions", "none", "Times the wished number changed. Up and down in turns: lengthen stabilizationSeconds.", "jobs",
+    lines("Scaling decisions", "none", "Times the desired number changed. Up and down in turns: lengthen stabilizationSeconds.", "jobs",
           query(f"sum by (direction, reason) (increase({m('retail_operator_scaling_decisions_total')}[{RATE}]))", "{{direction}} {{reason}}")),
     lines("Reconciles", "ops", "By outcome. Errors for long: the operator's log, and `kubectl get retailclusters -o yaml` for the conditions.",
           "overview", query(f"sum by (outcome) ({rate('retail_operator_reconciles_total')})", "{{outcome}}")),
-    lines("Clusters, and questions that schedulers did not answer", "none", "An operator that gets no answer leaves the number of executors as it "
+    lines("Clusters, and requests that schedulers did not answer", "none", "Without an answer the number of executors stays as it "
           "is: see the condition SchedulerReachable, then the scheduler.", "overview",
           query(f"sum({m('retail_operator_clusters')})", "clusters"),
           query(f"sum(increase({m('retail_operator_work_polls_total', UNREACHABLE)}[{RATE}]))", "unanswered")),

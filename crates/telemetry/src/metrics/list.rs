@@ -152,16 +152,16 @@ list! {
         .on(&["overview", "platform"]);
 
     // ---- the operator
-    operator_reconciles_total: IntCounterVec = operator("retail_operator_reconciles_total", "reconcile", "Looks at a RetailCluster that ended, by outcome.")
+    operator_reconciles_total: IntCounterVec = operator("retail_operator_reconciles_total", "reconcile", "Reconciles of RetailClusters, by outcome.")
         .labels(&[closed("outcome", &["ok", "blocked", "error", "timeout"])]).on(&["platform"]);
-    operator_reconcile_seconds: Histogram = operator("retail_operator_reconcile_seconds", "second", "Seconds that one look at a RetailCluster took.")
+    operator_reconcile_seconds: Histogram = operator("retail_operator_reconcile_seconds", "second", "Seconds that one reconcile of a RetailCluster took.")
         .buckets(SHORT).on(&["platform"]);
     operator_scaling_decisions_total: IntCounterVec = operator("retail_operator_scaling_decisions_total", "decision", "Changes of the number of executors, by direction and reason.")
         .labels(&[closed("direction", &["up", "down"]), sparse("reason", SCALING)]).on(&["platform"]);
-    operator_work_polls_total: IntCounterVec = operator("retail_operator_work_polls_total", "question", "Questions to schedulers for their work, by outcome.")
+    operator_work_polls_total: IntCounterVec = operator("retail_operator_work_polls_total", "request", "Requests to schedulers for their demand, by outcome.")
         .labels(&[closed("outcome", &["ok", "unreachable"])]).on(&["platform"]);
     operator_leader: IntGauge = operator("retail_operator_leader", "1", "1 while this operator is the one that acts.").on(&["platform"]);
-    operator_clusters: IntGauge = operator("retail_operator_clusters", "cluster", "RetailClusters that this operator looks after.").on(&["platform"]);
+    operator_clusters: IntGauge = operator("retail_operator_clusters", "cluster", "RetailClusters that this operator reconciles.").on(&["platform"]);
     operator_desired_executors: IntGauge = operator("retail_operator_desired_executors", "executor", "Executors that all RetailClusters should have.")
         .on(&["platform"]);
     operator_executors: IntGauge = operator("retail_operator_executors", "executor", "Executors that exist, over all RetailClusters.")
