@@ -13,6 +13,7 @@ use crate::apply::Owned;
 use crate::cluster_state::ClusterStates;
 use crate::crd::RetailCluster;
 use crate::demand_client::DemandClient;
+use crate::error::chain;
 use crate::events::StatusEvent;
 
 /// What the watches saw last of the objects that we own.
@@ -63,7 +64,7 @@ impl Context {
             .publish(&event.to_kubernetes(), &reference)
             .await
         {
-            tracing::warn!(cluster = %name, %error, "an event was not written");
+            tracing::warn!(cluster = %name, error = %chain(&error), "an event was not written");
         }
     }
 }

@@ -159,13 +159,19 @@ async fn wait_for_definition(
 /// Writes it as an event under every cluster, where a person looks first.
 async fn record_everywhere(client: &Client, config: &Config, recorder: &Recorder, why: &str) {
     let clusters: Api<RetailCluster> = scoped(client, config);
-    let Ok(all) = clusters.list_metadata(&Default::default()).await else {
-        return;
+    let all = match clusters.list_metadata(&Default::default()).await {
+        Ok(all) => all,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "cannot list the clusters to write events under");
+            return;
+        }
     };
     let event = StatusEvent::warning("DefinitionOutdated", why).to_kubernetes();
     for cluster in all {
         let reference = PartialObjectMeta::<RetailCluster>::object_ref(&cluster, &());
-        let _ = recorder.publish(&event, &reference).await;
+        if let Err(error) = recorder.publish(&event, &reference).await {
+            tracing::warn!(cluster = %cluster.name_any(), error = %chain(&error), "an event was not written");
+        }
     }
 }
 

@@ -73,7 +73,7 @@ pub async fn remove(client: Client, config: &Config, name: &str) -> Result<()> {
                 tracing::info!(cluster = name, "gone");
                 return Ok(());
             }
-            Err(error) => tracing::warn!(cluster = name, error = %error, "cannot be read"),
+            Err(error) => tracing::warn!(cluster = name, error = %chain(&error), "cannot be read"),
         }
         if Instant::now() >= deadline {
             return Err(Error::StillThere {
