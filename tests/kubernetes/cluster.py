@@ -32,7 +32,7 @@ SUMMARIES = {}
 ORDERS = os.environ.get("RETAIL_TEST_ORDERS", "10000")
 
 
-def needs():
+def prerequisites():
     """The environment, or a skip that says what is missing."""
     found = {}
     for name in ("RETAIL_TEST_KUBECONFIG", "RETAIL_TEST_CONTAINERD", "RETAIL_TEST_BINARIES"):
@@ -44,7 +44,7 @@ def needs():
 
 def run(*command, stdin=None, check=True, timeout=300, **env):
     done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, text=True, timeout=timeout,
-                          env={**os.environ, "KUBECONFIG": needs()["kubeconfig"], **env})
+                          env={**os.environ, "KUBECONFIG": prerequisites()["kubeconfig"], **env})
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))[:300]}\nexit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done
@@ -110,7 +110,7 @@ def install(*settings, timeout=90):
 @functools.cache
 def load_images():
     """The programs under two tags, and the servers, in the node's containerd."""
-    environment = needs()
+    environment = prerequisites()
     programs = pathlib.Path(environment["binaries"])
     images.load(environment["containerd"], [IMAGE, NEXT_IMAGE], lambda root: images.retail(root, programs))
     gateway = sorted(CACHE.glob("versitygw-*/versitygw"))
@@ -153,7 +153,7 @@ def address(service):
 
 
 def submit(*arguments, check=True, timeout=300):
-    programs = pathlib.Path(needs()["binaries"])
+    programs = pathlib.Path(prerequisites()["binaries"])
     return run(programs / "retail-submit", *arguments, "--scheduler", f"http://{address('retail-scheduler')}:50050", check=check, timeout=timeout)
 
 
@@ -198,15 +198,15 @@ def upload(folder):
     fs.copy_files(str(folder), "retail/input", source_filesystem=fs.LocalFileSystem(), destination_filesystem=store)
 
 
-class Shop:
-    """Two days of a marketplace in the S3 store, the truth about them, and the tables of a run that nothing disturbed."""
+class Marketplace:
+    """Two generated days in the S3 store, their truth, and the tables of a run that nothing disturbed."""
 
     true_rows = {}
 
     def __init__(self, orders):
         self.folder = tempfile.TemporaryDirectory()
         self.input = pathlib.Path(self.folder.name) / "input"
-        run(pathlib.Path(needs()["binaries"]) / "retail-submit", "generate", "--orders", orders, "--days", "2", "--out", self.input)
+        run(pathlib.Path(prerequisites()["binaries"]) / "retail-submit", "generate", "--orders", orders, "--days", "2", "--out", self.input)
         upload(self.input)
         self.rows, self.snapshots = {}, {}
 
@@ -218,9 +218,9 @@ class Shop:
         self.rows = {name: summary for name, (_, summary) in found.items()}
         self.snapshots = {name: snapshot for name, (snapshot, _) in found.items()}
         truth = (self.input / "truth.json").read_text()
-        if Shop.true_rows.get(truth) != self.rows:
+        if Marketplace.true_rows.get(truth) != self.rows:
             submit("verify", "--truth", self.input / "truth.json")
-            Shop.true_rows[truth] = self.rows
+            Marketplace.true_rows[truth] = self.rows
 
     def start(self):
         """A job of the whole project; gives its id."""
@@ -290,7 +290,7 @@ class Follow:
     def __init__(self, pod):
         self.file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([str(kubectl_path()), "-n", NAMESPACE, "logs", "-f", pod], stdout=self.file,
-                                        stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": needs()["kubeconfig"]})
+                                        stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": prerequisites()["kubeconfig"]})
 
     def text(self):
         """All of it, once the container has ended."""

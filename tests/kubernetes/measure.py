@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 import cluster
-from cluster import ROOT, Follow, Shop, executors, install, kubectl, submit
+from cluster import ROOT, Follow, Marketplace, executors, install, kubectl, submit
 
 SETTINGS = ("--set", "executors.drainGraceSeconds=60", "--set-json", "operator.config.scaling.poll_s=1")
 TO_ZERO = ("--set", "executors.autoscaling.enabled=true", "--set", "executors.autoscaling.min=0", "--set", "executors.autoscaling.idleSeconds=2",
@@ -102,22 +102,22 @@ def stamp(line):
     return datetime.datetime.fromisoformat(json.loads(line)["timestamp"].replace("Z", "+00:00")).timestamp()
 
 
-def drain(figures, shop):
+def drain(figures, marketplace):
     """An executor is asked to leave in mid-job."""
     log = Follow("retail-executor-0")
-    job = shop.start()
-    shop.in_the_middle(job)
+    job = marketplace.start()
+    marketplace.in_the_middle(job)
     started = time.time()
     kubectl("delete", "pod", "retail-executor-0", "--wait=false")
     text = log.text().splitlines()
     times = {word: next(stamp(line) for line in text if word in line) for word in ('"message":"draining"', "executor left")}
-    state = shop.state(job)["state"]
+    state = marketplace.state(job)["state"]
     figures("drain in mid-job: asked to left", times["executor left"] - times['"message":"draining"'])
     back = wait("two executors", lambda: executors() == 2 and "retail-executor-0" in ready_pods())
     figures("drain in mid-job: asked to a new one in its place", back - started)
-    shop.finish(job)
-    took = shop.state(job)
-    figures(f"the job of {shop.orders} orders meanwhile ({state} when the executor had left)", (took["finished_at_us"] - took["started_at_us"]) / 1e6)
+    marketplace.finish(job)
+    took = marketplace.state(job)
+    figures(f"the job of {marketplace.orders} orders meanwhile ({state} when the executor had left)", (took["finished_at_us"] - took["started_at_us"]) / 1e6)
 
 
 def ready_pods():
@@ -153,10 +153,10 @@ def main():
             cluster.stores()
             from_nothing(figures)
             from_zero(figures)
-            shop = Shop(options.orders)
-            shop.orders = options.orders
-            shop.finish(shop.start())
-            drain(figures, shop)
+            marketplace = Marketplace(options.orders)
+            marketplace.orders = options.orders
+            marketplace.finish(marketplace.start())
+            drain(figures, marketplace)
         finally:
             started = time.time()
             cluster.remove()

@@ -8,7 +8,7 @@ import time
 import unittest
 
 import cluster
-from cluster import Shop, executors, get, helm, install, kubectl, wait_for
+from cluster import Marketplace, executors, get, helm, install, kubectl, wait_for
 
 
 class Chart(unittest.TestCase):
@@ -18,19 +18,19 @@ class Chart(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cluster.needs()
+        cluster.prerequisites()
         cls.addClassCleanup(cluster.remove)
         cluster.stores()
         print(f"\n{cls.__name__}: helm install --wait took {install(*cls.settings):.1f} s", flush=True)
         wait_for("two executors", 90, lambda: executors() == 2)
-        cls.shop = Shop(cluster.ORDERS)
+        cls.marketplace = Marketplace(cluster.ORDERS)
         started = time.monotonic()
-        cls.shop.run_quietly()
+        cls.marketplace.run_quietly()
         print(f"{cls.__name__}: a retail job of {cluster.ORDERS} orders, compared with the truth, took {time.monotonic() - started:.1f} s", flush=True)
 
     def setUp(self):
         wait_for("two executors", 120, lambda: executors() == 2)
-        self.shop.look()
+        self.marketplace.look()
 
 
 def uids(pods):
@@ -53,35 +53,35 @@ class WithoutOperator(Chart):
         wait_for("two executors", 90, lambda: executors() == 2)
 
     def test_a_job_survives_the_loss_of_an_executor(self):
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         kubectl("delete", "pod", "retail-executor-0", "--grace-period=0", "--force", "--wait=false")
-        self.shop.was_under_way(job)
-        self.shop.finish(job)
-        self.shop.published_anew()
+        self.marketplace.was_under_way(job)
+        self.marketplace.finish(job)
+        self.marketplace.published_anew()
 
     def test_a_changed_setting_rolls_the_executors_in_mid_job(self):
         self.addCleanup(install, *self.settings)
         before = uids(self.pods)
         scheduler = uids(["retail-scheduler-0"])
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         install(*self.settings, "--set", "executors.config.scheduler.heartbeat_s=4")
-        self.shop.finish(job)
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.marketplace.published_anew()
         kubectl("rollout", "status", "statefulset/retail-executor", "--timeout=120s")
         self.assertFalse(before & uids(self.pods), "both executors are new ones")
         self.assertEqual(uids(["retail-scheduler-0"]), scheduler, "the scheduler is not concerned")
 
     def test_a_deleted_scheduler_comes_back_and_publishes_nothing_by_half(self):
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         kubectl("delete", "pod", "retail-scheduler-0")
         wait_for("executors at the new scheduler", 120, lambda: executors() == 2)
-        self.assertEqual(self.shop.state(job)["state"], "interrupted")
-        self.shop.published_nothing()
-        self.shop.finish(self.shop.start())
-        self.shop.published_anew()
+        self.assertEqual(self.marketplace.state(job)["state"], "interrupted")
+        self.marketplace.published_nothing()
+        self.marketplace.finish(self.marketplace.start())
+        self.marketplace.published_anew()
 
     def test_a_missing_secret_is_named_and_mended_by_the_next_upgrade(self):
         done = helm("upgrade", "retail", cluster.CHART, "-f", cluster.CHART / "values-kind.yaml", *self.settings,
@@ -91,7 +91,7 @@ class WithoutOperator(Chart):
             wait_for("event", 60, lambda: 'secret "forgotten" not found' in kubectl("describe", "pod", pod))
         install(*self.settings)
         wait_for("two executors", 120, lambda: executors() == 2)
-        self.shop.published_nothing()
+        self.marketplace.published_nothing()
 
 
 if __name__ == "__main__":

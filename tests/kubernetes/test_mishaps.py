@@ -50,13 +50,13 @@ class Mishaps(WithOperator):
         self.addCleanup(kubectl, "uncordon", "node1")
         before = uids()
         logs = [Follow(pod) for pod in PODS]
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         with tempfile.TemporaryFile("w+") as said:
             started = time.monotonic()
             drain = subprocess.Popen(
                 [str(cluster.kubectl_path()), "drain", "node1", "-v1", f"--pod-selector={EXECUTORS}", "--delete-emptydir-data", "--timeout=240s"],
-                stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": cluster.needs()["kubeconfig"]})
+                stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": cluster.prerequisites()["kubeconfig"]})
             self.addCleanup(lambda: (drain.kill(), drain.wait()))
 
             def told():
@@ -68,12 +68,12 @@ class Mishaps(WithOperator):
             wait_for("the budget holds", 120, lambda: "violate the pod's disruption budget" in told())
             wait_for("a pod without a node", 120, lambda: any("nodeName" not in pod["spec"] for pod in pods().values()))
             wait_for("one executor at work", 10, lambda: executors() == 1)
-            self.shop.was_under_way(job)
+            self.marketplace.was_under_way(job)
             kubectl("uncordon", "node1")
             self.assertEqual(drain.wait(240), 0, told())
             print(f"\nkubectl drain of both executors took {time.monotonic() - started:.1f} s")
-        self.shop.finish(job)
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.marketplace.published_anew()
         for log in logs:
             text = log.text()
             self.assertIn('"message":"draining"', text)
@@ -84,26 +84,26 @@ class Mishaps(WithOperator):
 
     def test_an_executor_over_its_memory_limit_is_killed_and_the_job_goes_on(self):
         before = pods()["retail-executor-0"]
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         fill_memory(before)
-        self.shop.was_under_way(job)
+        self.marketplace.was_under_way(job)
 
         def killed():
             status = pods()["retail-executor-0"]["status"]["containerStatuses"][0]
             return status.get("lastState", {}).get("terminated", {}).get("reason") == "OOMKilled" and status["restartCount"] == 1
 
         wait_for("OOMKilled", 60, killed)
-        self.shop.finish(job)
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.marketplace.published_anew()
         self.assertEqual(pods()["retail-executor-0"]["metadata"]["uid"], before["metadata"]["uid"], "the same pod, its container started again")
         self.assertIn("raise spec.resources.limits.memory", wait_for("event", 30, lambda: events("OutOfMemory")))
         self.assertIn("OOMKilled", kubectl("describe", "pod", "retail-executor-0"))
 
     def test_an_upgrade_replaces_one_executor_at_a_time_and_the_same_job_goes_on(self):
         before = uids()
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         patch({"image": cluster.NEXT_IMAGE})
         started = time.monotonic()
         fewest, first = 2, None
@@ -113,48 +113,48 @@ class Mishaps(WithOperator):
             now = pods().values()
             fewest = min(fewest, sum(ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in now))
             if first is None and any(ready(pod) and pod["spec"]["containers"][0]["image"] == cluster.NEXT_IMAGE for pod in now):
-                first = self.shop.state(job)["state"]
+                first = self.marketplace.state(job)["state"]
             return len(now) == 2 and all(ready(pod) and pod["spec"]["containers"][0]["image"] == cluster.NEXT_IMAGE for pod in now)
 
         wait_for("the new image everywhere", 180, rolled)
         print(f"\nthe upgrade of two executors took {time.monotonic() - started:.1f} s, the job was {first} when the first one was new")
         self.assertEqual(fewest, 1, "one was replaced while the other one worked")
         self.assertFalse(before & uids())
-        self.shop.finish(job)
-        self.assertEqual(self.shop.state(job)["attempts"], 1)
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.assertEqual(self.marketplace.state(job)["attempts"], 1)
+        self.marketplace.published_anew()
         self.assertIn("one at a time", events("RollingOut"))
         install(*self.settings)
         wait_for("the old image everywhere", 180, lambda: executors() == 2 and all(
             ready(pod) and pod["spec"]["containers"][0]["image"] == cluster.IMAGE for pod in pods().values()))
 
     def test_helm_upgrade_to_another_image_lets_the_running_job_end(self):
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         install(*self.settings, "--set", f"image.tag={cluster.NEXT_IMAGE.split(':')[1]}", timeout=180)
         self.addCleanup(install, *self.settings)
         wait_for("two executors", 120, lambda: executors() == 2)
-        self.assertEqual(self.shop.state(job)["state"], "succeeded")
-        self.shop.published_anew()
+        self.assertEqual(self.marketplace.state(job)["state"], "succeeded")
+        self.marketplace.published_anew()
         self.assertEqual(get("pod/retail-scheduler-0", ".spec.containers[0].image"), cluster.NEXT_IMAGE)
 
     def test_a_cluster_deleted_in_mid_job_publishes_nothing_by_half(self):
         self.addCleanup(self.back)
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         kubectl("delete", "retailcluster/retail", "--timeout=120s")
         self.assertEqual(pods(), {}, "kubectl returns when the executors have gone")
         self.assertIn("is being deleted", events("Draining"))
         # Leaving executors stay for as long as the job needs their rows; it may have come to its end, or it waits.
-        if not self.shop.published_all_or_nothing():
-            self.assertEqual(self.shop.state(job)["state"], "running")
+        if not self.marketplace.published_all_or_nothing():
+            self.assertEqual(self.marketplace.state(job)["state"], "running")
         # Made again, it brings executors for what waits.
         self.back()
         wait_for("two executors", 120, lambda: executors() == 2)
-        self.shop.finish(job)
-        self.shop.look()
-        self.shop.finish(self.shop.start())
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.marketplace.look()
+        self.marketplace.finish(self.marketplace.start())
+        self.marketplace.published_anew()
 
     def test_a_wrong_image_is_told_by_condition_and_event_and_mended_in_place(self):
         patch({"image": "retail:forgotten"})
@@ -189,9 +189,9 @@ class Mishaps(WithOperator):
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stdout + done.stderr, r"s3://retail|http://s3:7070")
         self.stores_back()
-        self.shop.published_nothing()
-        self.shop.finish(self.shop.start())
-        self.shop.published_anew()
+        self.marketplace.published_nothing()
+        self.marketplace.finish(self.marketplace.start())
+        self.marketplace.published_anew()
 
     def test_a_scheduler_without_its_catalog_is_not_ready_and_says_why(self):
         kubectl("scale", "statefulset/postgres", "--replicas=0")
@@ -208,12 +208,12 @@ class Mishaps(WithOperator):
         self.stores_back()
         wait_for("ready again", 60, lambda: is_ready() == "True")
         wait_for("two executors", 180, lambda: executors() == 2)
-        self.shop.published_nothing()
+        self.marketplace.published_nothing()
 
     def test_a_node_that_does_not_answer_is_told_by_condition_and_the_job_goes_on(self):
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
-        kubelet = int((pathlib.Path(cluster.needs()["containerd"]).parent / "kubelet/pid").read_text().split()[0])
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
+        kubelet = int((pathlib.Path(cluster.prerequisites()["containerd"]).parent / "kubelet/pid").read_text().split()[0])
         self.addCleanup(os.kill, kubelet, signal.SIGCONT)
         os.kill(kubelet, signal.SIGSTOP)
         told = wait_for("the reason", 120, lambda: condition("Ready")[1] == "NodeLost" and condition("Ready")[2])
@@ -221,8 +221,8 @@ class Mishaps(WithOperator):
         self.assertIn("`kubectl delete node node1`", told)
         os.kill(kubelet, signal.SIGCONT)
         wait_for("ready again", 90, lambda: condition("Ready")[0] == "True")
-        self.shop.finish(job)
-        self.shop.published_anew()
+        self.marketplace.finish(job)
+        self.marketplace.published_anew()
 
     def stores_back(self):
         for store in ("postgres", "s3"):
@@ -268,7 +268,7 @@ while lives():
 def fill_memory(pod):
     """Lets the pod's container go over its memory limit."""
     container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    tasks = cluster.run("ctr", "-a", cluster.needs()["containerd"], "-n", "k8s.io", "tasks", "ls").stdout
+    tasks = cluster.run("ctr", "-a", cluster.prerequisites()["containerd"], "-n", "k8s.io", "tasks", "ls").stdout
     process = re.search(rf"^{container}\s+(\d+)", tasks, re.MULTILINE)[1]
     lines = pathlib.Path(f"/proc/{process}/cgroup").read_text().splitlines()
     paths = dict(line.split(":", 2)[1:] for line in lines)

@@ -47,14 +47,14 @@ class WithOperator(Chart):
     @classmethod
     def setUpClass(cls):
         # In the first seconds of a new cluster there is one executor: nobody has said how many.
-        cluster.needs()
+        cluster.prerequisites()
         cls.addClassCleanup(cluster.remove)
         cluster.stores()
         print(f"\n{cls.__name__}: helm install --wait took {install(*cls.settings):.1f} s", flush=True)
         kubectl("scale", "retailcluster/retail", "--replicas=2")
         wait_for("two executors", 90, lambda: executors() == 2)
-        cls.shop = cluster.Shop(cluster.ORDERS)
-        cls.shop.run_quietly()
+        cls.marketplace = cluster.Marketplace(cluster.ORDERS)
+        cls.marketplace.run_quietly()
 
     def back(self):
         """To two executors and the settings of the class, whatever a test has changed."""
@@ -102,14 +102,14 @@ class Operated(WithOperator):
                 "--set", "executors.autoscaling.idleSeconds=3", "--set", "executors.autoscaling.tasksPerExecutor=1")
         wait_for("no executors", 120, lambda: executors() == 0 and condition("Ready")[1] == "ScaledToZero")
         started = time.monotonic()
-        job = self.shop.start()
+        job = self.marketplace.start()
         wait_for("an executor", 120, lambda: executors() > 0)
         print(f"\nfrom zero to the first executor took {time.monotonic() - started:.1f} s")
         most = wait_for("more executors than one", 120, lambda: cluster_status()["desired"] > 1 and cluster_status()["desired"])
         self.assertLessEqual(most, 3)
         # Not that it waited: the first executor may be there before its models are planned.
-        self.assertIn("0 executors (0 slots)", self.shop.finish(job))
-        self.shop.published_anew()
+        self.assertIn("0 executors (0 slots)", self.marketplace.finish(job))
+        self.marketplace.published_anew()
         wait_for("no executors", 180, lambda: executors() == 0 and cluster_status()["executors"] == 0)
         events = kubectl("get", "events", "--field-selector", "involvedObject.kind=RetailCluster")
         self.assertIn("0 to 1 executors", events)
@@ -122,7 +122,7 @@ class Operated(WithOperator):
         manifests = list(yaml.safe_load_all((cluster.ROOT / "kind/monitoring.yaml").read_text()))
         ours = [thing for thing in manifests if thing["metadata"]["name"] == "prometheus"]
         [image] = [thing["spec"]["template"]["spec"]["containers"][0]["image"] for thing in ours if thing["kind"] == "Deployment"]
-        images.load(cluster.needs()["containerd"], image, lambda root: images.prometheus(root, program))
+        images.load(cluster.prerequisites()["containerd"], image, lambda root: images.prometheus(root, program))
         [settings] = [thing for thing in ours if thing["kind"] == "ConfigMap"]
         known = yaml.safe_load(settings["data"]["prometheus.yml"])
         # Debian's Prometheus cannot look pods up itself. It is given them as it would find them: all, by port and label.
@@ -161,8 +161,8 @@ class Operated(WithOperator):
 
     def test_uninstall_lets_the_executors_drain_and_leaves_nothing(self):
         self.addCleanup(self.back)
-        job = self.shop.start()
-        self.shop.in_the_middle(job)
+        job = self.marketplace.start()
+        self.marketplace.in_the_middle(job)
         log = cluster.Follow("retail-executor-0")
         started = time.monotonic()
         helm("uninstall", "retail", "--wait", "--timeout", "180s")
@@ -176,7 +176,7 @@ class Operated(WithOperator):
         wait_for("no pods", 120, lambda: not kubectl("get", "pods", "-l", pods, "-o", "name").strip())
         self.assertIn("is being deleted", kubectl("get", "events", "--field-selector", "involvedObject.kind=RetailCluster,reason=Draining"))
         # The executors stay for as long as the job needs their rows: it may have come to its end.
-        self.shop.published_all_or_nothing()
+        self.marketplace.published_all_or_nothing()
 
     def test_uninstall_needs_no_operator_that_works(self):
         self.addCleanup(self.back)

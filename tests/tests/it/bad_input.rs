@@ -7,10 +7,10 @@ use std::time::Duration;
 use sqlx::Connection;
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::LakeAt;
-use crate::support::needs;
+use crate::support::prerequisites;
 use crate::support::program::Program;
-use crate::support::shop::{self, Shop};
 use crate::support::submit::{Answer, Submit};
 use crate::support::wait;
 
@@ -20,59 +20,61 @@ const LIMIT: Duration = Duration::from_secs(120);
 struct Published {
     cluster: Cluster,
     orders: PathBuf,
-    shop: Shop,
+    project: Project,
 }
 
 impl Published {
     async fn start(setup: Setup) -> Self {
         let cluster = Cluster::start(setup).await;
         let orders = cluster.dir().join("orders.csv");
-        shop::orders(&orders, 200);
-        let shop = Shop::over(&orders);
-        let project = shop.write(cluster.dir());
-        cluster.submit().project(&project, &[]).succeeded();
+        fixtures::orders(&orders, 200);
+        let project = Project::over(&orders);
+        let folder = project.write(cluster.dir());
+        cluster.submit().project(&folder, &[]).succeeded();
         Self {
             cluster,
             orders,
-            shop,
+            project,
         }
     }
 
     /// Runs a changed project, which must fail with this, and leave the tables as they were.
-    async fn refuses(&self, shop: Shop, more: &[&str], code: i32, texts: &[&str]) -> Answer {
+    async fn refuses(&self, project: Project, more: &[&str], code: i32, texts: &[&str]) -> Answer {
         let before = self.cluster.lake.publish_ids().await;
-        let project = shop.write(self.cluster.dir());
+        let folder = project.write(self.cluster.dir());
         let answer = self
             .cluster
             .submit()
-            .project(&project, more)
+            .project(&folder, more)
             .failed(code, texts);
         assert_eq!(self.cluster.lake.publish_ids().await, before);
-        self.shop.write(self.cluster.dir());
+        self.project.write(self.cluster.dir());
         answer
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_project_is_refused_with_file_line_and_what_to_do() {
-    let shop = Published::start(Setup::default()).await;
-    let good = || shop.shop.clone();
+    let published = Published::start(Setup::default()).await;
+    let good = || published.project.clone();
 
     // An unknown model, with the nearest name.
-    shop.refuses(
-        good(),
-        &["--select", "totls"],
-        1,
-        &["totls", "did you mean totals"],
-    )
-    .await;
+    published
+        .refuses(
+            good(),
+            &["--select", "totls"],
+            1,
+            &["totls", "did you mean totals"],
+        )
+        .await;
 
     // A cycle, with its path.
     let cycle = good().with(
         "models/marts/totals.sql",
         "SELECT 1 AS a, customer, total\nFROM {{ ref('best') }}\n",
     );
-    shop.refuses(cycle, &[], 1, &["cycle", "totals", "best"])
+    published
+        .refuses(cycle, &[], 1, &["cycle", "totals", "best"])
         .await;
 
     // A ref to nothing.
@@ -80,24 +82,26 @@ async fn a_wrong_project_is_refused_with_file_line_and_what_to_do() {
         "models/marts/totals.sql",
         "SELECT *\nFROM {{ ref('stg_ordrs') }}\n",
     );
-    shop.refuses(
-        undefined,
-        &[],
-        1,
-        &[
-            "models/marts/totals.sql:2",
-            "stg_ordrs",
-            "did you mean stg_orders",
-        ],
-    )
-    .await;
+    published
+        .refuses(
+            undefined,
+            &[],
+            1,
+            &[
+                "models/marts/totals.sql:2",
+                "stg_ordrs",
+                "did you mean stg_orders",
+            ],
+        )
+        .await;
 
     // SQL that does not parse, with a caret.
     let broken = good().with(
         "models/marts/totals.sql",
         "SELECT customer,\n  sum(amount FROM {{ ref('stg_orders') }}\n",
     );
-    shop.refuses(broken, &[], 1, &["models/marts/totals.sql:2:", "^"])
+    published
+        .refuses(broken, &[], 1, &["models/marts/totals.sql:2:", "^"])
         .await;
 
     // A column that is not there, with the nearest one.
@@ -105,122 +109,131 @@ async fn a_wrong_project_is_refused_with_file_line_and_what_to_do() {
         "models/marts/totals.sql",
         "SELECT custmer\nFROM {{ ref('stg_orders') }}\n",
     );
-    shop.refuses(
-        column,
-        &[],
-        1,
-        &[
-            "models/marts/totals.sql:1:8",
-            "custmer",
-            "did you mean",
-            "customer",
-            "^^^",
-        ],
-    )
-    .await;
+    published
+        .refuses(
+            column,
+            &[],
+            1,
+            &[
+                "models/marts/totals.sql:1:8",
+                "custmer",
+                "did you mean",
+                "customer",
+                "^^^",
+            ],
+        )
+        .await;
 
     // A construct that is not supported.
     let jinja = good().with(
         "models/marts/totals.sql",
         "SELECT 1 AS a\n{{ no_such_macro() }}\n",
     );
-    shop.refuses(
-        jinja,
-        &[],
-        1,
-        &["models/marts/totals.sql:2", "no_such_macro"],
-    )
-    .await;
+    published
+        .refuses(
+            jinja,
+            &[],
+            1,
+            &["models/marts/totals.sql:2", "no_such_macro"],
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_source_is_refused_with_file_row_and_column() {
-    let shop = Published::start(Setup::default()).await;
-    let good = std::fs::read_to_string(&shop.orders).unwrap();
+    let published = Published::start(Setup::default()).await;
+    let good = std::fs::read_to_string(&published.orders).unwrap();
 
     // A file that is not there.
-    let missing = Shop::over(&shop.cluster.dir().join("nowhere.csv"));
-    shop.refuses(
-        missing,
-        &[],
-        1,
-        &[
-            "raw.orders",
-            "nowhere.csv",
-            "models/sources.yml",
-            "nothing was published",
-        ],
-    )
-    .await;
+    let missing = Project::over(&published.cluster.dir().join("nowhere.csv"));
+    published
+        .refuses(
+            missing,
+            &[],
+            1,
+            &[
+                "raw.orders",
+                "nowhere.csv",
+                "models/sources.yml",
+                "nothing was published",
+            ],
+        )
+        .await;
 
     // A value of the wrong type: the header is line 1.
     std::fs::write(
-        &shop.orders,
+        &published.orders,
         good.replacen("\n5,c5,5.05,", "\n5,c5,five,", 1),
     )
     .unwrap();
-    shop.refuses(
-        shop.shop.clone(),
-        &[],
-        1,
-        &[
-            "raw.orders",
-            "orders.csv:7",
-            "amount",
-            "five",
-            "nothing was published",
-        ],
-    )
-    .await;
+    published
+        .refuses(
+            published.project.clone(),
+            &[],
+            1,
+            &[
+                "raw.orders",
+                "orders.csv:7",
+                "amount",
+                "five",
+                "nothing was published",
+            ],
+        )
+        .await;
 
     // A date that is none.
     std::fs::write(
-        &shop.orders,
+        &published.orders,
         good.replacen(",2024-01-01\n", ",2024-13-01\n", 1),
     )
     .unwrap();
-    shop.refuses(
-        shop.shop.clone(),
-        &[],
-        1,
-        &[
-            "orders.csv:2",
-            "order_date",
-            "2024-13-01",
-            "nothing was published",
-        ],
-    )
-    .await;
+    published
+        .refuses(
+            published.project.clone(),
+            &[],
+            1,
+            &[
+                "orders.csv:2",
+                "order_date",
+                "2024-13-01",
+                "nothing was published",
+            ],
+        )
+        .await;
 
     // A column that is not there.
     std::fs::write(
-        &shop.orders,
+        &published.orders,
         good.replacen("customer,amount", "client,amount", 1),
     )
     .unwrap();
-    shop.refuses(
-        shop.shop.clone(),
-        &[],
-        1,
-        &[
-            "raw.orders",
-            "customer",
-            "orders.csv",
-            "nothing was published",
-        ],
-    )
-    .await;
+    published
+        .refuses(
+            published.project.clone(),
+            &[],
+            1,
+            &[
+                "raw.orders",
+                "customer",
+                "orders.csv",
+                "nothing was published",
+            ],
+        )
+        .await;
 
-    std::fs::write(&shop.orders, good).unwrap();
-    shop.cluster
+    std::fs::write(&published.orders, good).unwrap();
+    published
+        .cluster
         .submit()
-        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .project(&published.project.write(published.cluster.dir()), &[])
         .succeeded();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_bucket_is_named() {
-    let Some(s3) = needs::s3() else { return };
+    let Some(s3) = prerequisites::s3() else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let lake = LakeAt {
         s3: Some(s3),
@@ -231,7 +244,7 @@ async fn an_unreadable_bucket_is_named() {
         ..Setup::default()
     })
     .await;
-    let project = Shop::over("s3://no-such-bucket/in/*.csv".as_ref()).write(cluster.dir());
+    let project = Project::over("s3://no-such-bucket/in/*.csv".as_ref()).write(cluster.dir());
     cluster.submit().project(&project, &[]).failed(
         1,
         &[
@@ -251,8 +264,8 @@ async fn a_job_without_executors_waits_and_says_so() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 20);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 20);
+    let project = Project::over(&orders).write(cluster.dir());
     cluster
         .submit()
         .project(&project, &["--timeout", "1s"])
@@ -278,8 +291,8 @@ async fn a_job_without_executors_waits_and_says_so() {
 async fn a_scheduler_that_cannot_be_reached_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 1);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 1);
+    let project = Project::over(&orders).write(dir.path());
     let url = format!("http://127.0.0.1:{}", wait::free_port());
     let nobody = Submit::new(&url, dir.path());
     nobody
@@ -314,9 +327,9 @@ async fn a_project_larger_than_a_message_is_refused_before_it_is_sent() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 1);
+    fixtures::orders(&orders, 1);
     let comment = format!("-- {}\n", "x".repeat(1 << 20));
-    let project = Shop::over(&orders)
+    let project = Project::over(&orders)
         .with("models/marts/huge.sql", &comment.repeat(70))
         .write(cluster.dir());
     cluster
@@ -331,30 +344,31 @@ async fn a_full_disk_fails_the_job_and_leaves_the_tables() {
     let Some(_small) = SmallDisk::mount(&dir.path().join("warehouse")) else {
         return;
     };
-    let shop = Published::start(Setup {
+    let published = Published::start(Setup {
         lake: Some(LakeAt::local(dir.path())),
         ..Setup::default()
     })
     .await;
-    shop::orders(&shop.orders, 400_000);
-    shop.refuses(
-        shop.shop.clone(),
-        &[],
-        1,
-        &["space", "staging.stg_orders", "nothing was published"],
-    )
-    .await;
-    shop::orders(&shop.orders, 200);
-    let rows = shop.cluster.lake.summaries().await;
+    fixtures::orders(&published.orders, 400_000);
+    published
+        .refuses(
+            published.project.clone(),
+            &[],
+            1,
+            &["space", "staging.stg_orders", "nothing was published"],
+        )
+        .await;
+    fixtures::orders(&published.orders, 200);
+    let rows = published.cluster.lake.summaries().await;
     assert_eq!(rows["staging.stg_orders"].rows, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_catalog_fails_the_publish_and_names_the_catalog() {
-    let shop = Published::start(Setup::default()).await;
-    let before = shop.cluster.lake.publish_ids().await;
-    let job = shop.submit_stopped().await;
-    let file = shop.cluster.dir().join("catalog.db");
+    let published = Published::start(Setup::default()).await;
+    let before = published.cluster.lake.publish_ids().await;
+    let job = published.submit_stopped().await;
+    let file = published.cluster.dir().join("catalog.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
     let mut other = sqlx::SqliteConnection::connect_with(&options)
         .await
@@ -363,41 +377,43 @@ async fn a_locked_catalog_fails_the_publish_and_names_the_catalog() {
         .execute(&mut other)
         .await
         .unwrap();
-    shop.let_go();
-    let answer = shop.cluster.submit().watch(&job);
+    published.let_go();
+    let answer = published.cluster.submit().watch(&job);
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     answer.failed(1, &["locked", "catalog.db", "nothing was published"]);
-    assert_eq!(shop.cluster.lake.publish_ids().await, before);
-    shop.cluster
+    assert_eq!(published.cluster.lake.publish_ids().await, before);
+    published
+        .cluster
         .submit()
-        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .project(&published.project.write(published.cluster.dir()), &[])
         .succeeded();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_vanishes_before_the_publish_is_named() {
-    let shop = Published::start(Setup::default()).await;
-    let before = shop.cluster.lake.publish_ids().await;
-    let job = shop.submit_stopped().await;
+    let published = Published::start(Setup::default()).await;
+    let before = published.cluster.lake.publish_ids().await;
+    let job = published.submit_stopped().await;
     let (file, aside) = (
-        shop.cluster.dir().join("catalog.db"),
-        shop.cluster.dir().join("aside.db"),
+        published.cluster.dir().join("catalog.db"),
+        published.cluster.dir().join("aside.db"),
     );
     std::fs::rename(&file, &aside).unwrap();
-    shop.let_go();
-    shop.cluster
+    published.let_go();
+    published
+        .cluster
         .submit()
         .watch(&job)
         .failed(1, &["catalog", "gone", "nothing was published"]);
     std::fs::rename(&aside, &file).unwrap();
-    assert_eq!(shop.cluster.lake.publish_ids().await, before);
+    assert_eq!(published.cluster.lake.publish_ids().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_of_the_same_tables_at_once_end_in_one_of_them_whole() {
-    let shop = Published::start(Setup::default()).await;
-    let project = shop.shop.write(shop.cluster.dir());
-    let submit = shop.cluster.submit();
+    let published = Published::start(Setup::default()).await;
+    let project = published.project.write(published.cluster.dir());
+    let submit = published.cluster.submit();
     let jobs = [
         submit.detached(&project, &[]),
         submit.detached(&project, &[]),
@@ -408,53 +424,58 @@ async fn two_runs_of_the_same_tables_at_once_end_in_one_of_them_whole() {
     for answer in answers.into_iter().filter(|answer| answer.code != 0) {
         answer.failed(1, &["published", "nothing was published"]);
     }
-    let runs = shop.cluster.lake.publish_ids().await;
+    let runs = published.cluster.lake.publish_ids().await;
     let [first, rest @ ..] = &runs.values().collect::<Vec<_>>()[..] else {
         panic!("no tables")
     };
     assert!(rest.iter().all(|run| run == first), "{runs:?}");
     assert!(jobs.contains(first));
     assert_eq!(
-        shop.cluster.lake.summaries().await["staging.stg_orders"].rows,
+        published.cluster.lake.summaries().await["staging.stg_orders"].rows,
         200
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_another_engine_appends_under_a_run_are_named_and_nothing_is_computed_twice() {
-    let Some(python) = needs::python() else {
+    let Some(python) = prerequisites::python() else {
         return;
     };
-    let shop = Published::start(Setup::default()).await;
-    let job = shop.submit_stopped().await;
-    let options = shop.cluster.lake.options();
+    let published = Published::start(Setup::default()).await;
+    let job = published.submit_stopped().await;
+    let options = published.cluster.lake.options();
     let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
     arguments.extend(["--table", "marts.totals", "--rows", "2"]);
     python.run("append.py", &arguments);
-    shop.let_go();
-    let answer = shop.cluster.submit().watch(&job).succeeded();
+    published.let_go();
+    let answer = published.cluster.submit().watch(&job).succeeded();
     let shown = format!("{}{}", answer.stdout, answer.stderr);
-    assert_eq!(shop.cluster.submit().job(&job)["attempts"], 1, "{shown}");
+    assert_eq!(
+        published.cluster.submit().job(&job)["attempts"],
+        1,
+        "{shown}"
+    );
     assert!(shown.contains("appended 2 rows"), "{shown}");
-    let rows = shop.cluster.lake.summaries().await;
+    let rows = published.cluster.lake.summaries().await;
     assert_eq!(rows["marts.totals"].rows, 17);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_publishes_nothing() {
-    let shop = Published::start(Setup::default()).await;
-    let before = shop.cluster.lake.publish_ids().await;
-    let job = shop.submit_stopped().await;
-    shop.cluster.submit().run(["cancel", &job]).succeeded();
-    shop.let_go();
+    let published = Published::start(Setup::default()).await;
+    let before = published.cluster.lake.publish_ids().await;
+    let job = published.submit_stopped().await;
+    published.cluster.submit().run(["cancel", &job]).succeeded();
+    published.let_go();
     wait::until("the job to be cancelled", LIMIT, async || {
-        (shop.cluster.submit().job(&job)["state"] == "cancelled").then_some(())
+        (published.cluster.submit().job(&job)["state"] == "cancelled").then_some(())
     })
     .await;
-    assert_eq!(shop.cluster.lake.publish_ids().await, before);
-    shop.cluster
+    assert_eq!(published.cluster.lake.publish_ids().await, before);
+    published
+        .cluster
         .submit()
-        .project(&shop.shop.write(shop.cluster.dir()), &[])
+        .project(&published.project.write(published.cluster.dir()), &[])
         .succeeded();
 }
 
@@ -468,7 +489,7 @@ impl Published {
         let job = self
             .cluster
             .submit()
-            .detached(&self.shop.write(self.cluster.dir()), &[]);
+            .detached(&self.project.write(self.cluster.dir()), &[]);
         wait::until("a model to run", LIMIT, async || {
             let job = self.cluster.submit().job(&job);
             let models = job["models"].as_array()?;
@@ -502,7 +523,7 @@ impl SmallDisk {
                 folder: folder.to_owned(),
             });
         }
-        needs::skipped("a small file system cannot be mounted (needs root)");
+        prerequisites::skipped("a small file system cannot be mounted (needs root)");
         None
     }
 }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::checksum::Summary;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures;
 use crate::support::lake::LakeAt;
-use crate::support::shop;
 
 const ORDERS: u32 = 2_000;
 const DAYS: u32 = 2;
@@ -63,11 +63,11 @@ async fn three_executors_one_partition_per_task() {
 async fn check(setup: Setup) {
     let expected = reference().await;
     let cluster = Cluster::start(setup).await;
-    let input = shop::marketplace(cluster.dir(), ORDERS, DAYS);
+    let input = fixtures::marketplace(cluster.dir(), ORDERS, DAYS);
     let input = format!("input={}", input.display());
     cluster
         .submit()
-        .project(&shop::retail_project(), &["--vars", &input])
+        .project(&fixtures::retail_project(), &["--vars", &input])
         .succeeded();
     let seen = cluster.lake.summaries().await;
     for (table, summary) in expected {
@@ -86,9 +86,9 @@ pub async fn reference() -> &'static BTreeMap<String, Summary> {
     REFERENCE
         .get_or_init(|| async {
             let dir = tempfile::tempdir().unwrap();
-            let input = shop::marketplace(dir.path(), ORDERS, DAYS);
+            let input = fixtures::marketplace(dir.path(), ORDERS, DAYS);
             let lake = LakeAt::local(dir.path());
-            in_this_process(&lake, &shop::retail_project(), &input).await;
+            in_this_process(&lake, &fixtures::retail_project(), &input).await;
             let tables = lake.summaries().await;
             assert!(tables.len() > 5, "{:?}", tables.keys());
             assert!(

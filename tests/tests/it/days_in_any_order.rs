@@ -5,14 +5,14 @@ use std::path::Path;
 
 use crate::support::checksum::Summary;
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::shop;
+use crate::support::fixtures;
 
 const DAYS: [u32; 3] = [1, 2, 3];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn days_in_any_order_and_run_twice_end_in_the_same_tables() {
     let dir = tempfile::tempdir().unwrap();
-    let delivered = shop::marketplace(dir.path(), 900, DAYS.len() as u32);
+    let delivered = fixtures::marketplace(dir.path(), 900, DAYS.len() as u32);
     let in_order = run(&delivered, &[1, 2, 3]).await;
     assert!(
         in_order.values().any(|table| table.rows > 100),
@@ -33,7 +33,7 @@ async fn days_in_any_order_and_run_twice_end_in_the_same_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_day_does_not_double_the_first_days_facts() {
     let dir = tempfile::tempdir().unwrap();
-    let delivered = shop::marketplace(dir.path(), 600, 2);
+    let delivered = fixtures::marketplace(dir.path(), 600, 2);
     let cluster = Cluster::start(Setup::default()).await;
     let landing = cluster.dir().join("landing");
     deliver(&delivered, &landing, 1);
@@ -76,7 +76,7 @@ fn run_once(cluster: &Cluster, landing: &Path) {
     let input = format!("input={}", landing.display());
     cluster
         .submit()
-        .project(&shop::retail_project(), &["--vars", &input])
+        .project(&fixtures::retail_project(), &["--vars", &input])
         .succeeded();
 }
 

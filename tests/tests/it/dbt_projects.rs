@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::Project;
 use crate::support::repository;
-use crate::support::shop::Shop;
 use crate::support::submit::Submit;
 
 fn rows(submit: &Submit, query: &str) -> Vec<String> {
@@ -54,13 +54,13 @@ async fn jaffle_shop_has_the_rows_and_tests_that_it_has_in_dbt_duckdb() {
     );
 }
 
-fn views(dir: &Path) -> Shop {
+fn views(dir: &Path) -> Project {
     let sources = format!(
         "sources:\n  - name: raw\n    tables:\n      - name: orders\n        meta: {{external_location: \"{}/orders.csv\"}}\n        \
          columns: [{{name: order_id, data_type: bigint}}, {{name: code, data_type: varchar}}, {{name: amount, data_type: bigint}}]\n",
         dir.display()
     );
-    Shop::empty(&["m"])
+    Project::empty(&["m"])
         .with("models/m/s.yml", &sources)
         .with(
             "models/m/known.sql",
@@ -86,10 +86,10 @@ async fn views_over_files_are_read_by_whoever_comes_later() {
         "order_id,code,amount\n1,007,10\n2,010,20\n-1,999,7\n",
     )
     .unwrap();
-    let shop = views(&dir);
-    let project = shop.write(&dir);
+    let project = views(&dir);
+    let folder = project.write(&dir);
     let submit = cluster.submit();
-    submit.project(&project, &[]).succeeded();
+    submit.project(&folder, &[]).succeeded();
     assert_eq!(rows(&submit, "select * from m.fct"), ["010,30"]);
     assert_eq!(
         rows(&submit, "select * from m.stg_orders order by 1"),
@@ -102,19 +102,19 @@ async fn views_over_files_are_read_by_whoever_comes_later() {
 
     // A later run of a reader alone finds the files behind the views, with the types they had.
     std::fs::write(dir.join("orders.csv"), "order_id,code,amount\n1,007,11\n").unwrap();
-    submit.project(&project, &["--select", "fct"]).succeeded();
+    submit.project(&folder, &["--select", "fct"]).succeeded();
     assert_eq!(rows(&submit, "select * from m.fct"), ["007,11"]);
 
     // A view becomes a table, and a table a view, in the publish of the run.
     let as_table = "{{ config(materialized='table') }}\nselect order_id, code, amount from {{ ref('known') }}\n";
-    let swapped = shop.clone().with("models/m/stg_orders.sql", as_table).with(
+    let swapped = project.clone().with("models/m/stg_orders.sql", as_table).with(
         "models/m/fct.sql",
         "{{ config(materialized='view') }}\nselect sum(amount) as amount from {{ ref('named') }}\n",
     );
     submit.project(&swapped.write(&dir), &[]).succeeded();
     std::fs::write(dir.join("orders.csv"), "order_id,code,amount\n1,007,99\n").unwrap();
     assert_eq!(rows(&submit, "select * from m.fct"), ["11"]);
-    submit.project(&shop.write(&dir), &[]).succeeded();
+    submit.project(&project.write(&dir), &[]).succeeded();
     assert_eq!(rows(&submit, "select * from m.fct"), ["007,99"]);
     assert_eq!(rows(&submit, "select amount from m.stg_orders"), ["99"]);
 }
@@ -124,7 +124,7 @@ async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_error
     let cluster = Cluster::start(Setup::default()).await;
     let dir = cluster.dir().to_owned();
     let submit = cluster.submit();
-    let shop = Shop::empty(&["m"])
+    let project = Project::empty(&["m"])
         .with(
             "macros/f.sql",
             "usage: {{ f('x') }}\n{% macro f(x) %}{{ f(x) }}{% endmacro %}",
@@ -133,10 +133,10 @@ async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_error
             "models/m/a.sql",
             "{{ config(grants={'select': ['x']}) }}\nselect '{{ nobody }}' as x\n",
         );
-    let project = shop.write(&dir);
-    let ran = submit.project(&project, &[]).succeeded();
+    let folder = project.write(&dir);
+    let ran = submit.project(&folder, &[]).succeeded();
     let json = submit
-        .run(["run", "--json", "--project", project.to_str().unwrap()])
+        .run(["run", "--json", "--project", folder.to_str().unwrap()])
         .succeeded();
     for text in [
         "setting grants of a has no effect",
@@ -164,11 +164,11 @@ async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_error
             "a model is one SELECT, and this is CREATE",
         ),
     ] {
-        let wrong = shop.clone().with("models/m/a.sql", model).write(&dir);
+        let wrong = project.clone().with("models/m/a.sql", model).write(&dir);
         submit
             .project(&wrong, &[])
             .failed(1, &["model ", "a", cause]);
     }
     // The scheduler lives.
-    submit.project(&shop.write(&dir), &[]).succeeded();
+    submit.project(&project.write(&dir), &[]).succeeded();
 }

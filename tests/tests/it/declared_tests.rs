@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::shop::Shop;
+use crate::support::fixtures::Project;
 
 const ORDERS: &str = "order_id,store_id,price,status
 1,10,16.99,paid
@@ -55,13 +55,13 @@ const MODELS: &str = "models:
           - accepted_values: {values: ['paid']}
 ";
 
-fn shop(dir: &Path) -> Shop {
+fn project_over_orders(dir: &Path) -> Project {
     std::fs::write(
         dir.join("stores.csv"),
         "store_id,name\n10,North\n20,South\n",
     )
     .unwrap();
-    Shop::empty(&["m"])
+    Project::empty(&["m"])
         .with(
             "models/sources.yml",
             &SOURCES.replace("{DIR}", dir.to_str().unwrap()),
@@ -86,7 +86,7 @@ async fn failing_tests_stop_the_publish_and_warnings_do_not() {
     let cluster = Cluster::start(Setup::default()).await;
     let dir = cluster.dir().to_owned();
     std::fs::write(dir.join("orders.csv"), ORDERS).unwrap();
-    let project = shop(&dir).write(&dir);
+    let project = project_over_orders(&dir).write(&dir);
     let submit = cluster.submit();
 
     let nothing = cluster.lake.publish_ids().await;
@@ -148,7 +148,9 @@ async fn failing_rows_are_kept_where_the_run_publishes_nothing() {
             "{values: ['paid']}",
             "{values: ['paid'], config: {store_failures: true, severity: warn, alias: odd_status}}",
         );
-    let project = shop(&dir).with("models/m/s.yml", &kept).write(&dir);
+    let project = project_over_orders(&dir)
+        .with("models/m/s.yml", &kept)
+        .write(&dir);
     let submit = cluster.submit();
     submit.project(&project, &[]).failed(
         1,
@@ -178,7 +180,9 @@ async fn failing_rows_are_kept_where_the_run_publishes_nothing() {
         .project(&project, &[])
         .failed(1, &["fail_calc sum(n_records) gives null"]);
     let kept = kept.replace("sum(n_records)", "\"coalesce(sum(n_records), 0)\"");
-    let project = shop(&dir).with("models/m/s.yml", &kept).write(&dir);
+    let project = project_over_orders(&dir)
+        .with("models/m/s.yml", &kept)
+        .write(&dir);
     submit.project(&project, &[]).succeeded();
     assert_eq!(rows("unique_orders_order_id"), "unique_field,n_records\n");
     assert_eq!(rows("odd_status"), "value_field,n_records\n");
@@ -207,7 +211,7 @@ async fn a_contract_decides_columns_their_order_and_their_constraints() {
         )
     };
     let submit = cluster.submit();
-    let wrong = shop(&dir).with("models/m/s.yml", &contract("double", "1000"));
+    let wrong = project_over_orders(&dir).with("models/m/s.yml", &contract("double", "1000"));
     submit.project(&wrong.write(&dir), &[]).failed(
         1,
         &[
@@ -216,12 +220,14 @@ async fn a_contract_decides_columns_their_order_and_their_constraints() {
             "nothing was published",
         ],
     );
-    let dear = shop(&dir).with("models/m/s.yml", &contract("\"decimal(12,2)\"", "100"));
+    let dear =
+        project_over_orders(&dir).with("models/m/s.yml", &contract("\"decimal(12,2)\"", "100"));
     submit.project(&dear.write(&dir), &[]).failed(
         1,
         &["constraint constraint_check_orders_price failed: 1 row for which price < 100 is false"],
     );
-    let right = shop(&dir).with("models/m/s.yml", &contract("\"decimal(12,2)\"", "1000"));
+    let right =
+        project_over_orders(&dir).with("models/m/s.yml", &contract("\"decimal(12,2)\"", "1000"));
     submit.project(&right.write(&dir), &[]).succeeded();
     let rows = submit.run([
         "sql",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::shop::Shop;
+use crate::support::fixtures::Project;
 
 /// A statement, and its rows as CSV.
 const ANSWERS: [(&str, &str); 8] = [
@@ -107,7 +107,7 @@ sources:
 ",
         folder.display()
     );
-    Shop::empty(&["marts"])
+    Project::empty(&["marts"])
         .with("models/sources.yml", &sources)
         .with(
             "models/marts/prices.sql",

@@ -6,9 +6,9 @@ use retail_proto::v1;
 
 use crate::cluster_matches_single_process::reference;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::metrics::Metrics;
 use crate::support::program::Program;
-use crate::support::shop::{self, Shop};
 use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -21,7 +21,7 @@ async fn executor_loss_reruns_its_tasks_and_changes_no_row() {
         ..Setup::default()
     })
     .await;
-    let input = shop::marketplace(cluster.dir(), 2_000, 2);
+    let input = fixtures::marketplace(cluster.dir(), 2_000, 2);
     let input = format!("input={}", input.display());
 
     // A stopped process takes tasks and finishes none: so its loss is sure to lose some.
@@ -29,7 +29,7 @@ async fn executor_loss_reruns_its_tasks_and_changes_no_row() {
     cluster.executors[0].signal("STOP");
     let job = cluster
         .submit()
-        .detached(&shop::retail_project(), &["--vars", &input]);
+        .detached(&fixtures::retail_project(), &["--vars", &input]);
     wait::until("a task on the stopped executor", LIMIT, async || {
         let status = cluster.status().await?;
         let stopped = status.executors.iter().find(|e| e.id == stopped)?;
@@ -70,11 +70,11 @@ async fn executors_killed_at_any_moment_change_no_row() {
         ..Setup::default()
     })
     .await;
-    let input = shop::marketplace(cluster.dir(), 2_000, 2);
+    let input = fixtures::marketplace(cluster.dir(), 2_000, 2);
     let input = format!("input={}", input.display());
     let job = cluster
         .submit()
-        .detached(&shop::retail_project(), &["--vars", &input]);
+        .detached(&fixtures::retail_project(), &["--vars", &input]);
     for staged in [2, 6] {
         wait::until("some models to be staged", LIMIT, async || {
             let job = job_now(&cluster, &job).await;
@@ -102,10 +102,10 @@ async fn an_executor_that_comes_back_at_its_address_doubles_no_row() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 2_000);
+    fixtures::orders(&orders, 2_000);
     // Slow where it is grouped: customers are few, and each takes a while.
     let slow = "SELECT customer, count(*) AS orders, sha512(repeat(customer, 3000000)) AS print\nFROM {{ ref('stg_orders') }}\nGROUP BY customer\n";
-    let project = Shop::over(&orders).with("models/marts/slow.sql", slow);
+    let project = Project::over(&orders).with("models/marts/slow.sql", slow);
     let project = project.write(cluster.dir());
     let job = cluster
         .submit()

@@ -3,11 +3,11 @@
 use retail_tests::fuzz::claims::run_claims;
 use retail_tests::fuzz::run::{Fleet, Plan, run};
 
-use crate::support::needs;
+use crate::support::prerequisites;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_queries_give_the_same_rows_everywhere() {
-    let duckdb = needs::python().is_some();
+    let duckdb = prerequisites::python().is_some();
     let plan = Plan {
         duckdb,
         cases: Some(400),

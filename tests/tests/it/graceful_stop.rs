@@ -7,7 +7,7 @@ use retail_proto::v1;
 
 use crate::cluster_matches_single_process::reference;
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::shop::{self, Shop};
+use crate::support::fixtures::{self, Project};
 use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -21,11 +21,11 @@ async fn an_executor_that_is_asked_to_stop_leaves_and_changes_no_row() {
     .await;
     let input = format!(
         "input={}",
-        shop::marketplace(cluster.dir(), 2_000, 2).display()
+        fixtures::marketplace(cluster.dir(), 2_000, 2).display()
     );
     let job = cluster
         .submit()
-        .detached(&shop::retail_project(), &["--vars", &input]);
+        .detached(&fixtures::retail_project(), &["--vars", &input]);
     wait::until("a model to be staged", LIMIT, async || {
         let done = cluster.submit().job(&job)["models_done"].as_u64()?;
         (done > 0).then_some(())
@@ -55,8 +55,8 @@ async fn a_draining_executor_stays_while_its_rows_are_read() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 2_000);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 2_000);
+    let project = Project::over(&orders).write(cluster.dir());
     cluster.submit().project(&project, &[]).succeeded();
 
     // Rows that nobody reads on: more than gRPC lets flow ahead of the reader.
@@ -94,8 +94,8 @@ async fn a_job_that_waits_for_an_executor_is_told_to_whoever_scales() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 300);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 300);
+    let project = Project::over(&orders).write(cluster.dir());
     let job = cluster.submit().detached(&project, &[]);
     wait::until("the job to wait", LIMIT, async || {
         (cluster.work()["queries_waiting"] == 1).then_some(())
@@ -125,8 +125,8 @@ async fn a_job_that_waits_for_an_executor_is_told_to_whoever_scales() {
 async fn a_scheduler_that_is_asked_to_stop_leaves_no_half_published_run() {
     let mut cluster = Cluster::start(Setup::default()).await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 300);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 300);
+    let project = Project::over(&orders).write(cluster.dir());
     let job = cluster.submit().detached(&project, &[]);
     cluster.scheduler.terminate();
     let status = cluster.scheduler.wait(LIMIT).await;

@@ -10,11 +10,11 @@ use datafusion::arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::parquet::arrow::ArrowWriter;
 
 use crate::support::checksum::{Summary, summary};
-use crate::support::needs;
+use crate::support::prerequisites;
 
 #[test]
 fn python_and_rust_agree_on_checksums() {
-    let Some(python) = needs::python() else {
+    let Some(python) = prerequisites::python() else {
         return;
     };
     let sizes = StructArray::from(vec![(

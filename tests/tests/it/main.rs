@@ -5,7 +5,6 @@
 mod support;
 
 mod architecture;
-mod away;
 mod bad_input;
 mod cluster_matches_single_process;
 mod crate_edges;
@@ -19,6 +18,7 @@ mod graceful_stop;
 mod interop_scripts;
 mod metrics;
 mod other_engines;
+mod outages;
 mod postgres_and_s3;
 mod publish_faults;
 mod publish_truth;

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::metrics::Metrics;
-use crate::support::shop::{self, Shop};
 use crate::support::wait;
 
 const ROWS: u32 = 3_000;
@@ -22,8 +22,8 @@ async fn cluster(executors: usize) -> Cluster {
 async fn a_run_moves_the_counters_by_what_it_did() {
     let cluster = cluster(2).await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, ROWS);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, ROWS);
+    let project = Project::over(&orders).write(cluster.dir());
     let (quiet_s, quiet_e) = (
         scheduler(&cluster),
         Metrics::of(cluster.executor_admin_ports()),
@@ -149,9 +149,9 @@ async fn a_run_moves_the_counters_by_what_it_did() {
 async fn a_failing_run_counts_as_one_and_writes_nothing() {
     let cluster = cluster(1).await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 100);
+    fixtures::orders(&orders, 100);
     let bad = "SELECT customer, cast(customer AS int) AS number FROM {{ ref('stg_orders') }}\n";
-    let project = Shop::over(&orders)
+    let project = Project::over(&orders)
         .with("models/marts/totals.sql", bad)
         .with(
             "models/marts/best.sql",

@@ -2,13 +2,13 @@
 
 use crate::support::checksum::Summary;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::LakeAt;
-use crate::support::needs::{self, Python};
-use crate::support::shop::{self, Shop};
+use crate::support::prerequisites::{self, Python};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pyiceberg_and_duckdb_read_every_table_of_the_retail_project() {
-    let Some(python) = needs::python() else {
+    let Some(python) = prerequisites::python() else {
         return;
     };
     let cluster = Cluster::start(Setup {
@@ -18,24 +18,24 @@ async fn pyiceberg_and_duckdb_read_every_table_of_the_retail_project() {
     .await;
     let input = format!(
         "input={}",
-        shop::marketplace(cluster.dir(), 1_000, 2).display()
+        fixtures::marketplace(cluster.dir(), 1_000, 2).display()
     );
     cluster
         .submit()
-        .project(&shop::retail_project(), &["--vars", &input])
+        .project(&fixtures::retail_project(), &["--vars", &input])
         .succeeded();
     others_see_the_same(&python, &cluster.lake).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_pyiceberg_appends_are_read_and_named_before_a_rebuild_replaces_them() {
-    let Some(python) = needs::python() else {
+    let Some(python) = prerequisites::python() else {
         return;
     };
     let cluster = Cluster::start(Setup::default()).await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 100);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 100);
+    let project = Project::over(&orders).write(cluster.dir());
     cluster.submit().project(&project, &[]).succeeded();
     let before = cluster.lake.summaries().await;
 
@@ -76,7 +76,7 @@ async fn rows_that_pyiceberg_appends_are_read_and_named_before_a_rebuild_replace
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_pyiceberg_evolved_or_imported_are_read_on_executors() {
-    let Some(python) = needs::python() else {
+    let Some(python) = prerequisites::python() else {
         return;
     };
     let cluster = Cluster::start(Setup {

@@ -2,13 +2,13 @@
 
 use crate::other_engines::others_see_the_same;
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::LakeAt;
-use crate::support::needs;
-use crate::support::shop::{self, Shop};
+use crate::support::prerequisites;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_retail_project_ends_the_same_on_postgres_and_s3() {
-    let (Some(postgres), Some(s3)) = (needs::postgres(), needs::s3()) else {
+    let (Some(postgres), Some(s3)) = (prerequisites::postgres(), prerequisites::s3()) else {
         return;
     };
     let lake = LakeAt {
@@ -25,12 +25,12 @@ async fn the_retail_project_ends_the_same_on_postgres_and_s3() {
     let local = Cluster::start(Setup::default()).await;
     let input = format!(
         "input={}",
-        shop::marketplace(remote.dir(), 1_000, 2).display()
+        fixtures::marketplace(remote.dir(), 1_000, 2).display()
     );
     for cluster in [&remote, &local] {
         cluster
             .submit()
-            .project(&shop::retail_project(), &["--vars", &input])
+            .project(&fixtures::retail_project(), &["--vars", &input])
             .succeeded();
     }
     assert_eq!(remote.lake.summaries().await, local.lake.summaries().await);
@@ -44,14 +44,16 @@ async fn the_retail_project_ends_the_same_on_postgres_and_s3() {
             .count(),
         1
     );
-    if let Some(python) = needs::python() {
+    if let Some(python) = prerequisites::python() {
         others_see_the_same(&python, &remote.lake).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_keys_are_refused_and_nothing_is_published() {
-    let Some(mut s3) = needs::s3() else { return };
+    let Some(mut s3) = prerequisites::s3() else {
+        return;
+    };
     let prefix = s3.prefix();
     s3.secret = "not-the-secret".to_owned();
     let dir = tempfile::tempdir().unwrap();
@@ -66,8 +68,8 @@ async fn wrong_keys_are_refused_and_nothing_is_published() {
     })
     .await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 50);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 50);
+    let project = Project::over(&orders).write(cluster.dir());
     let answer = cluster
         .submit()
         .project(&project, &[])
@@ -82,7 +84,9 @@ async fn wrong_keys_are_refused_and_nothing_is_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_are_read_from_s3() {
-    let Some(s3) = needs::s3() else { return };
+    let Some(s3) = prerequisites::s3() else {
+        return;
+    };
     let lake_dir = tempfile::tempdir().unwrap();
     let lake = LakeAt {
         s3: Some(s3.clone()),
@@ -90,7 +94,7 @@ async fn sources_are_read_from_s3() {
     };
     let prefix = s3.prefix();
     let file = lake_dir.path().join("orders.csv");
-    shop::orders(&file, 60);
+    fixtures::orders(&file, 60);
     let stores = retail_lakehouse::ObjectStores::new(lake.storage_config());
     let (_, path, store) = stores.resolve(&format!("{prefix}/in/orders.csv")).unwrap();
     store
@@ -106,7 +110,7 @@ async fn sources_are_read_from_s3() {
         ..Setup::default()
     })
     .await;
-    let project = Shop::over(format!("{prefix}/in/*.csv").as_ref()).write(cluster.dir());
+    let project = Project::over(format!("{prefix}/in/*.csv").as_ref()).write(cluster.dir());
     cluster.submit().project(&project, &[]).succeeded();
     assert_eq!(
         cluster.lake.summaries().await["staging.stg_orders"].rows,

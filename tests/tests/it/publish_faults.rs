@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::{LakeAt, publish_ids};
 use crate::support::program::Program;
-use crate::support::shop::{self, Shop};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -37,8 +37,8 @@ async fn published_in_spite_of(fault: &'static str) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let lake = LakeAt::local(dir.path());
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 400);
+    let project = Project::over(&orders).write(dir.path());
     let setup = |fault| Setup {
         lake: Some(lake.clone()),
         fault,
@@ -56,7 +56,7 @@ async fn published_in_spite_of(fault: &'static str) -> bool {
     );
 
     let reader = Reader::start(&lake);
-    shop::orders(&orders, 500);
+    fixtures::orders(&orders, 500);
     let mut cluster = Cluster::start(setup(Some(fault))).await;
     let job = cluster.submit().detached(&project, &[]);
     let status = cluster.scheduler.wait(LIMIT).await;
@@ -102,8 +102,8 @@ async fn published_in_spite_of(fault: &'static str) -> bool {
 async fn a_killed_client_does_not_stop_its_job() {
     let cluster = Cluster::start(Setup::default()).await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 400);
+    let project = Project::over(&orders).write(cluster.dir());
     for executor in &cluster.executors {
         executor.signal("STOP");
     }

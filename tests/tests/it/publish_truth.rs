@@ -7,18 +7,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::LakeAt;
-use crate::support::needs;
+use crate::support::prerequisites;
 use crate::support::program::Program;
 use crate::support::proxy::{Late, Proxy};
-use crate::support::shop::{self, Shop};
 use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A cluster whose catalog is a new PostgreSQL database behind a proxy, its project, and the database's own URL.
 async fn behind_a_proxy(dir: &Path) -> Option<(Cluster, Proxy, String)> {
-    let url = needs::postgres()?.database().await;
+    let url = prerequisites::postgres()?.database().await;
     let (user, rest) = url.split_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
     let server: SocketAddr = server.replace("localhost", "127.0.0.1").parse().unwrap();
@@ -42,8 +42,8 @@ async fn a_commit_whose_answer_is_lost_counts_when_it_comes_late_and_only_then()
         return;
     };
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 400);
+    let project = Project::over(&orders).write(dir.path());
     proxy.take_commit(Late::After(Duration::from_millis(2_000)));
     cluster.submit().project(&project, &[]).succeeded();
     assert_eq!(proxy.commits_taken(), 1, "the fault did not fire");
@@ -57,7 +57,7 @@ async fn a_commit_whose_answer_is_lost_counts_when_it_comes_late_and_only_then()
     );
 
     // One that never comes is ruled out before anybody says so.
-    shop::orders(&orders, 500);
+    fixtures::orders(&orders, 500);
     proxy.forget_connections();
     proxy.take_commit(Late::Never);
     let lost = cluster.submit().project(&project, &[]);
@@ -78,8 +78,8 @@ async fn a_publish_that_waits_for_a_row_says_so_and_ends_when_it_is_cancelled() 
         return;
     };
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 100);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 100);
+    let project = Project::over(&orders).write(dir.path());
     cluster.submit().project(&project, &[]).succeeded();
     let before = cluster.lake.publish_ids().await;
 
@@ -123,10 +123,10 @@ async fn a_day_that_lands_while_a_run_waits_is_read_and_one_that_goes_is_missed(
     let day = |n: u32| dir.path().join(format!("day={n}/orders.csv"));
     let land = |n: u32, rows: u32| {
         std::fs::create_dir_all(day(n).parent().unwrap()).unwrap();
-        shop::orders(&day(n), rows);
+        fixtures::orders(&day(n), rows);
     };
     land(1, 100);
-    let project = Shop::over(&dir.path().join("day=*/orders.csv")).write(dir.path());
+    let project = Project::over(&dir.path().join("day=*/orders.csv")).write(dir.path());
     // One that runs, and one that waits for it; day 2 lands after both were taken.
     cluster.executors[0].signal("STOP");
     let runs = cluster.submit().detached(&project, &[]);
@@ -162,8 +162,8 @@ async fn a_second_scheduler_waits_until_the_first_is_gone() {
     };
     let first = Cluster::start(setup()).await;
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 400);
+    let project = Project::over(&orders).write(dir.path());
     first.executors[0].signal("STOP");
     let job = first.submit().detached(&project, &[]);
     wait::until("the job to run", LIMIT, async || {
@@ -209,7 +209,7 @@ async fn a_scheduler_that_hung_and_was_replaced_publishes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_that_hung_on_postgresql_and_was_replaced_publishes_nothing() {
-    let Some(postgres) = needs::postgres() else {
+    let Some(postgres) = prerequisites::postgres() else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -228,8 +228,8 @@ async fn hung_and_replaced(dir: &Path, lake: LakeAt) {
     };
     let mut first = Cluster::start(setup()).await;
     let orders = dir.join("orders.csv");
-    shop::orders(&orders, 400);
-    let project = Shop::over(&orders).write(dir);
+    fixtures::orders(&orders, 400);
+    let project = Project::over(&orders).write(dir);
     first.submit().project(&project, &[]).succeeded();
     let before = lake.publish_ids().await;
     first.executors[0].signal("STOP");
@@ -310,7 +310,7 @@ async fn a_scheduler_that_cannot_write_to_a_locked_catalog_says_who_owns_it_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_whose_disk_was_full_goes_on_when_there_is_room_again() {
-    let Some(disk) = needs::small_disk(2) else {
+    let Some(disk) = prerequisites::small_disk(2) else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -324,8 +324,8 @@ async fn a_catalog_whose_disk_was_full_goes_on_when_there_is_room_again() {
     })
     .await;
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 100);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 100);
+    let project = Project::over(&orders).write(dir.path());
     cluster.submit().project(&project, &[]).succeeded();
     let before = cluster.lake.publish_ids().await;
 
@@ -371,8 +371,8 @@ async fn a_local_command_reads_beside_a_scheduler_and_starts_at_once_after_one_w
     };
     let mut cluster = Cluster::start(setup).await;
     let orders = dir.path().join("orders.csv");
-    shop::orders(&orders, 100);
-    let project = Shop::over(&orders).write(dir.path());
+    fixtures::orders(&orders, 100);
+    let project = Project::over(&orders).write(dir.path());
     cluster.submit().project(&project, &[]).succeeded();
     let local = |arguments: &[&str]| {
         let more = [

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::support::cluster::{Cluster, Setup};
-use crate::support::shop::Shop;
+use crate::support::fixtures::Project;
 
 /// 200 numbers in four files: n = 1..=200, bucket = n % 5, part = (n - 1) / 50.
 const NUMBERS: u32 = 200;
@@ -275,7 +275,7 @@ sources:
 ",
         folder.display()
     );
-    Shop::empty(&["marts"])
+    Project::empty(&["marts"])
         .with("models/sources.yml", &sources)
         .with(
             "models/marts/numbers.sql",

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::cluster::{Cluster, Setup};
 use crate::support::collector::{Collector, Span};
+use crate::support::fixtures::{self, Project};
 use crate::support::program::Program;
-use crate::support::shop::{self, Shop};
 use crate::support::submit::Submit;
 use crate::support::wait;
 
@@ -35,10 +35,10 @@ fn traced(cluster: &Cluster, endpoint: &str, ratio: &str) -> Submit {
         .with_env("OTEL_TRACES_SAMPLER_ARG", ratio)
 }
 
-fn a_shop(cluster: &Cluster) -> Shop {
+fn a_shop(cluster: &Cluster) -> Project {
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, ROWS);
-    Shop::over(&orders)
+    fixtures::orders(&orders, ROWS);
+    Project::over(&orders)
 }
 
 #[tokio::test(flavor = "multi_thread")]

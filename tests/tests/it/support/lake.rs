@@ -12,7 +12,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::checksum::{Summary, summary};
-use super::needs::S3;
+use super::prerequisites::S3;
 
 /// Where a lake is.
 #[derive(Debug, Clone)]

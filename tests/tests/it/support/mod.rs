@@ -3,12 +3,12 @@
 pub mod checksum;
 pub mod cluster;
 pub mod collector;
+pub mod fixtures;
 pub mod lake;
 pub mod metrics;
-pub mod needs;
+pub mod prerequisites;
 pub mod program;
 pub mod proxy;
 pub mod repository;
-pub mod shop;
 pub mod submit;
 pub mod wait;

@@ -13,11 +13,11 @@ use super::submit::Submit;
 /// raw.orders (CSV) ─▶ staging.stg_orders ─▶ marts.totals ─▶ marts.best (view)
 /// ```
 #[derive(Debug, Clone)]
-pub struct Shop {
+pub struct Project {
     files: BTreeMap<String, String>,
 }
 
-impl Shop {
+impl Project {
     /// The project over a CSV file that lies at `orders`.
     pub fn over(orders: &Path) -> Self {
         let sources = format!(
@@ -52,14 +52,15 @@ sources:
             ),
         ];
         let files = files.iter();
-        files.fold(Self::empty(&["staging", "marts"]), |shop, (path, text)| {
-            shop.with(path, text)
-        })
+        files.fold(
+            Self::empty(&["staging", "marts"]),
+            |project, (path, text)| project.with(path, text),
+        )
     }
 
     /// A project without models yet. Each of its folders of models has a namespace of the same name.
     pub fn empty(folders: &[&str]) -> Self {
-        let mut project = "name: shop
+        let mut settings = "name: shop
 version: '1.0'
 profile: retail
 models:
@@ -68,12 +69,12 @@ models:
 "
         .to_owned();
         for folder in folders {
-            write!(project, "    {folder}:\n      +schema: {folder}\n").unwrap();
+            write!(settings, "    {folder}:\n      +schema: {folder}\n").unwrap();
         }
-        let shop = Self {
+        let project = Self {
             files: BTreeMap::new(),
         };
-        shop.with("dbt_project.yml", &project)
+        project.with("dbt_project.yml", &settings)
     }
 
     /// The project with one file more, or another one.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::cluster::{Cluster, Setup};
+use crate::support::fixtures::{self, Project};
 use crate::support::lake::LakeAt;
-use crate::support::needs;
+use crate::support::prerequisites;
 use crate::support::program::Program;
 use crate::support::proxy::Proxy;
-use crate::support::shop::{self, Shop};
 use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ async fn readyz(port: u16, status: u16) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_waits_for_its_catalog_and_is_not_ready_without_it() {
-    let Some(postgres) = needs::postgres() else {
+    let Some(postgres) = prerequisites::postgres() else {
         return;
     };
     let url = postgres.database().await;
@@ -66,8 +66,8 @@ async fn a_scheduler_waits_for_its_catalog_and_is_not_ready_without_it() {
     readyz(port, 200).await;
     cluster.add_executor().await;
     let orders = cluster.dir().join("orders.csv");
-    shop::orders(&orders, 100);
-    let project = Shop::over(&orders).write(cluster.dir());
+    fixtures::orders(&orders, 100);
+    let project = Project::over(&orders).write(cluster.dir());
     cluster.submit().project(&project, &[]).succeeded();
     let before = cluster.lake.publish_ids().await;
 
