@@ -114,7 +114,7 @@ impl Default for ResourcesConfig {
 }
 
 impl Config {
-    /// Reads all layers and checks what they say together; also gives the layers, for `--print-config`.
+    /// Reads all layers and checks them as a whole; also returns the layers, for `--print-config`.
     ///
     /// # Errors
     /// The first setting that cannot be used, with where it was set.
@@ -137,7 +137,7 @@ impl Config {
         Ok((config, layers))
     }
 
-    /// What no single value can say: the key at fault and why.
+    /// Checks across values: the key at fault and why.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let url = &self.scheduler.url;
         if self.scheduler_addr().is_none() {

@@ -1,6 +1,6 @@
 //! What tasks do, as metrics.
 //!
-//! Ballista tells its collector that a task ended, not how: an engine around Ballista's own sees the outcome, the
+//! Ballista reports to its collector that a task ended, not how: an engine around Ballista's own sees the outcome, the
 //! rows and the plan.
 
 pub mod gauges;
@@ -118,8 +118,8 @@ struct Measured {
 }
 
 impl Measured {
-    /// What a task did that ended well. A task that did not runs again, and counts when it ends well.
-    fn count(&self, put_out: &[ShuffleWritePartition]) {
+    /// Counts a successful task. A failed one is retried and counts when it succeeds.
+    fn count(&self, produced: &[ShuffleWritePartition]) {
         let m = metrics();
         let sum = |of: fn(&MetricsSet) -> Option<usize>, sets: &[MetricsSet]| {
             sets.iter().filter_map(of).sum::<usize>() as u64
@@ -138,9 +138,9 @@ impl Measured {
         m.bytes_spilled_total
             .inc_by(sum(MetricsSet::spilled_bytes, &all));
         m.rows_shuffled_total
-            .inc_by(put_out.iter().map(|p| p.num_rows).sum());
+            .inc_by(produced.iter().map(|p| p.num_rows).sum());
         m.bytes_shuffled_total
-            .inc_by(put_out.iter().map(|p| p.num_bytes).sum());
+            .inc_by(produced.iter().map(|p| p.num_bytes).sum());
     }
 }
 
@@ -185,8 +185,8 @@ impl QueryStageExecutor for Measured {
         let mut running = Running::begin();
         let result = self.stage.execute_query_stage(task_id, context).await;
         running.outcome = match &result {
-            Ok(put_out) => {
-                self.count(put_out);
+            Ok(produced) => {
+                self.count(produced);
                 "succeeded"
             }
             Err(_) => "failed",

@@ -33,7 +33,7 @@ use retail_engine::{
 use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1::cluster_client::ClusterClient;
-use retail_proto::v1::{LeaveRequest, LeaveResponse};
+use retail_proto::v1::{RequestRemovalRequest, RequestRemovalResponse};
 use retail_telemetry::metrics;
 use retail_telemetry::metrics::{Role, expose};
 use tokio::sync::mpsc;
@@ -52,9 +52,9 @@ const NAMED_CONSUMERS: usize = 5;
 const SESSION_RUNTIMES: usize = 16;
 /// Pause between attempts to reach the scheduler.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
-/// How often a draining executor asks whether it may leave.
-const LEAVE_PAUSE: Duration = Duration::from_millis(100);
-/// How often a waiting executor says what it waits for.
+/// Pause between two requests of a draining executor to be removed.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
+/// How often a waiting executor logs what it waits for.
 const WAITING_NOTICE: Duration = Duration::from_secs(5);
 
 /// What an executor needs to know to run.
@@ -213,15 +213,15 @@ impl Executor {
         self.health.clone()
     }
 
-    /// Returns when the executor cannot go on by itself: its scheduler is gone or told it to stop.
+    /// Returns when the executor cannot go on by itself: its scheduler is unavailable or requested its stop.
     pub async fn stopped(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.stop_requested.recv() => "the scheduler is gone, or asked this executor to stop",
+            _ = self.stop_requested.recv() => "the scheduler is unavailable, or requested this executor to stop",
             _ = &mut self.flight => "the Flight server ended",
         }
     }
 
-    /// Takes no more tasks, finishes those it runs, waits until nobody needs the rows it holds (all at most `grace`),
+    /// Takes no more tasks, finishes those it runs, waits until no query needs the rows it holds (all at most `grace`),
     /// and leaves the cluster.
     ///
     /// For a whole process: Ballista keeps the draining state in a static, so other executors of the same
@@ -234,17 +234,17 @@ impl Executor {
     /// Leaves the cluster when nothing depends on this executor any more, at most `grace` later.
     pub async fn stop(mut self, grace: Duration) {
         let id = self.registration.id.clone();
-        let left = tokio::time::timeout(grace, self.leave()).await;
-        if left.is_err() {
+        let decommissioned = tokio::time::timeout(grace, self.decommission()).await;
+        if decommissioned.is_err() {
             tracing::warn!(executor = %id, ?grace, "the time to drain is over; what it ran and held will run again elsewhere");
         }
-        if left != Ok(true) {
+        if decommissioned != Ok(true) {
             let stopped = ExecutorStoppedParams {
                 executor_id: id.clone(),
                 reason: "left with work".to_string(),
             };
             if let Err(error) = self.scheduler.executor_stopped(stopped).await {
-                tracing::warn!(executor = %id, %error, "the scheduler could not be told that this executor left");
+                tracing::warn!(executor = %id, %error, "the scheduler could not be notified that this executor stops");
             }
         }
         let _ = self.shutdown.notify_shutdown.send(());
@@ -258,38 +258,38 @@ impl Executor {
         tracing::info!(executor = %id, "executor left");
     }
 
-    /// Returns when this executor's tasks are done, no query will read rows that it holds, and the scheduler has taken
-    /// it off its list; false when the scheduler cannot be asked. What it waits for is logged when it changes.
-    async fn leave(&mut self) -> bool {
+    /// Returns when this executor's tasks are done, no query will read rows that it holds, and the scheduler has removed
+    /// it; false when the scheduler cannot be reached. What blocks the removal is logged when it changes.
+    async fn decommission(&mut self) -> bool {
         let id = self.registration.id.clone();
-        let mut told = LeaveResponse::default();
+        let mut logged = RequestRemovalResponse::default();
         loop {
-            // Again and again: Ballista's own heartbeats of executors inside another program say "active".
-            self.say_that_it_drains().await;
+            // Repeated, since Ballista's own heartbeats of executors inside another program report "active".
+            self.report_draining().await;
             if self.runner.active_task_count() == 0 {
-                let request = LeaveRequest {
+                let request = RequestRemovalRequest {
                     executor_id: id.clone(),
                 };
-                let now = match self.cluster.leave(request).await {
+                let now = match self.cluster.request_removal(request).await {
                     Ok(answer) => answer.into_inner(),
                     Err(error) => {
-                        tracing::warn!(executor = %id, %error, "the scheduler does not say who needs this executor's rows; not waiting for them");
+                        tracing::warn!(executor = %id, %error, "the scheduler cannot be asked who needs this executor's rows; not waiting for them");
                         return false;
                     }
                 };
-                if now == LeaveResponse::default() {
+                if now == RequestRemovalResponse::default() {
                     return true;
                 }
-                if now != told {
+                if now != logged {
                     tracing::info!(executor = %id, tasks = now.tasks, queries = now.queries, "draining: waiting for tasks, and for queries that read rows from here");
-                    told = now;
+                    logged = now;
                 }
             }
-            tokio::time::sleep(LEAVE_PAUSE).await;
+            tokio::time::sleep(REMOVAL_PAUSE).await;
         }
     }
 
-    async fn say_that_it_drains(&mut self) {
+    async fn report_draining(&mut self) {
         let heartbeat = HeartBeatParams {
             executor_id: self.registration.id.clone(),
             metrics: vec![],
@@ -299,7 +299,7 @@ impl Executor {
             metadata: Some(self.registration.clone()),
         };
         if let Err(error) = self.scheduler.heart_beat_from_executor(heartbeat).await {
-            tracing::warn!(executor = %self.registration.id, %error, "the scheduler could not be told that this executor drains");
+            tracing::warn!(executor = %self.registration.id, %error, "the scheduler could not be notified that this executor drains");
         }
     }
 }

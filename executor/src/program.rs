@@ -1,4 +1,4 @@
-//! The program: settings, telemetry, run until told to stop, drain.
+//! The program: settings, telemetry, run until a stop signal, drain.
 
 use std::process::ExitCode;
 

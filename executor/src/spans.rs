@@ -107,7 +107,7 @@ fn kind(error: &DataFusionError) -> &'static str {
     }
 }
 
-/// The context with stores that know which task asks them: Ballista runs a task's partitions on tasks of the runtime's
+/// The context with stores that know which task uses them: Ballista runs a task's partitions on tasks of the runtime's
 /// own. Costs nothing where the task is not recorded.
 fn within(span: &Span, context: Arc<TaskContext>) -> Result<Arc<TaskContext>> {
     if trace::trace_id(span).is_none() {

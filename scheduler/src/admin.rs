@@ -1,4 +1,4 @@
-//! The scheduler's admin port: health, readiness, metrics with executors and tables as they are when asked, and `/work`.
+//! The scheduler's admin port: health, readiness, metrics with executors and tables as they are at each request, and `/work`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -21,14 +21,14 @@ const EXECUTOR_STATES: [ExecutorState; 3] = [
     ExecutorState::Lost,
 ];
 
-/// What the admin port tells about, once there is something to tell.
+/// What the admin port reports on, once it has started.
 pub struct Served {
     pub cluster: Arc<dyn Cluster>,
     pub jobs: Arc<JobManager>,
     pub lake: Lakehouse,
 }
 
-/// Serves the admin port; what it tells of executors and tables is read from cluster and catalog at each request. It is
+/// Serves the admin port; what it reports of executors and tables is read from cluster and catalog at each request. It is
 /// open before they are: `served` is filled when the scheduler has started.
 ///
 /// # Errors
@@ -47,12 +47,12 @@ pub async fn serve(
             }
         })
     });
-    let told = readiness.clone();
+    let state = readiness.clone();
     let work = get(move || {
-        let (served, told) = (Arc::clone(&served), told.clone());
+        let (served, state) = (Arc::clone(&served), state.clone());
         async move {
             let Some(served) = served.get() else {
-                let why = told.reason().unwrap_or_default();
+                let why = state.reason().unwrap_or_default();
                 return Err((
                     StatusCode::SERVICE_UNAVAILABLE,
                     format!("not ready: {why}\n"),

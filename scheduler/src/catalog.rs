@@ -1,4 +1,4 @@
-//! The catalog at the start and later on: while it does not answer, the scheduler is not ready, and says why.
+//! The catalog at the start and later on: while it does not answer, the scheduler is not ready, and reports why.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use retail_telemetry::Readiness;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Between two questions to a catalog that does not answer.
+/// Between two attempts to reach a catalog that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Between two questions to one that does.
+/// Between two checks of one that does.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
-/// How often the log says that we still wait.
+/// How often waiting is logged.
 const NOTICE: Duration = Duration::from_secs(10);
 
 /// What a scheduler does that finds no catalog when it starts.

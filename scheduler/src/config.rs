@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 /// Every key with its default and a comment.
 pub const DEFAULTS: &str = include_str!("default.toml");
-/// Where catalog and warehouse go when nothing says so, in the working folder.
+/// Where catalog and warehouse go when not configured, in the working folder.
 const DATA_DIR: &str = "retail-data";
 
 /// What the scheduler needs to know. Programs that embed it start from `Config::default()` or `Config::in_dir`.
@@ -144,7 +144,7 @@ impl Config {
         }
     }
 
-    /// Reads all layers and checks what they say together; also gives the layers, for `--print-config`.
+    /// Reads all layers and checks them as a whole; also returns the layers, for `--print-config`.
     ///
     /// # Errors
     /// The first setting that cannot be used, with where it was set.
@@ -192,7 +192,7 @@ impl Config {
         Ok((config, settings))
     }
 
-    /// What no single value can say: the key at fault and why.
+    /// Checks across values: the key at fault and why.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let positive = [
             ("jobs.max_concurrent", self.jobs.max_concurrent as u64),

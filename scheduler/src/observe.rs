@@ -1,4 +1,4 @@
-//! What stores and the catalog are asked, as metrics.
+//! Requests to stores and the catalog, as metrics.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@
 //!             └────────────────┘
 //! ```
 //!
-//! Two schedulers on one catalog would each take the other's running jobs for those of a process that is gone.
+//! Two schedulers on one catalog would each take the other's running jobs for those of a process that has ended.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::WithoutCatalog;
 
-/// Between two looks at somebody else's lease.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often the log says that we still wait.
+/// Between two reads of somebody else's lease.
+const POLL: Duration = Duration::from_millis(500);
+/// How often waiting is logged.
 const NOTICE: Duration = Duration::from_secs(10);
 /// Renewals within one lease: it survives that all but one of them fail.
 const RENEWALS: u32 = 5;
@@ -29,7 +29,7 @@ const RENEWALS: u32 = 5;
 pub enum Ownership {
     /// Ours, as long as the lease is renewed.
     Ours(Lease),
-    /// Another scheduler's, as `held_by` says: tables are read, jobs are refused.
+    /// Another scheduler's, as `held_by` describes: tables are read, jobs are refused.
     Others(String),
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn acquire(
             noticed = Some(Instant::now());
             tracing::warn!(reason, "waiting for the ownership of the catalog");
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -110,7 +110,7 @@ fn held_by(owner: &Owner) -> String {
     )
 }
 
-/// How this process is called where others are told who owns the catalog.
+/// This process's name in the messages of others that want the catalog.
 pub(crate) fn described(addr: &str) -> String {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let machine = match machine.trim() {

@@ -1,4 +1,4 @@
-//! The program: settings, telemetry, serve until told to stop, drain.
+//! The program: settings, telemetry, serve until a stop signal, drain.
 
 use std::process::ExitCode;
 use std::time::Duration;

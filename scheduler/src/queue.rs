@@ -1,10 +1,10 @@
-//! Jobs from submission to their last event: who runs, who waits, who is told.
+//! Jobs from submission to their last event: who runs, who waits, who is notified.
 //!
 //! ```text
 //! submit ──▶ store ──▶ admission ──▶ run_job ──▶ Finished
 //!                        │ full: waits     │ events
 //!                        ▼                 ▼
-//!                     position          feed: number, store, tell watchers
+//!                     position          feed: number, store, notify watchers
 //! ```
 
 #![allow(
@@ -128,7 +128,7 @@ struct LiveJob {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoppedBy {
-    /// Somebody asked for it.
+    /// A client cancelled it.
     Cancel,
     /// The scheduler stops.
     Shutdown,
@@ -142,7 +142,7 @@ impl LiveJob {
 }
 
 impl JobManager {
-    /// Ends the jobs of an earlier life, then accepts new ones.
+    /// Ends the jobs of the previous process, then accepts new ones.
     ///
     /// # Errors
     /// The job store or the catalog cannot be read or written.
@@ -287,7 +287,7 @@ impl JobManager {
         Ok(stored.id)
     }
 
-    /// A job's events after `after_seq`, to the job's end; none when there is no such job.
+    /// A job's events after `after_seq`, to the job's end; `None` when there is no such job.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -329,7 +329,7 @@ impl JobManager {
         self.store.list(limit).await
     }
 
-    /// Stops a job and returns the state it is in then; none when there is no such job.
+    /// Stops a job and returns the state it is in then; `None` when there is no such job.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -442,13 +442,12 @@ impl JobManager {
         self.forget(&id, &job).await;
     }
 
-    /// Lets go of an ended job when all of it is stored: a store that refused gets its events as soon as it takes them
-    /// again.
+    /// Lets go of an ended job when all of it is stored: a store that failed gets its events as soon as it works.
     async fn forget(&self, id: &str, job: &LiveJob) {
         while !job.feed.store_rest().await {
             tokio::select! {
                 () = tokio::time::sleep(STORE_AGAIN) => {}
-                // The next owner has its own word on it.
+                // The next owner records how it ended.
                 () = self.lost.cancelled() => break,
             }
         }
@@ -513,8 +512,8 @@ impl JobManager {
         }
     }
 
-    /// Wakes jobs whose turn has come, and tells the others where they stand.
-    async fn perform(&self, actions: Vec<Action>, tell: Option<usize>) {
+    /// Wakes jobs whose turn has come, and reports their position to the others.
+    async fn perform(&self, actions: Vec<Action>, report: Option<usize>) {
         for action in actions {
             match action {
                 Action::Start { job } => {
@@ -525,7 +524,7 @@ impl JobManager {
                 }
                 Action::Wait { job, position } => {
                     let live = self.state.lock().live.get(&job).cloned();
-                    if let (Some(live), Some(max_running)) = (live, tell) {
+                    if let (Some(live), Some(max_running)) = (live, report) {
                         live.feed
                             .record(EventKind::Waiting {
                                 reason: waiting(position, max_running),
@@ -569,7 +568,7 @@ fn ending(
     }
 }
 
-/// `published`: what the catalog says of the run's publish.
+/// `published`: whether the run's publish is in the catalog.
 fn panicked(published: Result<bool, LakehouseError>) -> Failure {
     let tables = match published {
         Ok(true) => "the run's tables were published before".to_owned(),

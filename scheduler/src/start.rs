@@ -50,22 +50,22 @@ struct Owned {
     keeper: JoinHandle<()>,
 }
 
-/// Opens the catalog, takes its ownership, binds the ports and serves. The admin port is open first, and tells what is waited for.
+/// Opens the catalog, takes its ownership, binds the ports and serves. The admin port is open first, and reports what is waited for.
 ///
 /// # Errors
 /// The catalog or store cannot be opened, or a port cannot be bound; nothing is left running then.
 pub async fn start(config: Config, without_catalog: WithoutCatalog) -> anyhow::Result<Scheduler> {
     expose(Role::Scheduler);
     let readiness = Readiness::waiting("starting");
-    let told = Arc::default();
+    let served = Arc::default();
     let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
     let admin = admin::serve(
         admin_addr.parse().context("server.admin_port")?,
         readiness.clone(),
-        Arc::clone(&told),
+        Arc::clone(&served),
     )
     .await?;
-    match serve(config, without_catalog, &readiness, &told).await {
+    match serve(config, without_catalog, &readiness, &served).await {
         Ok(served) => {
             tracing::info!(grpc = %served.grpc_addr, admin = %admin.addr(), "scheduler serves");
             Ok(Scheduler {
@@ -85,7 +85,7 @@ async fn serve(
     config: Config,
     without_catalog: WithoutCatalog,
     readiness: &Readiness,
-    told: &OnceLock<Served>,
+    admin: &OnceLock<Served>,
 ) -> anyhow::Result<Running> {
     let stores = ObjectStores::observed(config.storage.clone(), observer());
     let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
@@ -105,7 +105,7 @@ async fn serve(
         ownership,
         &lost,
         readiness,
-        told,
+        admin,
     )
     .await;
     match served {
@@ -135,7 +135,7 @@ async fn serve_as(
     ownership: Ownership,
     lost: &CancellationToken,
     readiness: &Readiness,
-    told: &OnceLock<Served>,
+    admin: &OnceLock<Served>,
 ) -> anyhow::Result<Running> {
     let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
         .parse()
@@ -183,7 +183,7 @@ async fn serve_as(
             () = stopped => Ok(()),
         }
     });
-    let _ = told.set(Served {
+    let _ = admin.set(Served {
         cluster,
         jobs: Arc::clone(&jobs),
         lake: lake.clone(),

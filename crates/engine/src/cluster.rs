@@ -35,9 +35,10 @@ pub trait Cluster: Send + Sync {
         broadcast::Sender::new(1).subscribe()
     }
 
-    /// Takes an executor that gets no more tasks off the list when nothing depends on it, and tells otherwise what does.
-    async fn leave(&self, _executor_id: &str) -> Dependents {
-        Dependents::default()
+    /// Removes an executor that takes no more tasks from the cluster when nothing depends on it, else returns what blocks its
+    /// removal.
+    async fn request_removal(&self, _executor_id: &str) -> Blockers {
+        Blockers::default()
     }
 }
 
@@ -49,9 +50,9 @@ pub struct ExecutorLoss {
     pub reason: String,
 }
 
-/// What keeps an executor from leaving without loss.
+/// What blocks the removal of an executor: it would be lost with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dependents {
+pub struct Blockers {
     /// Tasks it was given and has not ended.
     pub tasks: u32,
     /// Queries that will still read rows it holds: shuffle files, or results nobody has fetched yet.

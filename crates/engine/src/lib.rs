@@ -35,7 +35,7 @@ mod windows;
 
 pub use again::until_whole;
 pub use cluster::{
-    Cluster, ClusterStatus, Dependents, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
+    Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
     QueryError, QueryErrorKind, QueryProgress, QueryRun, Work,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};

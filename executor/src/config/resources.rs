@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Share of the memory that operators may use; the rest is for buffers, shuffles and the process itself.
 const SHARE: f64 = 0.7;
-/// Where neither a container nor the machine says how much there is.
+/// Where neither the container's limit nor the machine's memory can be read.
 const UNKNOWN_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Cores that this process may use; the standard library reads affinity and the container's quota.

@@ -1,4 +1,4 @@
-//! What an executor has now: memory and disk, read when somebody asks.
+//! What an executor has now: memory and disk, read at each scrape.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};

@@ -15,16 +15,16 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_api::cause::RESULT_LOST;
 use retail_engine::{
-    Cluster, ClusterStatus, Dependents, EngineConfig, Execution, ExecutorLoss, ExecutorState,
+    Blockers, Cluster, ClusterStatus, EngineConfig, Execution, ExecutorLoss, ExecutorState,
     ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, Work, session_config,
     session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};
 
-use super::departures::Departures;
+use super::executor_loss::LossWatch;
 use super::queries::Queries;
-use super::{Server, fetch, once, progress, spans, stage_check};
+use super::{Server, fetch, progress, row_accounting, spans, stage_check};
 
 /// How often a running query's stages are read, for people and for the retry count.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub struct ClusterOnExecutors {
     engine: EngineConfig,
     runtime: Arc<RuntimeEnv>,
     queries: Queries,
-    departures: Departures,
+    losses: LossWatch,
     waiting: AtomicU32,
 }
 
@@ -45,19 +45,19 @@ impl ClusterOnExecutors {
         engine: EngineConfig,
         runtime: Arc<RuntimeEnv>,
         queries: Queries,
-        departures: Departures,
+        losses: LossWatch,
     ) -> Self {
         Self {
             server,
             engine,
             runtime,
             queries,
-            departures,
+            losses,
             waiting: AtomicU32::new(0),
         }
     }
 
-    /// Follows the query's status until it ends; cancels it when asked to.
+    /// Follows the query's status until it ends; cancels it when its token is cancelled.
     async fn follow(
         &self,
         id: &JobId,
@@ -69,14 +69,14 @@ impl ClusterOnExecutors {
             tokio::select! {
                 status = statuses.recv() => match status.and_then(|s| s.status) {
                     Some(job_status::Status::Successful(done)) => {
-                        // Without its graph nobody can tell whether it lost rows on the way.
-                        let ended = |graph: &dyn ExecutionGraph| (progress::of(graph), once::flaw(graph));
+                        // Without its graph it cannot be verified that no rows were lost.
+                        let ended = |graph: &dyn ExecutionGraph| (progress::of(graph), row_accounting::find_violation(graph));
                         return match self.queries.find(id, ended).await {
                             Some((now, None)) => {
-                                tell(query, now);
+                                report(query, now);
                                 Ok(done.partition_location)
                             }
-                            Some((_, Some(flaw))) => Err(rows_lost(&flaw)),
+                            Some((_, Some(violation))) => Err(rows_lost(&violation)),
                             None => Err(rows_lost("its graph is gone")),
                         };
                     }
@@ -91,11 +91,11 @@ impl ClusterOnExecutors {
                     None => return Err(QueryError::from_text("the scheduler stopped before the query ended")),
                 },
                 _ = ticks.tick() => {
-                    let Some((now, began_again)) = self.queries.read(id, look).await else {
+                    let Some((now, restarted)) = self.queries.read(id, inspect).await else {
                         continue;
                     };
-                    tell(query, now);
-                    if let Some(stage) = began_again {
+                    report(query, now);
+                    if let Some(stage) = restarted {
                         self.cancel(id).await;
                         return Err(rows_lost(&format!("stage {stage} was begun again")));
                     }
@@ -267,24 +267,24 @@ impl Cluster for ClusterOnExecutors {
     }
 
     fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
-        self.departures.losses()
+        self.losses.losses()
     }
 
-    async fn leave(&self, executor_id: &str) -> Dependents {
-        let dependents = self.queries.depend_on(executor_id).await;
-        self.departures.asked(executor_id, dependents);
-        if dependents == Dependents::default() {
+    async fn request_removal(&self, executor_id: &str) -> Blockers {
+        let blockers = self.queries.blockers_of(executor_id).await;
+        self.losses.removal_requested(executor_id, blockers);
+        if blockers == Blockers::default() {
             let manager = &self.server.state.executor_manager;
             let reason = Some("drained".to_owned());
             if let Err(error) = manager.remove_executor(executor_id, reason).await {
-                tracing::warn!(executor = executor_id, %error, "executor could not be taken off the list");
+                tracing::warn!(executor = executor_id, %error, "executor could not be removed");
             }
         }
-        dependents
+        blockers
     }
 }
 
-/// Counts one who waits, until dropped: waiting may be given up.
+/// Counts one waiting query until dropped.
 struct Waits<'a>(&'a AtomicU32);
 
 impl<'a> Waits<'a> {
@@ -300,13 +300,13 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// How far a running query is, and which stage of it was begun again.
-fn look(graph: &dyn ExecutionGraph) -> (QueryProgress, Option<usize>) {
-    (progress::of(graph), once::began_again(graph))
+/// A running query's progress, and its first restarted stage.
+fn inspect(graph: &dyn ExecutionGraph) -> (QueryProgress, Option<usize>) {
+    (progress::of(graph), row_accounting::restarted_stage(graph))
 }
 
-/// Tells whoever watches how far the query is, if that has changed.
-fn tell(query: &Query, now: QueryProgress) {
+/// Reports the query's progress to its watchers, if it has changed.
+fn report(query: &Query, now: QueryProgress) {
     query.progress.send_if_modified(|last| {
         let changed = *last != now;
         *last = now;
@@ -314,9 +314,9 @@ fn tell(query: &Query, now: QueryProgress) {
     });
 }
 
-/// The query is to run again as a whole: see [`once`].
-fn rows_lost(flaw: &str) -> QueryError {
+/// The query is to be retried as a whole: see [`row_accounting`].
+fn rows_lost(violation: &str) -> QueryError {
     QueryError::from_text(&format!(
-        "{RESULT_LOST}: rows went with an executor, {flaw}"
+        "{RESULT_LOST}: rows went with an executor, {violation}"
     ))
 }

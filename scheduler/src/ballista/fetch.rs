@@ -84,7 +84,7 @@ async fn partition(location: PartitionLocation) -> Result<SendableRecordBatchStr
         })
 }
 
-/// What the executor's side said, out of a status that was written for programmers.
+/// The message inside a status that was written for programmers.
 fn in_short(error: &str) -> &str {
     let message = error.split_once("message: \"");
     let message = message.and_then(|(_, rest)| rest.split_once('"'));
@@ -96,7 +96,7 @@ mod tests {
     use super::in_short;
 
     #[test]
-    fn of_a_status_its_message_is_told() {
+    fn of_a_status_only_its_message_is_shown() {
         let status = "Shuffle fetch partition error from Executor 7, map_stage 2, map_partition 0, error desc: \
             Status { code: Unavailable, message: \"tcp connect error\", source: Some(tonic::transport::Error(Transport)) }";
         assert_eq!(in_short(status), "tcp connect error");

@@ -1,11 +1,11 @@
 //! Ballista's scheduler as a library: assembled here, and nowhere else, so that TLS and tokens have one place.
 
 mod cluster;
-mod departures;
+mod executor_loss;
 mod fetch;
-mod once;
 mod progress;
 mod queries;
+mod row_accounting;
 mod slots;
 mod spans;
 mod stage_check;
@@ -32,16 +32,16 @@ use retail_proto::MAX_MESSAGE_BYTES;
 use tonic::service::RoutesBuilder;
 
 pub use cluster::ClusterOnExecutors;
-use departures::Departures;
+use executor_loss::LossWatch;
 use queries::Queries;
 use slots::Slots;
 
 /// Ballista's scheduler for plans in datafusion-proto's encoding.
 pub type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-/// A draining executor that is silent for so many seconds is gone, and one that left with work is taken off the list so
-/// much later. Draining executors report several times a second; their time to drain is their own.
-const LEAVE_GRACE_S: u64 = 3;
+/// After how many seconds without a heartbeat a draining executor is lost, and how much later one that stopped with tasks is
+/// removed. Draining executors send several heartbeats a second; how long they drain is their own setting.
+const TERMINATION_GRACE_S: u64 = 3;
 
 /// What the assembly needs to know.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub async fn start(
         task_distribution: TaskDistributionPolicy::RoundRobin,
         finished_job_data_clean_up_interval_seconds: 300,
         finished_job_state_clean_up_interval_seconds: 300,
-        executor_termination_grace_period: LEAVE_GRACE_S,
+        executor_termination_grace_period: TERMINATION_GRACE_S,
         grpc_server_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_server_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_client_max_message_size: MAX_MESSAGE_BYTES as u32,
@@ -120,7 +120,7 @@ pub async fn start(
         assembly.engine.clone(),
         runtime,
         Queries::new(server.clone(), ended),
-        Departures::watch(events.context("cannot start the scheduler")?),
+        LossWatch::start(events.context("cannot start the scheduler")?),
     ));
     Ok((server, cluster))
 }

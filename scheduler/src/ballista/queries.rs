@@ -1,4 +1,4 @@
-//! The queries whose rows somebody waits for, and what they have on which executor.
+//! Active queries, and what each still needs of which executor.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use retail_engine::{Dependents, Work};
+use retail_engine::{Blockers, Work};
 
 use super::Server;
 
-/// How often, and after which pause, a graph is looked for that is on its way.
-const LOOKS: u32 = 20;
+/// How often, and after which pause, a graph is looked up that moves from the running to the ended queries.
+const LOOKUPS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Running queries, and ended ones whose rows are not all read.
@@ -44,7 +44,7 @@ impl Drop for Active {
 }
 
 impl Active {
-    /// The query stays active until its rows are read, or nobody wants them any more.
+    /// The query stays active until its rows are read or their stream is dropped.
     pub fn until_read(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = rows.schema();
         let rows = rows.map(move |batch| {
@@ -124,20 +124,28 @@ impl Queries {
         }
     }
 
-    /// Looks at a query's graph, running or ended; none when Ballista has forgotten it.
-    pub async fn read<T>(&self, id: &JobId, look: impl Fn(&dyn ExecutionGraph) -> T) -> Option<T> {
+    /// Reads a query's graph, running or ended; `None` when Ballista has discarded it.
+    pub async fn read<T>(
+        &self,
+        id: &JobId,
+        inspect: impl Fn(&dyn ExecutionGraph) -> T,
+    ) -> Option<T> {
         let running = self.server.state.task_manager.get_running_job_cache();
         if let Some(job) = running.get(id) {
-            return Some(look(job.execution_graph.read().await.as_ref()));
+            return Some(inspect(job.execution_graph.read().await.as_ref()));
         }
         let ended = self.ended.get_execution_graph(id).await.ok().flatten()?;
-        Some(look(ended.as_ref()))
+        Some(inspect(ended.as_ref()))
     }
 
     /// As [`Queries::read`], but waits for a graph that moves from the running queries to the ended ones.
-    pub async fn find<T>(&self, id: &JobId, look: impl Fn(&dyn ExecutionGraph) -> T) -> Option<T> {
-        for _ in 0..LOOKS {
-            if let Some(found) = self.read(id, &look).await {
+    pub async fn find<T>(
+        &self,
+        id: &JobId,
+        inspect: impl Fn(&dyn ExecutionGraph) -> T,
+    ) -> Option<T> {
+        for _ in 0..LOOKUPS {
+            if let Some(found) = self.read(id, &inspect).await {
                 return Some(found);
             }
             tokio::time::sleep(PAUSE).await;
@@ -145,16 +153,16 @@ impl Queries {
         None
     }
 
-    /// What all running queries ask of the executors.
+    /// The load of all running queries.
     pub async fn load(&self) -> Load {
         let running = self.server.state.task_manager.get_running_job_cache();
         Load::of_jobs(&running).await
     }
 
-    /// What still needs an executor.
-    pub async fn depend_on(&self, executor_id: &str) -> Dependents {
+    /// What blocks the removal of an executor.
+    pub async fn blockers_of(&self, executor_id: &str) -> Blockers {
         let active: Vec<JobId> = self.active.lock().iter().cloned().collect();
-        let mut dependents = Dependents {
+        let mut blockers = Blockers {
             tasks: self.load().await.of(executor_id).0,
             queries: 0,
         };
@@ -162,9 +170,9 @@ impl Queries {
             let needs = self
                 .read(&id, |graph| needs_rows_of(graph, executor_id))
                 .await;
-            dependents.queries += u32::from(needs == Some(true));
+            blockers.queries += u32::from(needs == Some(true));
         }
-        dependents
+        blockers
     }
 }
 

@@ -1,7 +1,7 @@
-//! Which slots are taken: Ballista's account of them, held to what its queries' graphs say.
+//! Which slots are taken: Ballista's account of them, reconciled with its queries' graphs.
 //!
 //! Ballista 55 takes slots when it hands out a task and gives them back when the task's status comes, for as many as its
-//! stage says that the task took. A stage that is rolled back, because rows that it reads were lost with an executor,
+//! stage records for the task. A stage that is rolled back, because rows that it reads were lost with an executor,
 //! forgets its tasks: their statuses give nothing back. The executors that are left seem busy for ever, and every job
 //! waits for ever. So before tasks are handed out, what no task of any graph holds is given back here.
 

@@ -116,7 +116,7 @@ fn of(graph: &dyn ExecutionGraph, started: SystemTime) -> Vec<Stage> {
     known.collect()
 }
 
-/// Rows and bytes that finished tasks put out.
+/// Rows and bytes that finished tasks produced.
 fn output(tasks: &[TaskInfo]) -> (u64, u64) {
     tasks
         .iter()

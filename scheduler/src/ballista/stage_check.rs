@@ -2,13 +2,13 @@
 //!
 //! A physical plan is right as a whole: each node gets its rows distributed and ordered as it needs them. Ballista cuts it
 //! at exchanges, and narrows each stage to the partitions of a task; neither step looks at what nodes need. So the cuts are
-//! made here first, by the same code, and every node of every stage and of every task is asked whether it still gets what it
-//! requires. What executors would decode is compared with what they are sent, too ([`lost_on_the_wire`]).
+//! made here first, by the same code, and every node of every stage and of every task is checked for what it requires of its
+//! input. What executors would decode is compared with what they are sent, too ([`lost_on_the_wire`]).
 //!
 //! ```text
 //!   stage 2   BoundedWindowAggExec   requires rows by [store, day]
 //!               SortExec [day]       was enough while a filter below fixed the store;
-//!                 ShuffleReaderExec  what arrives here says nothing of that   => a violation
+//!                 ShuffleReaderExec  what arrives here is not known to be so  => a violation
 //!   stage 1   FilterExec store = 7
 //! ```
 
@@ -44,7 +44,7 @@ use retail_engine::{lost_on_the_wire, plan_one_task};
 #[derive(Debug)]
 pub(super) struct Planned {
     pub plan: Arc<dyn ExecutionPlan>,
-    /// Why it runs as one task; none where it runs in stages.
+    /// Why it runs as one task; `None` where it runs in stages.
     pub one_task_because: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn plan(
     let whole = plan_one_task(query, state, keep_first).await;
     let whole = match (whole, error) {
         (Ok(whole), _) => whole,
-        // What is wrong with the query itself is said of its stages as well.
+        // An error of the query itself is already reported for its stages.
         (Err(_), Some(error)) | (Err(error), None) => return Err(error),
     };
     match find_violation(&whole, state) {
@@ -84,7 +84,7 @@ pub(super) async fn plan(
     }
 }
 
-/// Why a plan would give other rows on executors than in one process; none when it would not.
+/// Why a plan would give other rows on executors than in one process; `None` when it would not.
 pub(super) fn find_violation(
     plan: &Arc<dyn ExecutionPlan>,
     state: &SessionState,
@@ -181,7 +181,7 @@ fn limits_stay(stage: &Arc<dyn ExecutionPlan>, task: &Arc<dyn ExecutionPlan>) ->
 }
 
 /// A merge of a stage's sorted partitions is right when the stage before gives each of them in that order. The shuffle
-/// between them keeps the order of a partition and does not say so, hence this stand-in.
+/// between them keeps the order of a partition and does not declare it, hence this stand-in.
 fn with_merges_checked(
     plan: Arc<dyn ExecutionPlan>,
     stages: &Stages,
@@ -210,7 +210,7 @@ fn with_merges_checked(
     .data()
 }
 
-/// A plan whose shuffles say in which order partitions arrive.
+/// A plan whose shuffles declare the order in which partitions arrive.
 fn with_orders(plan: Arc<dyn ExecutionPlan>, stages: &Stages) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_down(|node| {
         let Some(shuffle) = node.downcast_ref::<UnresolvedShuffleExec>() else {

@@ -19,7 +19,7 @@ pub(super) fn started(waited: Duration) {
     metrics().job_queue_seconds.observe(waited.as_secs_f64());
 }
 
-/// A job that ended, after it had run so long; none for a job that never ran here.
+/// A job that ended, after it had run so long; `None` for a job that never ran here.
 pub(super) fn ended(state: JobState, ran: Option<Duration>) {
     let m = metrics();
     let state = label(state);
@@ -31,7 +31,7 @@ pub(super) fn ended(state: JobState, ran: Option<Duration>) {
     }
 }
 
-/// Counts what an event says. `retried` holds how many tasks of each model have run again so far.
+/// Counts an event. `retried` holds how many tasks of each model were retried so far.
 pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
     let m = metrics();
     let retried_by = |what: &str, by| m.retries_total.with_label_values(&[what]).inc_by(by);

@@ -1,4 +1,4 @@
-//! One job's events: numbered, stored, and told to whoever watches.
+//! One job's events: numbered, stored, and sent to watchers.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::now_us;
 
-/// Events that a watcher may be behind before it reads the store again.
+/// Events that a watcher may be behind before it falls back to the store.
 const WATCHER_LAG_MAX: usize = 1024;
 /// Events that lie ready for a client that reads slowly.
 const WATCHER_BUFFER: usize = 64;
@@ -26,12 +26,12 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Feed {
     job_id: String,
     store: JobStore,
-    /// Held while an event is stored: events are told in their order.
+    /// Held while an event is stored: events are sent in order.
     log: Mutex<Log>,
     watchers: broadcast::Sender<JobEvent>,
 }
 
-/// What was told of a job, as far as it matters for what comes next.
+/// The state of a job's log.
 #[derive(Default)]
 struct Log {
     /// Number of the last durable event.
@@ -51,8 +51,8 @@ impl Feed {
         }
     }
 
-    /// Stores an event if it is durable, then tells it. A store that refuses does not stop the job: what it did not
-    /// take is kept for it.
+    /// Stores an event if it is durable, then sends it to watchers. A store that fails does not stop the job: events are
+    /// kept until it takes them.
     pub(super) async fn record(&self, kind: EventKind) {
         let mut log = self.log.lock().await;
         let is_durable = kind.is_durable();

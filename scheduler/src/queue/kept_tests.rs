@@ -1,4 +1,4 @@
-//! Failing rows that tests keep: published beside a run that does not publish, and told whatever becomes of it.
+//! Failing rows that tests keep: published beside a run that does not publish, and reported whatever becomes of it.
 
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
@@ -107,7 +107,7 @@ async fn failing_rows_are_written_again_where_somebody_changed_their_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failing_rows_that_cannot_be_stored_are_told_with_why() {
+async fn failing_rows_that_cannot_be_stored_are_reported_with_the_reason() {
     let shop = shop().await;
     shop.run(run_with("first", FAILS)).await.unwrap_err();
     let other = |shop: &Arc<Shop>| {
@@ -194,7 +194,7 @@ async fn a_run_that_fails_after_its_tests_says_which_tables_of_failing_rows_it_r
     let text = shown(&shop.run(alone).await.unwrap_err());
     assert!(text.contains("dbt_test__audit.odd was replaced"), "{text}");
     assert!(!text.contains("nothing was published"), "{text}");
-    // Without tests that keep rows nothing of the kind is said.
+    // Without tests that keep rows nothing of the kind is reported.
     let failing = FAILS.replace("store_failures: true", "severity: error");
     let failure = shop.run(run_with("none", &failing)).await.unwrap_err();
     let text = shown(&failure);

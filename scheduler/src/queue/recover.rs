@@ -1,4 +1,4 @@
-//! What became of jobs whose scheduler went away.
+//! Ends the jobs of a previous process that stopped before they were done.
 
 use crate::store::{Job, JobStore};
 use retail_api::TableName;
@@ -7,7 +7,7 @@ use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation};
 
 use super::{counters, now_us};
 
-/// Ends the jobs of an earlier life: interrupted, or succeeded where the catalog shows their tables.
+/// Ends the jobs of the previous process: interrupted, or succeeded where the catalog shows their tables.
 ///
 /// # Errors
 /// The store or the catalog cannot be read or written.
@@ -20,7 +20,7 @@ pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Resul
             false => JobState::Interrupted,
         };
         counters::ended(state, None);
-        tracing::warn!(job = %job.id, project = %job.project, published, "job of an earlier life ended");
+        tracing::warn!(job = %job.id, project = %job.project, published, "job of the previous process ended");
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ async fn was_published(lake: &Lakehouse, job: &Job) -> Result<bool, LakehouseErr
 
 /// Whether a table of the job has a snapshot of it: then all have, since they were published at once.
 ///
-/// A job may die between its publish and the event that says so; only the catalog knows then.
+/// A process may die between a job's publish and its event; only the catalog knows then.
 async fn published_in_catalog(lake: &Lakehouse, job: &Job) -> Result<bool, LakehouseError> {
     let pin = lake.pin().await?;
     for model in &job.models {

@@ -239,12 +239,12 @@ async fn a_second_job_waits_for_the_first_and_can_be_cancelled_meanwhile() {
         events(&world.jobs, id, 0).await;
         assert_eq!(state(&world.jobs, id).await, JobState::Succeeded);
     }
-    let told = events(&world.jobs, &third, 0).await;
+    let seen = events(&world.jobs, &third, 0).await;
     assert!(matches!(
-        told[0].kind,
+        seen[0].kind,
         EventKind::Queued { position: 2, .. }
     ));
-    let reasons: Vec<_> = told
+    let reasons: Vec<_> = seen
         .iter()
         .filter_map(|e| match &e.kind {
             EventKind::Waiting { reason } => Some(reason.as_str()),
@@ -341,7 +341,7 @@ async fn a_job_whose_tables_are_in_the_catalog_is_not_called_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let World { lake, cluster, .. } = world(dir.path()).await;
     let store = JobStore::open(lake.pool()).await.unwrap();
-    // As if a scheduler had died right after the publish, before it could say so: the driver ran, no event was stored.
+    // As if a scheduler had died right after the publish, before it could record it: the driver ran, no event was stored.
     let submission = shop();
     let new = NewJob {
         project: "shop".to_owned(),
@@ -379,7 +379,10 @@ async fn a_job_whose_tables_are_in_the_catalog_is_not_called_interrupted() {
         };
         store.append(&event).await.unwrap();
     }
-    let again = world(dir.path()).await;
-    assert_eq!(state(&again.jobs, &published).await, JobState::Succeeded);
-    assert_eq!(state(&again.jobs, &lost).await, JobState::Interrupted);
+    let restarted = world(dir.path()).await;
+    assert_eq!(
+        state(&restarted.jobs, &published).await,
+        JobState::Succeeded
+    );
+    assert_eq!(state(&restarted.jobs, &lost).await, JobState::Interrupted);
 }

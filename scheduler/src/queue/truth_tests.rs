@@ -127,11 +127,11 @@ impl Shop {
         let spec = self.spec(&run);
         let outcome = run_job(&spec, &context, &events, &CancellationToken::new()).await;
         drop(events);
-        let mut told = vec![];
+        let mut seen = vec![];
         while let Some(event) = received.recv().await {
-            told.push(event);
+            seen.push(event);
         }
-        (outcome, told)
+        (outcome, seen)
     }
 
     pub(super) async fn run(&self, run: Run<'_>) -> Result<JobSummary, Failure> {
@@ -182,7 +182,7 @@ impl Shop {
             .lake
             .stage(&target, WriteMode::Append, files, HashMap::new());
         let staged: Staged = stage.await.unwrap().into();
-        // A run may be first: the writer tries again in its next round.
+        // A run may be first: the writer retries in its next round.
         match self.lake.publish("foreign", &[staged]).await {
             Ok(_) | Err(LakehouseError::PublishConflict { .. }) => {}
             Err(error) => panic!("{error}"),
@@ -274,14 +274,14 @@ async fn a_run_whose_source_files_are_gone_stops_and_says_which() {
         }
         assert_eq!(shop.rows().await, 15);
     }
-    let told = Run {
+    let reported = Run {
         allow_removed_files: true,
-        ..run("told")
+        ..run("reported")
     };
-    shop.run(told).await.unwrap();
+    shop.run(reported).await.unwrap();
     assert_eq!(shop.rows().await, 4);
     // Now the table was made of what is there.
-    shop.run(run("again")).await.unwrap();
+    shop.run(run("next")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +331,7 @@ async fn rows_of_another_engine_are_named_before_they_go_and_stay_where_asked() 
     assert_eq!((failure.kind, shop.rows().await), (FailureKind::Publish, 5));
 
     let cluster = InProcess::new(EngineConfig::default(), 2, &shop.stores).unwrap();
-    let (outcome, events) = shop.run_on(Arc::new(cluster), run("told")).await;
+    let (outcome, events) = shop.run_on(Arc::new(cluster), run("reported")).await;
     outcome.unwrap();
     let warned = events.iter().any(|event| {
         matches!(event, EventKind::Warning { text, .. }
@@ -361,7 +361,7 @@ async fn a_writer_that_appends_all_the_time_does_not_starve_a_run() {
         // A query that takes several of the writer's rounds.
         let held = Held::new(&shop.stores, false);
         let mut begun = held.begun.subscribe();
-        let runs = shop.run_on(held.clone(), run("told"));
+        let runs = shop.run_on(held.clone(), run("reported"));
         let lets_go = async {
             begun.wait_for(|begun| *begun > 0).await.unwrap();
             let mut seen = shop.table("marts.a").await.snapshot_id();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retail_engine::{Cluster, Dependents};
+use retail_engine::{Blockers, Cluster};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -38,12 +38,12 @@ impl v1::cluster_server::Cluster for ClusterService {
         Ok(Response::new(status))
     }
 
-    async fn leave(
+    async fn request_removal(
         &self,
-        request: Request<v1::LeaveRequest>,
-    ) -> Result<Response<v1::LeaveResponse>, Status> {
+        request: Request<v1::RequestRemovalRequest>,
+    ) -> Result<Response<v1::RequestRemovalResponse>, Status> {
         let executor = request.into_inner().executor_id;
-        let Dependents { tasks, queries } = self.cluster.leave(&executor).await;
-        Ok(Response::new(v1::LeaveResponse { tasks, queries }))
+        let Blockers { tasks, queries } = self.cluster.request_removal(&executor).await;
+        Ok(Response::new(v1::RequestRemovalResponse { tasks, queries }))
     }
 }

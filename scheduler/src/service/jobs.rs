@@ -22,7 +22,7 @@ use super::{explain, traceparent, unavailable};
 use crate::codec;
 use crate::queue::{JobManager, Submission, SubmitError};
 
-/// Jobs listed when a client does not say how many.
+/// Jobs listed when a client gives no limit.
 const LIST_DEFAULT: u32 = 20;
 
 pub(super) struct JobsService {

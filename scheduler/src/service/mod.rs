@@ -25,7 +25,7 @@ use crate::queue::JobManager;
 
 /// Adds the services of `retail.v1`, gRPC health and reflection to a port.
 ///
-/// Health says "not serving" as soon as the scheduler begins to stop.
+/// Health reports "not serving" as soon as the scheduler begins to stop.
 ///
 /// # Errors
 /// The embedded descriptors cannot be read.
@@ -100,7 +100,7 @@ fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status
     crate::codec::status_of(failure)
 }
 
-/// The innermost cause, and what it was about where it does not say so itself.
+/// The innermost cause.
 fn root(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -92,7 +92,7 @@ async fn ordinary_sql_runs_in_stages() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Plans whose pieces would give other rows, and what is said of them.
+/// Plans whose pieces would give other rows, and the reason reported.
 const ONE_TASK: [(&str, &str); 3] = [
     (
         "with recursive n as (select 1 as a union all select a + 1 from n where a < 5) select sum(a) from n",
@@ -112,11 +112,11 @@ const ONE_TASK: [(&str, &str); 3] = [
 async fn a_plan_that_stages_would_change_runs_as_one_task() {
     let dir = tempfile::tempdir().unwrap();
     let session = session(dir.path(), false).await;
-    for (sql, said) in ONE_TASK {
+    for (sql, expected) in ONE_TASK {
         let query = session.state().create_logical_plan(sql).await.unwrap();
         let planned = plan(&query, &session.state(), true).await.unwrap();
         let reason = planned.one_task_because.unwrap_or_default();
-        assert!(reason.contains(said), "{sql}: {reason}");
+        assert!(reason.contains(expected), "{sql}: {reason}");
         let found = find_violation(&planned.plan, &session.state());
         assert_eq!(found, None, "{sql}");
     }

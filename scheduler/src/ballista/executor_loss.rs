@@ -1,4 +1,4 @@
-//! Executors that leave: which went in peace, and which took work or rows with them.
+//! Tells executors that were decommissioned from executors that were lost with tasks or rows.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,62 +6,62 @@ use std::sync::Arc;
 use ballista_scheduler::cluster::{ClusterStateEvent, ClusterStateEventStream};
 use futures::StreamExt;
 use parking_lot::Mutex;
-use retail_engine::{Dependents, ExecutorLoss};
+use retail_engine::{Blockers, ExecutorLoss};
 use tokio::sync::broadcast;
 
 /// Losses that a slow listener may fall behind by.
 const BACKLOG: usize = 64;
 
-/// Executors that left in peace and are known to have. Their ids do not come back.
+/// Decommissioned executors that are remembered. Ids are not reused.
 const REMEMBERED: usize = 256;
 
-/// What is known of executors that leave.
+/// Watches executors being removed and reports those that were lost.
 #[derive(Clone)]
-pub struct Departures {
-    /// What depended on a draining executor when it asked last.
-    draining: Arc<Mutex<HashMap<String, Dependents>>>,
+pub(super) struct LossWatch {
+    /// What blocked the removal of a draining executor at its last request.
+    draining: Arc<Mutex<HashMap<String, Blockers>>>,
     losses: broadcast::Sender<ExecutorLoss>,
 }
 
-impl Departures {
-    /// Watches the cluster's events for executors that leave.
-    pub(super) fn watch(events: ClusterStateEventStream) -> Self {
-        let departures = Self {
+impl LossWatch {
+    /// Follows the cluster's events until their stream ends.
+    pub(super) fn start(events: ClusterStateEventStream) -> Self {
+        let watch = Self {
             draining: Arc::default(),
             losses: broadcast::Sender::new(BACKLOG),
         };
-        tokio::spawn(departures.clone().follow(events));
-        departures
+        tokio::spawn(watch.clone().follow(events));
+        watch
     }
 
     /// Losses from now on.
-    pub fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
+    pub(super) fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
         self.losses.subscribe()
     }
 
-    /// A draining executor asked whether it may leave.
-    pub fn asked(&self, executor_id: &str, dependents: Dependents) {
+    /// Records what blocked a draining executor's removal when it requested it.
+    pub(super) fn removal_requested(&self, executor_id: &str, blockers: Blockers) {
         self.draining
             .lock()
-            .insert(executor_id.to_owned(), dependents);
+            .insert(executor_id.to_owned(), blockers);
     }
 
     async fn follow(self, mut events: ClusterStateEventStream) {
-        let mut left = VecDeque::with_capacity(REMEMBERED);
+        let mut decommissioned = VecDeque::with_capacity(REMEMBERED);
         while let Some(event) = events.next().await {
             let ClusterStateEvent::RemovedExecutor { executor_id } = event else {
                 continue;
             };
-            // A heartbeat that was on its way when it left is followed by no other, which Ballista takes for a loss.
-            if left.contains(&executor_id) {
+            // A heartbeat in flight at the removal registers the executor once more; Ballista then expires it as lost.
+            if decommissioned.contains(&executor_id) {
                 continue;
             }
             let last = self.draining.lock().remove(&executor_id);
             match loss(last) {
                 None => {
                     tracing::info!(executor = %executor_id, "executor left, drained");
-                    left.truncate(REMEMBERED - 1);
-                    left.push_front(executor_id);
+                    decommissioned.truncate(REMEMBERED - 1);
+                    decommissioned.push_front(executor_id);
                 }
                 Some(reason) => {
                     tracing::warn!(executor = %executor_id, reason, "executor lost");
@@ -75,9 +75,10 @@ impl Departures {
     }
 }
 
-/// Why an executor's leaving is a loss, from what depended on it when it asked last; none when nothing did.
-fn loss(asked: Option<Dependents>) -> Option<String> {
-    let Some(Dependents { tasks, queries }) = asked else {
+/// Why the removal of an executor is a loss, from what blocked it at its last request (`None`: it never requested one).
+/// `None` when nothing blocked it: it was decommissioned.
+fn loss(last_request: Option<Blockers>) -> Option<String> {
+    let Some(Blockers { tasks, queries }) = last_request else {
         return Some(
             "it stopped, or gave no sign of life; what it was doing runs again elsewhere"
                 .to_owned(),
@@ -107,12 +108,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_executor_that_left_in_peace_is_not_lost_afterwards() {
+    async fn a_decommissioned_executor_is_not_reported_lost_afterwards() {
         let (send, events) = tokio::sync::mpsc::unbounded_channel();
         let events = tokio_stream::wrappers::UnboundedReceiverStream::new(events);
-        let departures = Departures::watch(Box::pin(events));
-        let mut losses = departures.losses();
-        departures.asked("drained", Dependents::default());
+        let watch = LossWatch::start(Box::pin(events));
+        let mut losses = watch.losses();
+        watch.removal_requested("drained", Blockers::default());
         for id in ["drained", "drained", "killed"] {
             let executor_id = id.to_owned();
             send.send(ClusterStateEvent::RemovedExecutor { executor_id })
@@ -122,15 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn who_left_when_nothing_depended_on_it_is_no_loss() {
-        assert_eq!(loss(Some(Dependents::default())), None);
+    fn a_removal_that_nothing_blocked_is_no_loss() {
+        assert_eq!(loss(Some(Blockers::default())), None);
         assert!(loss(None).unwrap().contains("no sign of life"));
-        let told = loss(Some(Dependents {
+        let reason = loss(Some(Blockers {
             tasks: 1,
             queries: 2,
         }));
         assert_eq!(
-            told.unwrap(),
+            reason.unwrap(),
             "its time to drain was over and it left with 1 running task and rows of 2 queries, which run again elsewhere"
         );
     }

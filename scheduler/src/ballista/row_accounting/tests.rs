@@ -1,5 +1,5 @@
 //! Each case is a query of two stages on executors `a` and `b`, a task for each of two partitions, driven as the scheduler
-//! drives it: `scan` puts out two partitions for `sum`, whose rows are the result.
+//! drives it: `scan` produces two partitions for `sum`, whose rows are the result.
 
 use std::sync::Arc;
 
@@ -85,18 +85,18 @@ impl Query {
     }
 
     fn succeed(&mut self, task: &Task) {
-        let put_out = if task.stage == SUM {
+        let produced = if task.stage == SUM {
             vec![task.partition]
         } else {
             vec![0, 1]
         };
-        let partitions = put_out.into_iter().map(|partition| ShuffleWritePartition {
+        let partitions = produced.into_iter().map(|partition| ShuffleWritePartition {
             partition_id: partition as u64,
             num_rows: 1,
             file_id: Some(task.id as u64),
             ..Default::default()
         });
-        self.tell(
+        self.report(
             task,
             Status::Successful(SuccessfulTask {
                 executor_id: task.executor.to_owned(),
@@ -106,9 +106,9 @@ impl Query {
         );
     }
 
-    /// The task did not find rows that `scan` put out on `executor`.
+    /// The task did not find rows that `scan` produced on `executor`.
     fn miss_rows_of(&mut self, task: &Task, executor: &str) {
-        self.tell(
+        self.report(
             task,
             Status::Failed(FailedTask {
                 failed_reason: Some(FailedReason::FetchPartitionError(FetchPartitionError {
@@ -121,7 +121,7 @@ impl Query {
         );
     }
 
-    fn tell(&mut self, task: &Task, status: Status) {
+    fn report(&mut self, task: &Task, status: Status) {
         let executor = ExecutorMetadata {
             id: task.executor.to_owned(),
             host: "localhost".to_owned(),
@@ -157,18 +157,18 @@ impl Query {
 }
 
 #[tokio::test]
-async fn rows_of_each_task_once_have_no_flaw() {
+async fn rows_of_each_task_read_once_are_no_violation() {
     let mut query = Query::new().await;
     for executor in ["a", "b", "a", "b"] {
         let task = query.start(executor);
         query.succeed(&task);
     }
     assert!(query.graph.is_successful());
-    assert_eq!((query.rows(), flaw(&query.graph)), (2, None));
+    assert_eq!((query.rows(), find_violation(&query.graph)), (2, None));
 }
 
 #[tokio::test]
-async fn a_task_that_runs_again_after_its_executor_was_lost_is_no_flaw() {
+async fn a_retried_task_of_a_lost_executor_is_no_violation() {
     let mut query = Query::new().await;
     let lost = query.start("a");
     let kept = query.start("b");
@@ -176,11 +176,11 @@ async fn a_task_that_runs_again_after_its_executor_was_lost_is_no_flaw() {
     query.graph.reset_stages_on_lost_executor("a").unwrap();
     query.succeed(&lost);
     query.finish();
-    assert_eq!((query.rows(), flaw(&query.graph)), (2, None));
+    assert_eq!((query.rows(), find_violation(&query.graph)), (2, None));
 }
 
 #[tokio::test]
-async fn a_stage_that_begins_again_has_its_first_run_in_the_result_too() {
+async fn a_restarted_stage_has_its_first_run_in_the_result_too() {
     let mut query = Query::new().await;
     for executor in ["a", "b"] {
         let task = query.start(executor);
@@ -188,16 +188,16 @@ async fn a_stage_that_begins_again_has_its_first_run_in_the_result_too() {
     }
     let (done, failed) = (query.start("b"), query.start("b"));
     query.succeed(&done);
-    assert_eq!(began_again(&query.graph), None);
+    assert_eq!(restarted_stage(&query.graph), None);
     query.miss_rows_of(&failed, "a");
-    assert!(began_again(&query.graph).is_some());
+    assert!(restarted_stage(&query.graph).is_some());
     query.finish();
     assert_eq!(
         query.rows(),
         3,
-        "Ballista takes rolled-back rows out of the result: `once` may go"
+        "Ballista takes rolled-back rows out of the result: `row_accounting` may go"
     );
-    assert!(flaw(&query.graph).is_some());
+    assert!(find_violation(&query.graph).is_some());
 }
 
 #[tokio::test]
@@ -211,14 +211,14 @@ async fn a_part_of_the_result_that_was_only_thought_lost_is_found() {
     query.succeed(&slow);
     query.graph.reset_stages_on_lost_executor("a").unwrap();
     query.finish();
-    assert_eq!(began_again(&query.graph), None);
+    assert_eq!(restarted_stage(&query.graph), None);
     assert_eq!(
         query.rows(),
         3,
-        "Ballista takes lost rows out of the result: `once` may go"
+        "Ballista takes lost rows out of the result: `row_accounting` may go"
     );
     assert_eq!(
-        flaw(&query.graph).as_deref(),
+        find_violation(&query.graph).as_deref(),
         Some("partition 0 of task 0 of stage 2 was read, which was lost")
     );
 }
@@ -230,15 +230,15 @@ async fn rows_of_a_task_that_was_reported_twice_are_read_twice() {
     query.succeed(&task);
     query.succeed(&task);
     query.finish();
-    let flaw = flaw(&query.graph).unwrap();
+    let violation = find_violation(&query.graph).unwrap();
     assert!(
-        flaw.ends_with("of task 0 of stage 1 was read twice"),
-        "{flaw}"
+        violation.ends_with("of task 0 of stage 1 was read twice"),
+        "{violation}"
     );
 }
 
 #[tokio::test]
-async fn a_partition_that_two_tasks_put_out_is_found() {
+async fn a_partition_that_two_tasks_produced_is_found() {
     let mut query = Query::new().await;
     let task = query.start("a");
     query.succeed(&task);
@@ -246,7 +246,7 @@ async fn a_partition_that_two_tasks_put_out_is_found() {
     stage.pending.reschedule([task.partition]);
     query.finish();
     assert_eq!(
-        flaw(&query.graph).as_deref(),
+        find_violation(&query.graph).as_deref(),
         Some("partition 0 of stage 1 is of 2 tasks")
     );
 }

@@ -1,13 +1,15 @@
-//! Whether a query read the rows of each task once.
+//! Verifies that a query read each task's output exactly once.
 //!
-//! Ballista 55 tells a stage's readers where the rows of each task lie as soon as the task is done. It does not take that back
+//! Ballista 55 publishes the location of a task's output to the stage's readers as soon as the task succeeds. It does not
+//! withdraw that location
 //!
-//! - when the stage is rolled back, because rows that it reads were lost: its tasks run again under the same numbers, and its
-//!   readers have both runs;
-//! - from the query's result, when an executor that holds a part of it is lost: the part is made again, and if the executor was
+//! - when the stage is rolled back, because its input was lost: its tasks run again under the same numbers, and its
+//!   readers have both outputs;
+//! - from the query's result, when an executor that holds a part of it is lost: the part is recomputed, and if the executor was
 //!   only slow, the result has it twice.
 //!
-//! So a query of which either is seen does not count: [`began_again`] while it runs, [`flaw`] when it is done.
+//! A query in which either is detected is discarded and retried: [`restarted_stage`] checks while it runs,
+//! [`find_violation`] when it has finished.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +18,9 @@ use ballista_core::serde::scheduler::PartitionLocation;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, SuccessfulStage};
 
-/// The first stage that was begun again, because rows that it reads or had made were lost with an executor.
-pub fn began_again(graph: &dyn ExecutionGraph) -> Option<usize> {
-    let again = graph.stages().iter().filter_map(|(id, stage)| {
+/// The first stage that was restarted because its input or output was lost with an executor.
+pub(super) fn restarted_stage(graph: &dyn ExecutionGraph) -> Option<usize> {
+    let restarted = graph.stages().iter().filter_map(|(id, stage)| {
         let attempt = match stage {
             ExecutionStage::UnResolved(stage) => stage.stage_attempt_num,
             ExecutionStage::Resolved(stage) => stage.stage_attempt_num,
@@ -28,13 +30,13 @@ pub fn began_again(graph: &dyn ExecutionGraph) -> Option<usize> {
         };
         (attempt > 0).then_some(*id)
     });
-    again.min()
+    restarted.min()
 }
 
-/// What is wrong with a finished query, if its rows are not those of each task once: a partition that two tasks, or none,
-/// put out; rows read that are not, or no longer, those of a task that counts; rows read twice.
-pub fn flaw(graph: &dyn ExecutionGraph) -> Option<String> {
-    if let Some(stage) = began_again(graph) {
+/// Verifies that every partition was produced by exactly one successful task and read exactly once; returns the first
+/// violation.
+pub(super) fn find_violation(graph: &dyn ExecutionGraph) -> Option<String> {
+    if let Some(stage) = restarted_stage(graph) {
         return Some(format!("stage {stage} was begun again"));
     }
     let finished: HashMap<usize, &SuccessfulStage> = graph
@@ -45,8 +47,8 @@ pub fn flaw(graph: &dyn ExecutionGraph) -> Option<String> {
             _ => None,
         })
         .collect();
-    let put_out = finished.values().find_map(|stage| put_out_once(stage));
-    put_out
+    let produced = finished.values().find_map(|stage| produced_once(stage));
+    produced
         .or_else(|| {
             finished.values().find_map(|reader| {
                 reader.inputs.values().find_map(|input| {
@@ -57,8 +59,8 @@ pub fn flaw(graph: &dyn ExecutionGraph) -> Option<String> {
         .or_else(|| read_once(&graph.output_locations(), &finished))
 }
 
-/// Each partition of a finished stage is one task's.
-fn put_out_once(stage: &SuccessfulStage) -> Option<String> {
+/// Verifies that each partition of a finished stage was produced by exactly one successful task.
+fn produced_once(stage: &SuccessfulStage) -> Option<String> {
     let mut tasks = vec![0; stage.partitions];
     for task in &stage.task_infos {
         if matches!(task.task_status, Status::Successful(_)) {
@@ -74,7 +76,7 @@ fn put_out_once(stage: &SuccessfulStage) -> Option<String> {
     ))
 }
 
-/// Rows that are read are each of a task that counts, and none is read twice.
+/// Verifies that each location read is of a successful task, and that none is read twice.
 fn read_once<'a>(
     locations: impl IntoIterator<Item = &'a PartitionLocation>,
     finished: &HashMap<usize, &SuccessfulStage>,
@@ -87,11 +89,11 @@ fn read_once<'a>(
         );
         let task = location.map_partition_id;
         let rows = || format!("partition {partition} of task {task} of stage {stage}");
-        let counts = finished
+        let is_valid = finished
             .get(&stage)
             .and_then(|stage| stage.task_infos.get(task))
             .is_some_and(|task| matches!(task.task_status, Status::Successful(_)));
-        if !counts {
+        if !is_valid {
             return Some(format!("{} was read, which was lost", rows()));
         }
         let new = seen.insert((stage, partition, task, location.file_id));
