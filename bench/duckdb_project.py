@@ -97,7 +97,7 @@ class Project:
         self.models = {path.stem: self.model(path, materialized) for path, _, materialized in drafts}
 
     def settings_of(self, path):
-        """(schema, materialized) of a model by its folder, as dbt_project.yml says."""
+        """(schema, materialized) of a model by its folder, as in dbt_project.yml."""
         found = {}
         level = self.settings["models"].get(self.settings["name"], {})
         for part in [None, *path.relative_to(self.folder / "models").parts[:-1]]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the dashboards: `grafana/generate.py`. With --check it writes nothing and fails where a file differs.
 
-Each panel says in its description what it shows and what to do when it is red, and links onward. Metrics are listed in
+Each panel describes what it shows and what to do when it is red, and links onward. Metrics are listed in
 docs/metrics.md. $namespace chooses a cluster; outside Kubernetes it is empty and everything is shown.
 """
 
@@ -66,7 +66,7 @@ OVERVIEW = [
          "docs/runbooks/no-executors.md.", "executors",
          query(f"sum({m('retail_executors', ACTIVE)})"), red=(1, "below")),
     stat("Jobs failed, 1 h", "none", "Jobs that failed or were interrupted in the last hour. Red: one or more. "
-         "`retail-submit jobs` names them, `retail-submit watch JOB` says why; docs/runbooks/job-failing.md.", "jobs",
+         "`retail-submit jobs` names them, `retail-submit watch JOB` prints why; docs/runbooks/job-failing.md.", "jobs",
          query(f"sum(increase({m('retail_jobs_total', FAILED)}[1h]))"), red=(1, "above")),
     stat("Oldest table", "s", "Age of the table that was published longest ago. Red: more than 26 hours, so a daily run was "
          "missed; docs/runbooks/freshness-missed.md.", "lakehouse",
@@ -117,7 +117,7 @@ JOBS = [
           query(f"sum by (what) (increase({m('retail_retries_total')}[{RATE}]))", "{{what}}")),
     row("Models"),
     bars("Slowest models", "s", "What each model took the last time. Start here to make a job faster: `retail-submit explain MODEL` "
-         "says what it reads and how many stages it has.", "executors",
+         "shows what it reads and how many stages it has.", "executors",
          query(f"topk(15, {m('retail_model_last_seconds')})", "{{model}}")),
     lines("Model time", "s", "From a model's begin to its staged table.", "executors", *p50_p95("retail_model_seconds")),
     lines("Models ended", "none", "By outcome. One failed model skips those after it, and nothing of its job is published.", "lakehouse",
@@ -174,9 +174,9 @@ EXECUTORS = [
     row("Data"),
     lines("Read", "Bps", "Bytes that tasks read from object stores. Flat at the network's or store's limit: more executors do not help.",
           "lakehouse", query(f"sum by (instance) ({rate('retail_bytes_read_total')})", "{{instance}}")),
-    lines("Shuffled", "Bps", "Bytes that tasks put out for the next stage or the client. Far above what is read: a join that multiplies rows.",
+    lines("Shuffled", "Bps", "Bytes that tasks produced for the next stage or the client. Far above what is read: a join that multiplies rows.",
           "jobs", query(f"sum by (instance) ({rate('retail_bytes_shuffled_total')})", "{{instance}}")),
-    lines("Rows", "rowsps", "Rows that tasks read from files, and put out for the next stage or the client.", "jobs",
+    lines("Rows", "rowsps", "Rows that tasks read from files, and produced for the next stage or the client.", "jobs",
           query(f"sum({rate('retail_rows_read_total')})", "read"), query(f"sum({rate('retail_rows_shuffled_total')})", "shuffled")),
 ]
 
@@ -215,7 +215,7 @@ LAKEHOUSE = [
     row("Catalog and object stores"),
     lines("Catalog requests", "s", "The catalog's database. Hundreds of milliseconds: look at its load and at long transactions. Each scrape of "
           "the scheduler is one pin.", "platform", *p50_p95("retail_catalog_seconds", "operation")),
-    lines("Catalog errors", "none", "By operation; conflicts are none. Any: the database refuses or cannot be reached.", "platform",
+    lines("Catalog errors", "none", "By operation; conflicts are not counted. Any: the database refuses or cannot be reached.", "platform",
           query(f"sum by (operation) (increase({m('retail_catalog_errors_total')}[{RATE}]))", "{{operation}}"), red=(1, "above")),
     lines("Store requests", "reqps", "Requests to object stores by operation. Many heads and lists and few gets: many small files.", "executors",
           query(f"sum by (operation) ({rate('retail_object_store_requests_total')})", "{{operation}}")),

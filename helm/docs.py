@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes helm/README.md from the comments of the chart's values.yaml; with --check says whether it is up to date.
+"""Makes helm/README.md from the comments of the chart's values.yaml; with --check reports whether it is up to date.
 
 Every key has a comment right above it, or lies below one that has."""
 
@@ -110,7 +110,7 @@ def main():
     made = render()
     if sys.argv[1:] == ["--check"]:
         if README.read_text() != made:
-            raise SystemExit("docs: helm/README.md is not what values.yaml says; run helm/docs.py")
+            raise SystemExit("docs: helm/README.md differs from values.yaml; run helm/docs.py")
     elif sys.argv[1:]:
         raise SystemExit("usage: helm/docs.py [--check]")
     else:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copies dashboards and alerts from grafana/ into the chart, which can hold no file from outside; with --check says
+"""Copies dashboards and alerts from grafana/ into the chart, which can hold no file from outside; with --check reports
 whether they are equal."""
 
 import pathlib

@@ -150,7 +150,7 @@ settings=(--set "image.repository=${image%:*}" --set-string "image.tag=${image##
 # An image that was built again has the same name: what changes in the pods, so that they start anew, is its id.
 id=$(docker image inspect --format '{{.Id}}' "$image")
 for part in scheduler executors operator; do settings+=(--set-string "$part.podAnnotations.retail\.dev/image=$id"); done
-# What `kubectl scale` has asked for stays.
+# What `kubectl scale` has set stays.
 replicas=$(k get retailcluster retail --ignore-not-found -o jsonpath='{.spec.replicas}')
 [ -z "$replicas" ] || settings+=(--set "executors.replicas=$replicas")
 # Helm 4 asks before it takes a field over; Helm 3 has no such option.

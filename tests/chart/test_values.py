@@ -69,7 +69,7 @@ UNUSED = {
     "scheduler.persistence.enabled": "the other value is refused: without a volume and without PostgreSQL the catalog would be lost",
 }
 
-# What must be refused, and a part of the message that tells which value and why.
+# What must be refused, and a part of the message that names the value and why.
 BAD = [
     ({"executors": {"slots": 0}}, "at '/executors/slots': minimum: got 0, want 1"),
     ({"executors": {"slotz": 2}}, "at '/executors': additional properties 'slotz' not allowed"),

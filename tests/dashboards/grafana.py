@@ -1,4 +1,4 @@
-"""What the dashboards, the alerts and docs/metrics.md say, for the tests."""
+"""Reads the dashboards, the alerts and docs/metrics.md, for the tests."""
 
 import json
 import math

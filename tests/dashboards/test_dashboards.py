@@ -76,7 +76,7 @@ class Written(unittest.TestCase):
         pages = {f"docs/runbooks/{page.name}" for page in (ROOT / "docs/runbooks").glob("*.md")} - {"docs/runbooks/README.md"}
         self.assertEqual(pages, {runbook for _, _, runbook in alerts()}, "a page for each alert")
 
-    def test_every_metric_is_shown_where_the_list_says(self):
+    def test_every_metric_is_shown_where_the_list_has_it(self):
         metrics = grafana.listed()
         self.assertGreater(len(metrics), 50)
         shown = {name: set() for name in metrics}
@@ -91,7 +91,7 @@ class Written(unittest.TestCase):
                 shown[name].add(place)
         for name, metric in metrics.items():
             if metric.shown.startswith("not shown: "):
-                self.assertEqual(shown[name], set(), f"{name} is shown, and its list says it is not")
+                self.assertEqual(shown[name], set(), f"{name} is shown, and listed as not shown")
                 self.assertGreater(len(metric.shown), len("not shown: ") + 10, f"{name}: why not?")
             else:
                 self.assertEqual(shown[name], set(metric.shown.split(", ")), name)
@@ -150,15 +150,15 @@ class Live(unittest.TestCase):
         cls.end = time.time()
 
     def test_every_query_of_every_dashboard_returns_data(self):
-        asked = 0
+        queries = 0
         for name, board in grafana.boards().items():
             for title, expr in grafana.queries(board):
                 with self.subTest(dashboard=name, panel=title, expr=expr):
                     values = self.prometheus.range(expr, self.start, self.end)
-                    asked += 1
+                    queries += 1
                     if not any(word in expr for word in ELSEWHERE):
                         self.assertTrue(values, "no data")
-        self.assertGreater(asked, 80)
+        self.assertGreater(queries, 80)
 
     def test_every_alert_is_evaluated_over_metrics_that_exist(self):
         [group] = [g for g in self.prometheus.get("rules")["groups"] if g["name"] == "retail"]
@@ -174,7 +174,7 @@ class Live(unittest.TestCase):
                     if not metric.startswith(ELSEWHERE):
                         self.assertTrue(self.prometheus.range(metric, self.start, self.end), f"{metric} has no data")
 
-    def test_the_processes_serve_what_the_list_says_and_nothing_else(self):
+    def test_the_processes_serve_what_the_list_has_and_nothing_else(self):
         metrics = grafana.listed()
         for name in self.cluster.admin:
             page = self.cluster.metrics(name)
@@ -202,14 +202,14 @@ class Live(unittest.TestCase):
     def test_promtool_finds_nothing_in_our_metrics(self):
         for name in self.cluster.admin:
             ran = subprocess.run([promtool(), "check", "metrics"], input=self.cluster.metrics(name), capture_output=True, text=True)
-            said = [line for line in (ran.stdout + ran.stderr).splitlines() if not line.startswith(ILL_NAMED)]
-            self.assertEqual(said, [], name)
+            lines = [line for line in (ran.stdout + ran.stderr).splitlines() if not line.startswith(ILL_NAMED)]
+            self.assertEqual(lines, [], name)
             self.assertIn(ran.returncode, (0, 3), "3: promtool would name it otherwise")
 
 
 @unittest.skipUnless(programs(), "the programs are not built")
 class Spilling(unittest.TestCase):
-    def test_an_executor_that_spills_says_how_much(self):
+    def test_an_executor_that_spills_reports_how_much(self):
         # Two sorts keep 10 MB each for merging what they spill: what is left is too little to sort this in memory.
         with Cluster(executors=1, memory_bytes=32_000_000) as cluster:
             input_dir = cluster.dir / "input"

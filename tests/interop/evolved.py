@@ -322,6 +322,6 @@ if __name__ == "__main__":
     for name, table in lake.tables(here.catalog):
         try:
             read[name] = [[lake.text(value) for value in row.values()] for row in lake.read_with_pyiceberg(table).to_pylist()]
-        except Exception as error:  # what PyIceberg refuses is told, not hidden
+        except Exception as error:  # what PyIceberg refuses is reported, not hidden
             read[name] = f"{type(error).__name__}: {error}"
     print(json.dumps(read, indent=1))

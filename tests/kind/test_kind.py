@@ -68,9 +68,9 @@ class Kind(unittest.TestCase):
         (cls.folder / "retail-submit").symlink_to(pathlib.Path(os.environ["RETAIL_TEST_BINARIES"]).resolve() / "retail")
         cls.addClassCleanup(run, "kind/down.sh", check=False)
         started = time.monotonic()
-        said = cls.up()
+        output = cls.up()
         print(f"\nkind/up.sh: {time.monotonic() - started:.0f} s")
-        assert "The cluster is up." in said, said
+        assert "The cluster is up." in output, output
 
     @classmethod
     def up(cls):
@@ -155,7 +155,7 @@ class Kind(unittest.TestCase):
         taken = run("kind/up.sh", check=False, RETAIL_KIND_CLUSTER=f"{CLUSTER}b")
         self.assertRegex(taken.stderr, "port [0-9]+ of this machine is taken")
 
-    def test_8_it_goes_when_told(self):
+    def test_8_it_can_be_removed(self):
         run("kind/down.sh")
         self.assertIn(f"there is no cluster {CLUSTER}", run("kind/down.sh").stdout)
 

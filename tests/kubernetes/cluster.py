@@ -33,7 +33,7 @@ ORDERS = os.environ.get("RETAIL_TEST_ORDERS", "10000")
 
 
 def prerequisites():
-    """The environment, or a skip that says what is missing."""
+    """The environment, or a skip that names what is missing."""
     found = {}
     for name in ("RETAIL_TEST_KUBECONFIG", "RETAIL_TEST_CONTAINERD", "RETAIL_TEST_BINARIES"):
         if not os.environ.get(name):
@@ -86,14 +86,14 @@ def wait_for(what, seconds, condition):
 
 
 def look():
-    """What a person would look at: pods, what Kubernetes says of them, and the last lines of those that are not ready."""
-    said = [kubectl("get", "pods", "-o", "wide", check=False), kubectl("get", "retailclusters", "-o", "wide", check=False)]
-    said += [kubectl("get", "events", "--sort-by=.lastTimestamp", check=False)[-3000:]]
+    """What a person would look at: pods, what Kubernetes reports of them, and the last lines of those that are not ready."""
+    lines = [kubectl("get", "pods", "-o", "wide", check=False), kubectl("get", "retailclusters", "-o", "wide", check=False)]
+    lines += [kubectl("get", "events", "--sort-by=.lastTimestamp", check=False)[-3000:]]
     for pod in json.loads(kubectl("get", "pods", "-o", "json"))["items"]:
         if not all(status["ready"] for status in pod["status"].get("containerStatuses", [])):
             name = pod["metadata"]["name"]
-            said += [f"--- {name}", kubectl("logs", name, "--tail=5", "--all-containers", check=False)]
-    return "\n".join(said)
+            lines += [f"--- {name}", kubectl("logs", name, "--tail=5", "--all-containers", check=False)]
+    return "\n".join(lines)
 
 
 def install(*settings, timeout=90):
@@ -231,7 +231,7 @@ class Marketplace:
         return json.loads(submit("job", job, "--json").stdout.splitlines()[0])
 
     def finish(self, job):
-        """Waits for the end; fails where the job does. Gives what it told on the way."""
+        """Waits for the end; fails where the job does. Returns what it printed on the way."""
         done = submit("watch", job, timeout=600)
         return done.stdout + done.stderr
 

@@ -34,7 +34,7 @@ def wait(what, condition, seconds=300, pause=0.02):
 
 
 def first_task(address):
-    """When the scheduler first says that a task runs; looks every few milliseconds."""
+    """When the scheduler first reports that a task runs; looks every few milliseconds."""
     while True:
         with urllib.request.urlopen(f"http://{address}:50080/work", timeout=5) as answer:
             work = json.load(answer)
@@ -45,7 +45,7 @@ def first_task(address):
         time.sleep(0.005)
 
 
-def told(job):
+def first_events(job):
     """The job's history, by event; the first of each kind, as seconds of this machine's clock."""
     found = {}
     for line in submit("watch", job, "--json").stdout.splitlines():
@@ -66,7 +66,7 @@ def from_nothing(figures):
     figures("helm install --wait returns", time.time() - started)
     ready = wait("two executors", lambda: executors() == 2)
     figures("install to two executors ready", ready - started)
-    figures("install to the first job done", told(small_job())["finished"] - started)
+    figures("install to the first job done", first_events(small_job())["finished"] - started)
 
 
 def from_zero(figures):
@@ -77,7 +77,7 @@ def from_zero(figures):
     submitted = time.time()
     job = small_job()
     running = first_task(address)
-    events = told(job)
+    events = first_events(job)
     joined = first_registration(submitted)
     figures("no executor: submit to an executor ready", joined - submitted)
     figures("no executor: submit to the first task seen", running - submitted)
@@ -103,7 +103,7 @@ def stamp(line):
 
 
 def drain(figures, marketplace):
-    """An executor is asked to leave in mid-job."""
+    """An executor drains in mid-job."""
     log = Follow("retail-executor-0")
     job = marketplace.start()
     marketplace.in_the_middle(job)
@@ -112,9 +112,9 @@ def drain(figures, marketplace):
     text = log.text().splitlines()
     times = {word: next(stamp(line) for line in text if word in line) for word in ('"message":"draining"', "executor left")}
     state = marketplace.state(job)["state"]
-    figures("drain in mid-job: asked to left", times["executor left"] - times['"message":"draining"'])
+    figures("drain in mid-job: SIGTERM to exit", times["executor left"] - times['"message":"draining"'])
     back = wait("two executors", lambda: executors() == 2 and "retail-executor-0" in ready_pods())
-    figures("drain in mid-job: asked to a new one in its place", back - started)
+    figures("drain in mid-job: SIGTERM to a new one in its place", back - started)
     marketplace.finish(job)
     took = marketplace.state(job)
     figures(f"the job of {marketplace.orders} orders meanwhile ({state} when the executor had left)", (took["finished_at_us"] - took["started_at_us"]) / 1e6)

@@ -41,7 +41,7 @@ def patch(spec):
 
 
 def events(reason):
-    """What Kubernetes tells about the RetailCluster for this reason."""
+    """Kubernetes events about the RetailCluster with this reason."""
     return kubectl("get", "events", "--field-selector", f"involvedObject.kind=RetailCluster,reason={reason}", "-o", "jsonpath={.items[*].message}{.items[*].note}")
 
 
@@ -52,25 +52,25 @@ class Mishaps(WithOperator):
         logs = [Follow(pod) for pod in PODS]
         job = self.marketplace.start()
         self.marketplace.in_the_middle(job)
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+") as printed:
             started = time.monotonic()
             drain = subprocess.Popen(
                 [str(cluster.kubectl_path()), "drain", "node1", "-v1", f"--pod-selector={EXECUTORS}", "--delete-emptydir-data", "--timeout=240s"],
-                stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": cluster.prerequisites()["kubeconfig"]})
+                stdout=printed, stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": cluster.prerequisites()["kubeconfig"]})
             self.addCleanup(lambda: (drain.kill(), drain.wait()))
 
-            def told():
-                said.seek(0)
-                return said.read()
+            def output():
+                printed.seek(0)
+                return printed.read()
 
             # The only node takes no pods now. The first executor leaves, its replacement finds no node, and the budget
             # keeps the second one running.
-            wait_for("the budget holds", 120, lambda: "violate the pod's disruption budget" in told())
+            wait_for("the budget holds", 120, lambda: "violate the pod's disruption budget" in output())
             wait_for("a pod without a node", 120, lambda: any("nodeName" not in pod["spec"] for pod in pods().values()))
             wait_for("one executor at work", 10, lambda: executors() == 1)
             self.marketplace.was_under_way(job)
             kubectl("uncordon", "node1")
-            self.assertEqual(drain.wait(240), 0, told())
+            self.assertEqual(drain.wait(240), 0, output())
             print(f"\nkubectl drain of both executors took {time.monotonic() - started:.1f} s")
         self.marketplace.finish(job)
         self.marketplace.published_anew()
@@ -156,7 +156,7 @@ class Mishaps(WithOperator):
         self.marketplace.finish(self.marketplace.start())
         self.marketplace.published_anew()
 
-    def test_a_wrong_image_is_told_by_condition_and_event_and_mended_in_place(self):
+    def test_a_wrong_image_is_reported_in_a_condition_and_event_and_mended_in_place(self):
         patch({"image": "retail:forgotten"})
         self.addCleanup(patch, {"image": cluster.IMAGE})
         status, reason, message = wait_for("condition", 90, lambda: condition("Ready")[1] == "ImagePullFailed" and condition("Ready"))
@@ -169,7 +169,7 @@ class Mishaps(WithOperator):
         patch({"image": cluster.IMAGE})
         wait_for("ready again", 120, lambda: executors() == 2 and condition("Ready")[0] == "True")
 
-    def test_a_missing_secret_is_told_by_condition_and_event_and_mended_in_place(self):
+    def test_a_missing_secret_is_reported_in_a_condition_and_event_and_mended_in_place(self):
         secrets = cluster_spec()["secrets"]
         self.addCleanup(patch, {"secrets": secrets})
         patch({"secrets": [*secrets, "forgotten"]})
@@ -193,32 +193,32 @@ class Mishaps(WithOperator):
         self.marketplace.finish(self.marketplace.start())
         self.marketplace.published_anew()
 
-    def test_a_scheduler_without_its_catalog_is_not_ready_and_says_why(self):
+    def test_a_scheduler_without_its_catalog_is_not_ready_and_reports_why(self):
         kubectl("scale", "statefulset/postgres", "--replicas=0")
         self.addCleanup(self.stores_back)
         wait_for("no database", 60, lambda: not kubectl("get", "pods", "-l", "app=postgres", "-o", "name").strip())
         is_ready = lambda: get("pod/retail-scheduler-0", ".status.conditions[?(@.type=='Ready')].status")
         wait_for("not ready", 60, lambda: is_ready() == "False")
-        # One that starts without it waits; the RetailCluster says for what, without the password.
+        # One that starts without it waits; the RetailCluster reports for what, without the password.
         kubectl("delete", "pod", "retail-scheduler-0")
-        told = wait_for("the reason", 90, lambda: "the catalog" in condition("SchedulerReachable")[2] and condition("SchedulerReachable")[2])
-        self.assertRegex(told, "not ready: cannot (reach|open) the catalog postgresql://")
-        self.assertNotIn(cluster.secret("retail-catalog")["password"], told)
+        reason = wait_for("the reason", 90, lambda: "the catalog" in condition("SchedulerReachable")[2] and condition("SchedulerReachable")[2])
+        self.assertRegex(reason, "not ready: cannot (reach|open) the catalog postgresql://")
+        self.assertNotIn(cluster.secret("retail-catalog")["password"], reason)
         self.assertEqual(get("pod/retail-scheduler-0", ".status.containerStatuses[0].restartCount"), "0")
         self.stores_back()
         wait_for("ready again", 60, lambda: is_ready() == "True")
         wait_for("two executors", 180, lambda: executors() == 2)
         self.marketplace.published_nothing()
 
-    def test_a_node_that_does_not_answer_is_told_by_condition_and_the_job_goes_on(self):
+    def test_a_node_that_does_not_answer_is_reported_in_a_condition_and_the_job_goes_on(self):
         job = self.marketplace.start()
         self.marketplace.in_the_middle(job)
         kubelet = int((pathlib.Path(cluster.prerequisites()["containerd"]).parent / "kubelet/pid").read_text().split()[0])
         self.addCleanup(os.kill, kubelet, signal.SIGCONT)
         os.kill(kubelet, signal.SIGSTOP)
-        told = wait_for("the reason", 120, lambda: condition("Ready")[1] == "NodeLost" and condition("Ready")[2])
-        self.assertIn("node node1 does not answer", told)
-        self.assertIn("`kubectl delete node node1`", told)
+        reason = wait_for("the reason", 120, lambda: condition("Ready")[1] == "NodeLost" and condition("Ready")[2])
+        self.assertIn("node node1 does not answer", reason)
+        self.assertIn("`kubectl delete node node1`", reason)
         os.kill(kubelet, signal.SIGCONT)
         wait_for("ready again", 90, lambda: condition("Ready")[0] == "True")
         self.marketplace.finish(job)

@@ -68,7 +68,7 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// The bound address, with the port that was found when 0 was asked for.
+    /// The bound address, with the chosen port when port 0 was configured.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_is_not_ready_says_why() {
+    async fn a_process_that_is_not_ready_reports_why() {
         let readiness = Readiness::waiting("the catalog is not open");
         let admin = serve_admin(any_port(), readiness.clone()).await.unwrap();
         assert_ne!(admin.addr().port(), 0);

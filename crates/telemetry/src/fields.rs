@@ -69,7 +69,7 @@ impl Visit for SpanFields {
     }
 }
 
-/// What the spans around this line say about `name`, one of [`CONTEXT`]; the innermost counts.
+/// The value of `name`, one of [`CONTEXT`], in the spans around this line; the innermost counts.
 pub fn current(name: &str) -> Option<String> {
     let found = Span::current().with_subscriber(|(id, dispatch)| {
         let spans = dispatch.downcast_ref::<Registry>()?;

@@ -1,6 +1,6 @@
 //! What every process has around its work: settings, logs, traces, metrics and an admin port.
 //!
-//! `settings` reads configuration in layers, `log` says what happens, `trace` how it hangs together across processes,
+//! `settings` reads configuration in layers, `log` writes log lines, `trace` connects what happens across processes,
 //! `metrics` lists every metric we count, `program` is what mains share, and `admin` serves health, readiness, metrics and the log level over HTTP.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]

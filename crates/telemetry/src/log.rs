@@ -46,14 +46,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// Libraries that say more than an operator wants to read; a directive of the same name overrides these.
+/// Libraries that log more than an operator wants to read; a directive of the same name overrides these.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,rustls=warn,reqwest=warn,sqlx=warn,\
      object_store=warn,iceberg=warn,datafusion=warn,ballista=warn,ballista_core=warn,ballista_scheduler=warn,\
      ballista_executor=warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off";
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The running log's filter: what it says, and how it is replaced.
+/// The running log's filter: its directives, and how it is replaced.
 struct Control {
     level: Mutex<String>,
     with_spans: bool,
@@ -111,7 +111,7 @@ pub fn init_with(log: Option<&LogConfig>, trace: &TraceConfig) -> Result<Tracing
         let _ = CONTROL.set(control);
     }
     tracing.install();
-    trace::say_what_is_ignored();
+    trace::warn_ignored_settings();
     Ok(tracing)
 }
 

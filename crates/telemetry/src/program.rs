@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Wrong usage or configuration, as in sysexits.h.
 pub const EX_USAGE: u8 = 64;
 
-/// What a program ends with that prints how it is used: because it was asked to, or because it was used wrongly.
+/// The exit code of a program that prints its usage: on `--help`, or after wrong arguments.
 pub fn usage(wrong: bool) -> ExitCode {
     ExitCode::from(if wrong { EX_USAGE } else { 0 })
 }

@@ -1,7 +1,7 @@
 //! Settings in layers: an embedded `default.toml` < a file < the environment < flags.
 //!
 //! The defaults are the list of known keys: a key that they do not have is refused, with the nearest one named.
-//! Every value remembers where it was set, so that an error says `retail.toml:7` and not only what is wrong.
+//! Every value remembers where it was set, so that an error names `retail.toml:7` and not only the problem.
 //! An empty text means "not set". A secret `key` can be given as `key_file`, the path of a file that holds it.
 
 use std::fmt;
@@ -88,7 +88,7 @@ impl Entry {
 }
 
 impl Settings {
-    /// The defaults, which also say which keys exist and of which type they are.
+    /// The defaults, which also define which keys exist and their types.
     ///
     /// # Panics
     /// The embedded text is no TOML.
@@ -141,7 +141,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Lays environment variables over what is there. Those without our prefix are passed over.
+    /// Lays environment variables over what is there. Those without our prefix are ignored.
     ///
     /// # Errors
     /// An unknown key, or a text that is no value of the key's type.
@@ -165,8 +165,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes over what variables of a standard of others say, as `(variable, key)`; later ones count more. To be laid
-    /// below everything of ours. Unset and empty ones are passed over.
+    /// Takes the values of another standard's variables, as `(variable, key)`; later ones take precedence. To be laid
+    /// below everything of ours. Unset and empty ones are ignored.
     ///
     /// # Errors
     /// A text that is no value of the key's type.

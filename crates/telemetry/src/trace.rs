@@ -46,7 +46,8 @@ const SCOPE: &str = "retail";
 pub struct TraceConfig {
     /// `http://host:4317` of a collector; empty = no traces.
     pub endpoint: String,
-    /// Of the traces that begin in this process, the share that is recorded. Other traces are as their beginning says.
+    /// Of the traces that begin in this process, the share that is recorded. Other traces follow the decision of the
+    /// process that began them.
     pub sample_ratio: f64,
     pub service_name: String,
 }
@@ -79,7 +80,7 @@ impl TraceConfig {
         }
     }
 
-    /// What the environment says in OpenTelemetry's own words, for a process without settings.
+    /// Reads OpenTelemetry's own environment variables, for a process without settings.
     ///
     /// # Errors
     /// The variable at fault and why.
@@ -110,7 +111,7 @@ impl TraceConfig {
         Ok(config)
     }
 
-    /// What no type can say: the key at fault and why.
+    /// Checks what types cannot: the key at fault and why.
     ///
     /// # Errors
     /// An endpoint that is no `http://host:port`, or a ratio outside 0 to 1.
@@ -221,8 +222,8 @@ fn ours() -> FilterFn {
     FilterFn::new(is_ours).with_max_level_hint(LevelFilter::DEBUG)
 }
 
-/// Says which standard settings of OpenTelemetry have no effect here.
-pub(crate) fn say_what_is_ignored() {
+/// Warns of standard settings of OpenTelemetry that have no effect here.
+pub(crate) fn warn_ignored_settings() {
     let Some(_) = RUNNING.get() else { return };
     for name in [
         "OTEL_EXPORTER_OTLP_PROTOCOL",
@@ -235,7 +236,7 @@ pub(crate) fn say_what_is_ignored() {
             tracing::warn!(
                 name,
                 protocol,
-                "spans are sent over gRPC, whatever this says"
+                "spans are sent over gRPC; this setting is ignored"
             );
         }
     }

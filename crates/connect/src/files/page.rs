@@ -327,7 +327,7 @@ async fn case(what: &str) -> Option<(Shop, &'static str)> {
             (Shop::new("o.parquet", "").bytes("o.parquet", &file), ALL)
         }
         "JSON objects without keys, in all files" => (json("{}\n{}\n"), COUNT),
-        "a folder day=1 where the pattern says *" => {
+        "a folder day=1 where the pattern has *" => {
             (Shop::new("*/o.csv", "").file("day=1/o.csv", "id\n1\n"), ALL)
         }
         "a folder day=1 where the files have a column Day" => (days("", "Day\n2\n", "Day\n"), ALL),

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::{Context, Filter};
 
-/// A level's filter for events. Our spans pass whatever the level is: a warning must say which job it is about, and
+/// A level's filter for events. Our spans pass whatever the level is: a warning must name its job, and
 /// text lines do without spans.
 pub(super) struct LogFilter {
     events: EnvFilter,
@@ -49,7 +49,7 @@ impl<S> Filter<S> for LogFilter {
     }
 }
 
-/// The spans that say what a line is about.
+/// The spans that name what a line is about.
 pub(super) fn our_spans() -> FilterFn {
     FilterFn::new(is_ours as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::INFO)
 }

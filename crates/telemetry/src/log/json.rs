@@ -82,7 +82,7 @@ impl Line {
         self.entries.insert(0, (name, value));
     }
 
-    /// What the event says itself counts more.
+    /// The event's own fields take precedence.
     fn absent(&mut self, name: &'static str, value: Value) {
         if self.entries.iter().all(|(known, _)| *known != name) {
             self.entries.push((name, value));

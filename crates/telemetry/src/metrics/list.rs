@@ -10,7 +10,7 @@ use super::{Capped, Kind, Label, Role, Shown, Spec, Values};
 
 macro_rules! list {
     ($($field:ident: $type:ty = $spec:expr;)*) => {
-        /// What we count, ready to be counted. The list says what each is.
+        /// Our metrics, registered. The list describes each.
         #[allow(missing_docs, reason = "each field's help text is in the list")]
         pub struct Metrics {
             $(pub $field: $type,)*
@@ -62,7 +62,7 @@ list! {
         .buckets(LONG).on(&["jobs"]);
     stages_total: IntCounter = scheduler("retail_stages_total", "stage", "Stages of models that ended well.").on(&["jobs"]);
     retries_total: IntCounterVec = scheduler("retail_retries_total", "retry",
-        "What was begun again: a task after a failure or a lost executor, a model's query after its rows were lost with one, a job's attempt after a publish conflict.")
+        "Retries: of a task after a failure or a lost executor, of a model's query after its rows were lost with one, of a job's attempt after a publish conflict.")
         .labels(&[closed("what", &["task", "query", "attempt"])]).on(&["jobs"]);
 
     // ---- executors and tasks, as the scheduler sees them
@@ -123,9 +123,9 @@ list! {
     rows_read_total: IntCounter = executor("retail_rows_read_total", "row", "Rows that tasks read from files.")
         .on(&["overview", "executors"]);
     bytes_read_total: IntCounter = executor("retail_bytes_read_total", "byte", "Bytes that tasks read from object stores.").on(&["executors"]);
-    rows_shuffled_total: IntCounter = executor("retail_rows_shuffled_total", "row", "Rows that tasks put out for the next stage or the client.")
+    rows_shuffled_total: IntCounter = executor("retail_rows_shuffled_total", "row", "Rows that tasks produced for the next stage or the client.")
         .on(&["executors"]);
-    bytes_shuffled_total: IntCounter = executor("retail_bytes_shuffled_total", "byte", "Bytes that tasks put out for the next stage or the client.")
+    bytes_shuffled_total: IntCounter = executor("retail_bytes_shuffled_total", "byte", "Bytes that tasks produced for the next stage or the client.")
         .on(&["executors"]);
     spills_total: IntCounter = executor("retail_spills_total", "file", "Files that operators spilled for want of memory.").on(&["executors"]);
     rows_spilled_total: IntCounter = executor("retail_rows_spilled_total", "row", "Rows that operators spilled.").on(&["executors"]);
@@ -147,7 +147,7 @@ list! {
         .labels(&[closed("direction", &["read", "written"])]).on(&["lakehouse"]);
     spans_dropped_total: IntCounter = both("retail_spans_dropped_total", "span", "Spans of traces that no collector took.")
         .on(&["platform"]);
-    build_info: IntGaugeVec = all("retail_build_info", "1", "Always 1; the labels say which version of which process runs.")
+    build_info: IntGaugeVec = all("retail_build_info", "1", "Always 1; the labels name the process and its version.")
         .labels(&[build("version"), build("revision"), sparse("process", &["scheduler", "executor", "operator"])])
         .on(&["overview", "platform"]);
 
@@ -236,7 +236,7 @@ pub const OTHERS: &[(&str, &str, Shown)] = &[
     (
         "process_virtual_memory_bytes",
         "Address space.",
-        Shown::Nowhere("says nothing about memory in use"),
+        Shown::Nowhere("does not show memory in use"),
     ),
 ];
 
@@ -319,7 +319,7 @@ pub const SCALING: &[&str] = &[
     "Idle",
     "SchedulerUnreachable",
 ];
-/// Names that a capped label tells apart.
+/// Distinct values that a capped label keeps.
 const NAMES_MAX: usize = 200;
 
 const fn scheduler(name: &'static str, unit: &'static str, help: &'static str) -> Spec {

@@ -1,4 +1,4 @@
-//! Every metric of ours: what it is called, what it says, which labels it has, and where people see it.
+//! Every metric of ours: its name, its meaning, its labels, and where people see it.
 //!
 //! `list` is the one list; docs/metrics.md is made from it. A process shows the metrics of the roles it has
 //! ([`expose`]); each series of a closed label set is there from the start, at 0, so that "nothing failed" and

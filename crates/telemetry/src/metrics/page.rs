@@ -9,7 +9,7 @@ the list in `crates/telemetry/src/metrics/list.rs`; a test writes this page anew
 differs.
 
 Each series of a closed set of labels is there from the start, at 0. `table` and `model` are names of the project, 200 at
-most; the rest share `other`. *Shown on* says which dashboard of `grafana/` has it, or that the alerts use it.
+most; the rest share `other`. *Shown on* names the dashboard of `grafana/` that has it, or the alerts.
 ";
 
 /// The page.
@@ -30,7 +30,7 @@ pub fn page() -> String {
     let methods: Vec<_> = GRPC_METHODS.iter().map(|m| format!("`{m}`")).collect();
     page += &methods.join(", ");
     page += ".\n\n## Of others\n\nBallista's and the process's own, in the same registry.\n\n";
-    page += "| metric | says | shown on |\n|---|---|---|\n";
+    page += "| metric | meaning | shown on |\n|---|---|---|\n";
     for (name, help, shown) in OTHERS {
         page += &format!("| `{name}` | {help} | {} |\n", places(shown));
     }
@@ -39,7 +39,7 @@ pub fn page() -> String {
 
 fn table<'a>(page: &mut String, heading: &str, specs: impl Iterator<Item = &'a Spec>) {
     *page += &format!("\n## {heading}\n\n");
-    *page += "| metric | kind | unit | labels | says | shown on |\n|---|---|---|---|---|---|\n";
+    *page += "| metric | kind | unit | labels | meaning | shown on |\n|---|---|---|---|---|---|\n";
     for spec in specs {
         let kind = match spec.kind {
             Kind::Counter => "counter",

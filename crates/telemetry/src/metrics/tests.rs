@@ -99,7 +99,7 @@ fn a_project_with_too_many_tables_does_not_fill_prometheus() {
 }
 
 #[test]
-fn the_page_says_what_the_list_says() {
+fn the_page_matches_the_list() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
     let page = page();
     if std::env::var_os("RETAIL_TEST_WRITE").is_some() {
@@ -108,6 +108,6 @@ fn the_page_says_what_the_list_says() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == page,
-        "docs/metrics.md is not what the list says; write it with RETAIL_TEST_WRITE=1 cargo test -p retail-telemetry"
+        "docs/metrics.md differs from the list; write it with RETAIL_TEST_WRITE=1 cargo test -p retail-telemetry"
     );
 }

@@ -130,7 +130,7 @@ fn a_whole_number_is_a_number_too() {
 }
 
 #[test]
-fn a_value_of_another_type_says_what_was_expected() {
+fn a_value_of_another_type_names_what_was_expected() {
     assert_eq!(
         file_error("[server]\nport = \"x\"\n"),
         "retail.toml:2: server.port: expected a whole number, found a text"

@@ -57,7 +57,7 @@ pub fn traceparent(span: &Span) -> Option<String> {
     })
 }
 
-/// Puts a new span under one of another process. A text that is no `traceparent` is passed over, as W3C asks.
+/// Puts a new span under one of another process. A text that is no `traceparent` is ignored, as W3C requires.
 pub fn follow(span: &Span, traceparent: &str) {
     if let Some(parent) = parse(traceparent) {
         // Where tracing is off there is nothing to be put.
@@ -122,7 +122,7 @@ mod tests {
     const QUERY: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn a_context_that_w3c_would_refuse_is_passed_over() {
+    fn a_context_that_w3c_would_refuse_is_ignored() {
         assert!(parse(QUERY).is_some_and(|c| c.is_sampled()));
         assert!(parse(&QUERY.replace("-01", "-00")).is_some_and(|c| !c.is_sampled()));
         assert!(parse(&QUERY.replace("00-4", "01-4").replace("-01", "-01-later")).is_some());

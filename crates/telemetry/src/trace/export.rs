@@ -108,7 +108,7 @@ impl Queue {
             false => QUEUE_MAX,
         };
         if self.counts.waiting.load(Ordering::Relaxed) >= limit {
-            // The sending thread says so: here, in the middle of anything, nothing may be logged.
+            // The sending thread logs it: here, in the middle of anything, nothing may be logged.
             self.counts.give_up(1);
             return;
         }
@@ -123,12 +123,12 @@ impl Counts {
         metrics().spans_dropped_total.inc_by(spans);
     }
 
-    /// Says that spans are dropped, if there are more than when it was last said, and that is a minute ago.
+    /// Logs that spans are dropped, if there are more than at the last warning, and that is a minute ago.
     fn warn(&self, reason: Option<String>) {
         let dropped = self.dropped.load(Ordering::Relaxed);
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, at) = *warned;
-        if dropped == told || at.is_some_and(|at| at.elapsed() < WARN_EVERY) {
+        let (reported, at) = *warned;
+        if dropped == reported || at.is_some_and(|at| at.elapsed() < WARN_EVERY) {
             return;
         }
         *warned = (dropped, Some(Instant::now()));
