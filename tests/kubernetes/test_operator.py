@@ -46,7 +46,7 @@ class WithOperator(Chart):
 
     @classmethod
     def setUpClass(cls):
-        # In the first seconds of a new cluster there is one executor: nobody has said how many.
+        # In the first seconds of a new cluster there is one executor: nobody has set how many.
         cluster.prerequisites()
         cls.addClassCleanup(cluster.remove)
         cluster.stores()

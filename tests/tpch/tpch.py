@@ -121,8 +121,8 @@ def main():
                 started = time.monotonic()
                 found = difference(ours(options.program, folder, queries[number], executors), theirs)
                 wrong += bool(found)
-                said = found or f"the same {len(theirs)} rows"
-                print(f"query {number:2}, {executors} executors: {said} ({time.monotonic() - started:.1f} s)", flush=True)
+                outcome = found or f"the same {len(theirs)} rows"
+                print(f"query {number:2}, {executors} executors: {outcome} ({time.monotonic() - started:.1f} s)", flush=True)
         total = len(options.queries) * len(options.executors)
         print(f"{total - wrong} of {total} as DuckDB has them")
         return 1 if wrong else 0

@@ -16,23 +16,23 @@ Makes SQL from seeds, asks it in one process, on clusters of several shapes and 
   tests/fuzz_sql                        500 seeds, from 1 on
   tests/fuzz_sql --for 30m              as many as it can in half an hour, from a seed that the clock gives
   tests/fuzz_sql --seed 42              one seed, on every shape, with its statements; shrunk if they disagree
-  tests/fuzz_sql --sql 'select 1'       what everybody says to a statement over the tables shop.sales and so on; may be repeated
+  tests/fuzz_sql --sql 'select 1'       what every engine answers to a statement over the tables shop.sales and so on; may be repeated
   tests/fuzz_sql --queries 2000 --from 1000 --json
 
   tests/fuzz_sql --claims --for 10m     without clusters: whether what plans claim of their rows is true of them
 
   --queries N, --from SEED   how many seeds, and the first
   --for TIME                 90s, 30m or 2h
-  --shapes A,B               only these clusters; --list says which there are
+  --shapes A,B               only these clusters; --list names them
   --everywhere               every seed on every shape, not on each in turn
-  --with A,B --without A,B   constructs of SQL, or all; --list says which there are
+  --with A,B --without A,B   constructs of SQL, or all; --list names them
   --no-duckdb                without DuckDB (also when RETAIL_TEST_PYTHON names no Python that has it)
   --shrink TIME              per finding, 40s when left out
   --most N                   stop after so many findings, 20 when left out
   --json                     the summary as JSON on standard output; progress is on standard error
   --list                     shapes and constructs
 
-Exit codes: 0 all agree, 1 something was found, 64 the command line is wrong, 70 an engine could not be asked.
+Exit codes: 0 all agree, 1 something was found, 64 the command line is wrong, 70 an engine could not be queried.
 ";
 
 enum Wish {
@@ -82,8 +82,8 @@ async fn work(plan: &Plan, wish: Wish, json: bool) -> Result<bool> {
         Wish::Sql(statements) => {
             for sql in statements {
                 println!("{sql}");
-                for (who, answer) in fleet.say(&sql).await? {
-                    println!("  {who}: {}", said(&answer));
+                for (who, answer) in fleet.answers(&sql).await? {
+                    println!("  {who}: {}", answered(&answer));
                 }
             }
             Ok(true)
@@ -177,7 +177,7 @@ fn time(text: &str) -> Result<Duration> {
     Ok(Duration::from_secs(number(digits)? * seconds))
 }
 
-fn said(answer: &Answer) -> String {
+fn answered(answer: &Answer) -> String {
     match answer {
         Answer::Refused(why) => format!("refused: {why}"),
         Answer::Failed(why) => format!("failed: {why}"),

@@ -10,8 +10,8 @@ use super::text::{self, Dialect, render};
 /// Rows that are shown of a difference.
 const SHOWN: usize = 5;
 
-/// Where a case was asked.
-pub struct Asked<'a> {
+/// The engines that a case runs on.
+pub struct Engines<'a> {
     /// In one process: what the others are compared with.
     pub reference: &'a System,
     pub clusters: Vec<&'a System>,
@@ -37,8 +37,8 @@ pub struct Finding {
     pub sort: Sort,
     /// Who disagrees.
     pub between: [String; 2],
-    /// The two statements, as each was asked.
-    pub asked: [String; 2],
+    /// The statement that each of the two ran.
+    pub statements: [String; 2],
     pub difference: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Finding {
 pub enum Sort {
     /// Other rows.
     Rows,
-    /// The same rows in an order that is not the one asked for.
+    /// The same rows in an order other than the requested one.
     Order,
     /// Other types of columns.
     Types,
@@ -57,30 +57,30 @@ pub enum Sort {
     WeFail,
 }
 
-/// Asks a case everywhere and compares.
+/// Runs a case everywhere and compares.
 ///
 /// # Errors
-/// An engine cannot be asked at all.
-pub async fn check(case: &Case, rows: &text::Rows, asked: &Asked<'_>) -> Result<Verdict> {
+/// An engine cannot be queried at all.
+pub async fn check(case: &Case, rows: &text::Rows, engines: &Engines<'_>) -> Result<Verdict> {
     let mut answered = 0;
     let mut first: Option<(String, Rows)> = None;
     let mut refused = None;
     for form in &case.forms {
         let ours = render(&form.sql, Dialect::Ours, rows);
-        let reference = asked.reference.ask(&ours).await?;
-        for cluster in &asked.clusters {
+        let reference = engines.reference.ask(&ours).await?;
+        for cluster in &engines.clusters {
             let answer = cluster.ask(&ours).await?;
-            let who = [asked.reference.name, cluster.name];
+            let who = [engines.reference.name, cluster.name];
             if let Some(finding) = compare(form, who, [&ours, &ours], [&reference, &answer], true) {
                 return Ok(Verdict::Finding(finding));
             }
         }
-        if let Some(duckdb) = asked.duckdb
+        if let Some(duckdb) = engines.duckdb
             && !matches!(reference, Answer::Refused(_))
         {
             let theirs = render(&form.sql, Dialect::DuckDb, rows);
             let answer = duckdb.ask(&theirs).await?;
-            let who = [asked.reference.name, "duckdb"];
+            let who = [engines.reference.name, "duckdb"];
             if let Some(finding) =
                 compare(form, who, [&ours, &theirs], [&reference, &answer], false)
             {
@@ -93,7 +93,7 @@ pub async fn check(case: &Case, rows: &text::Rows, asked: &Asked<'_>) -> Result<
                 refused.get_or_insert(why);
                 continue;
             }
-            // Nobody says otherwise: a division by zero, say.
+            // All fail alike: a division by zero, for example.
             Answer::Failed(_) => continue,
         };
         answered += 1;
@@ -131,7 +131,7 @@ fn between_forms(
     (!same).then(|| Finding {
         sort: Sort::Rows,
         between: [what.to_owned(), form.what.to_owned()],
-        asked: [first.0.clone(), this.0.clone()],
+        statements: [first.0.clone(), this.0.clone()],
         difference: difference(&expected, this.1),
     })
 }
@@ -139,7 +139,7 @@ fn between_forms(
 fn compare(
     form: &Form,
     who: [&str; 2],
-    asked: [&String; 2],
+    statements: [&String; 2],
     answers: [&Answer; 2],
     both_ours: bool,
 ) -> Option<Finding> {
@@ -147,7 +147,7 @@ fn compare(
         Some(Finding {
             sort,
             between: who.map(ToOwned::to_owned),
-            asked: asked.map(Clone::clone),
+            statements: statements.map(Clone::clone),
             difference,
         })
     };

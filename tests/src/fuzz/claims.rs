@@ -1,5 +1,5 @@
 //! Whether what a plan claims of its rows is true of them: orders, constants, columns that are equal, hash partitions. A
-//! false claim takes a sort or an exchange away, and wrong rows show only where the data happen to tell.
+//! false claim takes a sort or an exchange away, and wrong rows show only where the data happen to expose them.
 //!
 //! Every node of a plan is executed by itself, and its rows are held against its claims.
 
@@ -99,7 +99,7 @@ impl Claims {
                     let line = displayable(node.as_ref()).one_line().to_string();
                     found.extend(wrong.map(|wrong| format!("{wrong} of {line}in\n{whole}")));
                 }
-                // A scan claims what it was asked to look for, of all of its rows; a filter stands above it.
+                // A scan claims what its filter requests, of all of its rows; a filter stands above it.
                 let is_filtered =
                     node.is::<FilterExec>() || (node.name() == "FieldIdScanExec" && !is_believed);
                 let believed = node.name() != "UnclaimedExec" && !is_filtered;
@@ -278,14 +278,14 @@ impl Summary {
     }
 }
 
-/// Looks at the claims of a plan's cases. `tell` gets a line for each finding, and one now and then.
+/// Looks at the claims of a plan's cases. `report` gets a line for each finding, and one now and then.
 ///
 /// # Errors
 /// The tables cannot be published or opened.
-pub async fn run_claims(plan: &Plan, tell: impl Fn(&str)) -> Result<Summary> {
+pub async fn run_claims(plan: &Plan, report: impl Fn(&str)) -> Result<Summary> {
     let lake = Lake::publish().await?;
     let claims = Claims::open(&lake).await?;
-    let (started, mut told) = (Instant::now(), Instant::now());
+    let (started, mut reported) = (Instant::now(), Instant::now());
     let mut summary = Summary::default();
     for seed in plan.first.. {
         let is_over = match (plan.cases, plan.time) {
@@ -303,13 +303,13 @@ pub async fn run_claims(plan: &Plan, tell: impl Fn(&str)) -> Result<Summary> {
             let found = found.with_context(|| format!("seed {seed}: {sql}"))?;
             summary.looked_at += usize::from(found.is_some());
             if let Some(first) = found.unwrap_or_default().into_iter().next() {
-                tell(&format!("FALSE CLAIM seed {seed}: {sql}\n  {first}"));
+                report(&format!("FALSE CLAIM seed {seed}: {sql}\n  {first}"));
                 summary.found.push((seed, first));
             }
         }
-        if told.elapsed() > Duration::from_secs(10) {
-            told = Instant::now();
-            tell(&summary.line());
+        if reported.elapsed() > Duration::from_secs(10) {
+            reported = Instant::now();
+            report(&summary.line());
         }
     }
     Ok(summary)

@@ -70,7 +70,7 @@ features! {
     Division "division",
 }
 
-/// Constructs that are left out unless asked for, each with its reason.
+/// Constructs that are left out unless requested, each with its reason.
 pub const LEFT_OUT: &[(Feature, &str)] = &[];
 
 /// What queries may contain.

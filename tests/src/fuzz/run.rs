@@ -1,4 +1,4 @@
-//! Runs many cases and tells what came of them.
+//! Runs many cases and reports the outcomes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::check::{Asked, Verdict, check};
+use super::check::{Engines, Verdict, check};
 use super::choices::Choices;
 use super::features::Features;
 use super::generate::{self, Case};
@@ -16,7 +16,7 @@ use super::shrink::{Small, shrink};
 use super::systems::{Answer, DuckDb, Lake, Shape, System, python, shapes};
 use super::text::{Dialect, Rows, render};
 
-/// Cases that are asked at once.
+/// Cases that run at once.
 const AT_ONCE: usize = 3;
 
 /// What to run.
@@ -59,7 +59,7 @@ impl Default for Plan {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub cases: u64,
-    /// Statements that were asked: a case may have several forms that mean the same.
+    /// Statements that ran: a case may have several forms that mean the same.
     pub statements: usize,
     /// Cases that were refused everywhere, by the words of the refusal.
     pub refused: BTreeMap<String, Vec<u64>>,
@@ -132,45 +132,45 @@ impl Fleet {
         drop(self.lake);
     }
 
-    /// Whom a seed's case is asked of.
-    fn asked(&self, seed: u64, everywhere: bool) -> Asked<'_> {
+    /// The engines that a seed's case runs on.
+    fn engines(&self, seed: u64, everywhere: bool) -> Engines<'_> {
         let clusters = if everywhere {
             self.clusters.iter().collect()
         } else {
             let at = seed as usize % self.clusters.len().max(1);
             self.clusters.get(at).into_iter().collect()
         };
-        Asked {
+        Engines {
             reference: &self.reference,
             clusters,
             duckdb: self.duckdb.as_ref(),
         }
     }
 
-    /// What everybody says to a statement, for a person to see.
+    /// What every engine answers to a statement, for a person to see.
     ///
     /// # Errors
-    /// A system cannot be asked at all.
-    pub async fn say(&self, sql: &str) -> Result<Vec<(String, Answer)>> {
-        let mut said = vec![(
+    /// An engine cannot be queried at all.
+    pub async fn answers(&self, sql: &str) -> Result<Vec<(String, Answer)>> {
+        let mut answers = vec![(
             self.reference.name.to_owned(),
             self.reference.ask(sql).await?,
         )];
         for cluster in &self.clusters {
-            said.push((cluster.name.to_owned(), cluster.ask(sql).await?));
+            answers.push((cluster.name.to_owned(), cluster.ask(sql).await?));
         }
         if let Some(duckdb) = &self.duckdb {
-            said.push(("duckdb".to_owned(), duckdb.ask(sql).await?));
+            answers.push(("duckdb".to_owned(), duckdb.ask(sql).await?));
         }
-        Ok(said)
+        Ok(answers)
     }
 }
 
-/// Runs a plan. `tell` gets a line now and then.
+/// Runs a plan. `report` gets a line now and then.
 ///
 /// # Errors
-/// A system cannot be asked at all.
-pub async fn run(fleet: &Fleet, plan: &Plan, tell: impl Fn(&str)) -> Result<Summary> {
+/// An engine cannot be queried at all.
+pub async fn run(fleet: &Fleet, plan: &Plan, report: impl Fn(&str)) -> Result<Summary> {
     let started = Instant::now();
     let mut summary = Summary {
         duckdb: fleet.duckdb.is_some(),
@@ -185,13 +185,13 @@ pub async fn run(fleet: &Fleet, plan: &Plan, tell: impl Fn(&str)) -> Result<Summ
         .map(|seed| async move {
             let mut choices = Choices::seeded(seed);
             let case = generate::case(&mut choices, &plan.features);
-            let asked = fleet.asked(seed, plan.everywhere);
-            let verdict = check(&case, &Rows::new(), &asked).await;
+            let engines = fleet.engines(seed, plan.everywhere);
+            let verdict = check(&case, &Rows::new(), &engines).await;
             let verdict = verdict.with_context(|| format!("seed {seed}: {}", shown(&case)))?;
             anyhow::Ok((seed, case.forms.len(), choices.made(), verdict))
         })
         .buffered(AT_ONCE);
-    let mut told = Instant::now();
+    let mut reported = Instant::now();
     while let Some(verdict) = verdicts.next().await {
         let (seed, statements, made, verdict) = verdict?;
         summary.cases += 1;
@@ -200,13 +200,13 @@ pub async fn run(fleet: &Fleet, plan: &Plan, tell: impl Fn(&str)) -> Result<Summ
             Verdict::Same { rows } => summary.with_rows += u64::from(rows > 0),
             Verdict::Refused(why) => summary.refused.entry(why).or_default().push(seed),
             Verdict::Finding(finding) => {
-                let asked = fleet.asked(seed, plan.everywhere);
-                let small = shrink(made, finding, &plan.features, &asked, plan.shrink).await?;
+                let engines = fleet.engines(seed, plan.everywhere);
+                let small = shrink(made, finding, &plan.features, &engines, plan.shrink).await?;
                 let found = Found { seed, small };
-                tell(&found.text());
+                report(&found.text());
                 summary.findings.push(found);
                 if summary.findings.len() >= plan.most_findings {
-                    tell(&format!(
+                    report(&format!(
                         "stopped after {} findings",
                         summary.findings.len()
                     ));
@@ -214,10 +214,10 @@ pub async fn run(fleet: &Fleet, plan: &Plan, tell: impl Fn(&str)) -> Result<Summ
                 }
             }
         }
-        if told.elapsed() > Duration::from_secs(10) {
-            told = Instant::now();
+        if reported.elapsed() > Duration::from_secs(10) {
+            reported = Instant::now();
             summary.elapsed = started.elapsed();
-            tell(&summary.line());
+            report(&summary.line());
         }
     }
     summary.elapsed = started.elapsed();
@@ -254,10 +254,10 @@ impl Found {
             "FINDING seed {} ({}, {:?}):",
             self.seed, case.kind, finding.sort
         );
-        let [one, two] = &finding.asked;
-        let _ = write!(text, "\n  {} asked {one}", finding.between[0]);
+        let [one, two] = &finding.statements;
+        let _ = write!(text, "\n  {} ran {one}", finding.between[0]);
         if one != two {
-            let _ = write!(text, "\n  {} asked {two}", finding.between[1]);
+            let _ = write!(text, "\n  {} ran {two}", finding.between[1]);
         }
         let _ = write!(
             text,
@@ -271,7 +271,7 @@ impl Found {
         let finding = &self.small.finding;
         json!({
             "seed": self.seed, "case": self.small.case.kind, "sort": format!("{:?}", finding.sort),
-            "between": finding.between, "asked": finding.asked, "difference": finding.difference,
+            "between": finding.between, "statements": finding.statements, "difference": finding.difference,
         })
     }
 }

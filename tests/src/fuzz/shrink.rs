@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::check::{Asked, Finding, Verdict, check};
+use super::check::{Engines, Finding, Verdict, check};
 use super::choices::Choices;
 use super::features::Features;
 use super::generate::{self, Case};
@@ -17,35 +17,35 @@ pub struct Small {
     pub case: Case,
     pub rows: text::Rows,
     pub finding: Finding,
-    /// How often it was asked on the way.
+    /// How many candidates ran on the way.
     pub tries: u32,
 }
 
 /// Shrinks the case of these decisions for at most `time`.
 ///
 /// # Errors
-/// An engine cannot be asked at all.
+/// An engine cannot be queried at all.
 pub async fn shrink(
     made: Vec<u32>,
     finding: Finding,
     features: &Features,
-    asked: &Asked<'_>,
+    engines: &Engines<'_>,
     time: Duration,
 ) -> Result<Small> {
     let ends = Instant::now() + time;
-    // Only those who disagree are asked again, unless two ways of asking do.
+    // Only those who disagree run again, unless two forms of the case do.
     let [_, who] = &finding.between;
-    let only = Asked {
-        reference: asked.reference,
-        clusters: asked
+    let only = Engines {
+        reference: engines.reference,
+        clusters: engines
             .clusters
             .iter()
             .copied()
             .filter(|c| c.name == who)
             .collect(),
-        duckdb: asked.duckdb.filter(|_| who == "duckdb"),
+        duckdb: engines.duckdb.filter(|_| who == "duckdb"),
     };
-    let asked = &only;
+    let engines = &only;
     let mut search = Search {
         small: Small {
             case: generate::case(&mut Choices::given(made.clone()), features),
@@ -55,7 +55,7 @@ pub async fn shrink(
         },
         made,
         features,
-        asked,
+        engines,
         ends,
     };
     search.decisions().await?;
@@ -67,7 +67,7 @@ struct Search<'a> {
     small: Small,
     made: Vec<u32>,
     features: &'a Features,
-    asked: &'a Asked<'a>,
+    engines: &'a Engines<'a>,
     ends: Instant,
 }
 
@@ -103,7 +103,7 @@ impl Search<'_> {
     async fn try_decisions(&mut self, made: Vec<u32>) -> Result<bool> {
         let mut choices = Choices::given(made);
         let case = generate::case(&mut choices, self.features);
-        // The decisions that were asked for: more than were given, or fewer.
+        // The decisions that were taken: more than were given, or fewer.
         let mut made = choices.made();
         while made.last() == Some(&0) {
             made.pop();
@@ -162,7 +162,7 @@ impl Search<'_> {
 
     async fn attempt(&mut self, case: Case, rows: text::Rows) -> Result<bool> {
         self.small.tries += 1;
-        match check(&case, &rows, self.asked).await? {
+        match check(&case, &rows, self.engines).await? {
             Verdict::Finding(finding) if alike(&finding, &self.small.finding) => {
                 self.small = Small {
                     case,

@@ -3,7 +3,7 @@
 //! ```text
 //!  project ─▶ publish ─▶ warehouse ─┬─ catalog of "one process"
 //!             (once)                ├─ catalog of "four executors"      a scheduler and its executors each, all in
-//!                                   └─ …                                 this process, asked over gRPC as clients do
+//!                                   └─ …                                 this process, queried over gRPC as clients do
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ const SLOTS: usize = 2;
 /// Rows of a batch where batches are to be many.
 const SMALL_BATCH: usize = 16;
 
-/// What an engine said to a query.
+/// What an engine answered to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Rows(Rows),
@@ -255,14 +255,14 @@ impl System {
 }
 
 fn refusal(status: &tonic::Status) -> Answer {
-    let told = v1::Failure::decode(status.details()).unwrap_or_default();
-    let mut text = if told.message.is_empty() {
+    let failure = v1::Failure::decode(status.details()).unwrap_or_default();
+    let mut text = if failure.message.is_empty() {
         status.message().to_owned()
     } else {
-        told.message
+        failure.message
     };
-    if !told.cause.is_empty() {
-        text = format!("{text}: {}", told.cause);
+    if !failure.cause.is_empty() {
+        text = format!("{text}: {}", failure.cause);
     }
     match status.code() {
         Code::InvalidArgument => Answer::Refused(text),
@@ -354,7 +354,7 @@ impl DuckDb {
     /// Asks a query.
     ///
     /// # Errors
-    /// The process is gone, or says what is no answer.
+    /// The process is gone, or its output is no answer.
     pub async fn ask(&self, sql: &str) -> Result<Answer> {
         let line = serde_json::json!({ "sql": sql }).to_string() + "\n";
         let mut talk = self.talk.lock().await;

@@ -39,7 +39,7 @@ pub struct Table {
     pub columns: &'static [(&'static str, Kind, &'static str)],
     /// How files are cut.
     partition_by: &'static str,
-    /// What a view says.
+    /// The SQL of a view.
     sql: &'static str,
 }
 

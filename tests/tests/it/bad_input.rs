@@ -16,7 +16,7 @@ use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A cluster with one published run of the shop.
+/// A cluster with one published run of the project.
 struct Published {
     cluster: Cluster,
     orders: PathBuf,
@@ -257,7 +257,7 @@ async fn an_unreadable_bucket_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_without_executors_waits_and_says_so() {
+async fn a_job_without_executors_waits_and_reports_it() {
     let mut cluster = Cluster::start(Setup {
         executors: 0,
         ..Setup::default()
@@ -278,9 +278,9 @@ async fn a_job_without_executors_waits_and_says_so() {
     .await;
     cluster.add_executor().await;
     let watched = cluster.submit().watch(&job).succeeded();
-    let says = "waiting: no executor has a free slot (0 of 0); start one with retail-executor";
+    let waiting = "waiting: no executor has a free slot (0 of 0); start one with retail-executor";
     let shown = format!("{}{}", watched.stdout, watched.stderr);
-    assert!(shown.contains(says), "{shown}");
+    assert!(shown.contains(waiting), "{shown}");
     assert_eq!(
         cluster.lake.summaries().await["staging.stg_orders"].rows,
         20
@@ -480,7 +480,7 @@ async fn a_cancelled_job_publishes_nothing() {
 }
 
 impl Published {
-    /// Submits the shop while its executors stand still, and returns when a model is running: it has pinned its
+    /// Submits the project while its executors stand still, and returns when a model is running: it has pinned its
     /// tables and cannot publish before [`Published::let_go`].
     async fn submit_stopped(&self) -> String {
         for executor in &self.cluster.executors {

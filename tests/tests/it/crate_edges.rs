@@ -75,7 +75,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn crates_import_what_the_table_says_and_nothing_else() {
+fn crates_import_what_the_table_lists_and_nothing_else() {
     let mut wrong = Vec::new();
     for (name, dependencies) in crates() {
         let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {

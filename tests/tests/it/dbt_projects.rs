@@ -120,7 +120,7 @@ async fn views_over_files_are_read_by_whoever_comes_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_project_says_in_vain_is_told_and_templates_without_end_are_errors() {
+async fn settings_without_effect_are_reported_and_templates_without_end_are_errors() {
     let cluster = Cluster::start(Setup::default()).await;
     let dir = cluster.dir().to_owned();
     let submit = cluster.submit();

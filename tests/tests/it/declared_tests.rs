@@ -1,4 +1,4 @@
-//! Declared tests are held on what a run wrote, before anybody sees it: an error stops the publish, a warning is told.
+//! Declared tests are held on what a run wrote, before anybody sees it: an error stops the publish, a warning is reported.
 
 use std::path::Path;
 
@@ -106,7 +106,7 @@ async fn failing_tests_stop_the_publish_and_warnings_do_not() {
     );
     assert_eq!(cluster.lake.publish_ids().await, nothing);
 
-    // The data is repaired: the run publishes, and says what it held.
+    // The data is repaired: the run publishes, and reports what it held.
     std::fs::write(dir.join("orders.csv"), REPAIRED).unwrap();
     let ran = submit.project(&project, &[]).succeeded();
     assert!(

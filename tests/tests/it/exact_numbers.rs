@@ -1,4 +1,4 @@
-//! Money and counts are exact on executors, in tables, views and statements, or the run says what does not fit.
+//! Money and counts are exact on executors, in tables, views and statements, or the run reports what does not fit.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -40,13 +40,13 @@ async fn executor_loss_reruns_its_tasks_and_changes_no_row() {
     assert_eq!(before.state(), v1::JobState::Running);
     cluster.executors[0].kill();
 
-    let told = cluster.submit().watch(&job).succeeded();
+    let watched = cluster.submit().watch(&job).succeeded();
     assert!(
-        told.stderr.contains(&format!("executor {stopped} lost"))
-            || told.stdout.contains(&format!("executor {stopped} lost")),
+        watched.stderr.contains(&format!("executor {stopped} lost"))
+            || watched.stdout.contains(&format!("executor {stopped} lost")),
         "{}{}",
-        told.stdout,
-        told.stderr
+        watched.stdout,
+        watched.stderr
     );
     let log = cluster.scheduler.log();
     let lost = format!("on lost Executor {stopped}");
@@ -90,7 +90,7 @@ async fn executors_killed_at_any_moment_change_no_row() {
 }
 
 /// As a container does that ran out of memory. The scheduler takes the new process for another executor. Rows that the old one
-/// had put out are gone, and a stage that still reads them begins again, of which another executor had done a part.
+/// had produced are gone, and a stage that still reads them begins again, of which another executor had done a part.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_comes_back_at_its_address_doubles_no_row() {
     let mut cluster = Cluster::start(Setup {
@@ -137,12 +137,12 @@ async fn an_executor_that_comes_back_at_its_address_doubles_no_row() {
     .await;
     cluster.restart_executor(0).await;
 
-    let told = cluster.submit().watch(&job).succeeded();
+    let watched = cluster.submit().watch(&job).succeeded();
     let tables = cluster.lake.summaries().await;
     assert_eq!(tables["marts.slow"].rows, 17, "{tables:?}");
     let why = "runs again: the query's result is lost: rows went with an executor, stage 1 was begun again";
-    let told = told.stdout + &told.stderr;
-    assert!(told.contains(why), "{told}");
+    let watched = watched.stdout + &watched.stderr;
+    assert!(watched.contains(why), "{watched}");
     let metrics = Metrics::of(&[cluster.admin_port()]);
     assert!(metrics.get("retail_retries_total{what=\"query\"}") >= 1.0);
 }

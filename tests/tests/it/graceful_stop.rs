@@ -1,4 +1,4 @@
-//! A process that is asked to stop (SIGTERM) finishes what it has and leaves; its admin port says how it is.
+//! A process that receives SIGTERM finishes what it has and leaves; its admin port reports its state.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::wait;
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_executor_that_is_asked_to_stop_leaves_and_changes_no_row() {
+async fn an_executor_that_receives_sigterm_leaves_and_changes_no_row() {
     let mut cluster = Cluster::start(Setup {
         executors: 2,
         ..Setup::default()
@@ -38,9 +38,9 @@ async fn an_executor_that_is_asked_to_stop_leaves_and_changes_no_row() {
         "{status}:\n{}",
         cluster.executors[0].log()
     );
-    let told = cluster.submit().watch(&job).succeeded();
-    let told = told.stdout + &told.stderr;
-    assert!(!told.contains(" lost"), "it left in peace:\n{told}");
+    let watched = cluster.submit().watch(&job).succeeded();
+    let watched = watched.stdout + &watched.stderr;
+    assert!(!watched.contains(" lost"), "it left in peace:\n{watched}");
     let log = cluster.scheduler.log();
     assert!(log.contains("executor left, drained"), "{log}");
     assert_eq!(&cluster.lake.summaries().await, reference().await);
@@ -87,7 +87,7 @@ async fn a_draining_executor_stays_while_its_rows_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_waits_for_an_executor_is_told_to_whoever_scales() {
+async fn a_job_that_waits_for_an_executor_is_reported_as_demand() {
     let mut cluster = Cluster::start(Setup {
         executors: 0,
         ..Setup::default()
@@ -122,7 +122,7 @@ async fn a_job_that_waits_for_an_executor_is_told_to_whoever_scales() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_is_asked_to_stop_leaves_no_half_published_run() {
+async fn a_scheduler_that_receives_sigterm_leaves_no_half_published_run() {
     let mut cluster = Cluster::start(Setup::default()).await;
     let orders = cluster.dir().join("orders.csv");
     fixtures::orders(&orders, 300);

@@ -57,12 +57,12 @@ async fn rows_that_pyiceberg_appends_are_read_and_named_before_a_rebuild_replace
     others_see_the_same(&python, &cluster.lake).await;
 
     let refused = cluster.submit().project(&project, &["--keep-foreign-rows"]);
-    let said = [
+    let texts = [
         "staging.stg_orders",
         "appended 7 rows",
         "--keep-foreign-rows",
     ];
-    refused.failed(1, &said);
+    refused.failed(1, &texts);
     assert_eq!(cluster.lake.summaries().await, after);
     let named = cluster.submit().project(&project, &[]);
     assert!(

@@ -1,4 +1,4 @@
-//! What a process does while the one it needs is away.
+//! What a process does while the one it needs is unavailable.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::wait;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Looks until the admin port's answer to `/readyz` is `status`, and returns what it says.
+/// Looks until the admin port's answer to `/readyz` is `status`, and returns its text.
 async fn readyz(port: u16, status: u16) -> String {
     wait::until(&format!("/readyz to say {status}"), LIMIT, async || {
         let (now, text) = wait::http_get(port, "/readyz")?;
@@ -43,23 +43,23 @@ async fn a_scheduler_waits_for_its_catalog_and_is_not_ready_without_it() {
         ..Setup::default()
     });
     let port = cluster.admin_port();
-    let told = readyz(port, 503).await;
-    let told = match told.contains("starting") {
+    let reason = readyz(port, 503).await;
+    let reason = match reason.contains("starting") {
         true => {
             wait::until("the reason", LIMIT, async || {
-                let (_, told) = wait::http_get(port, "/readyz")?;
-                told.contains("catalog").then_some(told)
+                let (_, reason) = wait::http_get(port, "/readyz")?;
+                reason.contains("catalog").then_some(reason)
             })
             .await
         }
-        false => told,
+        false => reason,
     };
-    assert!(told.contains("cannot reach the catalog"), "{told}");
-    assert!(told.contains(&proxy.addr.to_string()), "{told}");
+    assert!(reason.contains("cannot reach the catalog"), "{reason}");
+    assert!(reason.contains(&proxy.addr.to_string()), "{reason}");
     assert_eq!(wait::http_get(port, "/healthz").unwrap().0, 200);
-    // Whoever asks for its work is told the same.
+    // A request for the demand gets the same answer.
     let (status, work) = wait::http_get(port, "/work").unwrap();
-    assert_eq!((status, work), (503, told));
+    assert_eq!((status, work), (503, reason));
     assert!(proxy.cut() > 0);
 
     proxy.open();
@@ -73,10 +73,10 @@ async fn a_scheduler_waits_for_its_catalog_and_is_not_ready_without_it() {
 
     let cut = proxy.cut();
     proxy.close();
-    let told = readyz(port, 503).await;
-    assert!(told.contains("catalog"), "{told}");
+    let reason = readyz(port, 503).await;
+    assert!(reason.contains("catalog"), "{reason}");
     assert!(proxy.cut() > cut);
-    // A job says what is wrong, and changes nothing.
+    // A job fails with the reason, and changes nothing.
     let refused = cluster.submit().project(&project, &[]);
     assert_ne!(refused.code, 0, "{}", refused.stderr);
     assert!(

@@ -78,7 +78,7 @@ async fn published_in_spite_of(fault: &'static str) -> bool {
     let visible = after != before;
     assert_eq!(rows_after != rows_before, visible);
 
-    // The next scheduler says what became of the job, and the same run again ends as if nothing had happened.
+    // The next scheduler reports what became of the job, and the same run again ends as if nothing had happened.
     cluster.restart_scheduler().await;
     let state = cluster.submit().job(&job)["state"]
         .as_str()

@@ -1,4 +1,4 @@
-//! What is said of a publish is true: however late its commit comes, whoever owns the catalog, whatever is full or
+//! What is reported of a publish is true: however late its commit comes, whoever owns the catalog, whatever is full or
 //! locked meanwhile.
 
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ async fn a_commit_whose_answer_is_lost_counts_when_it_comes_late_and_only_then()
             .contains("the commit's answer was lost")
     );
 
-    // One that never comes is ruled out before anybody says so.
+    // One that never comes is ruled out before it is reported.
     fixtures::orders(&orders, 500);
     proxy.forget_connections();
     proxy.take_commit(Late::Never);
@@ -72,7 +72,7 @@ async fn a_commit_whose_answer_is_lost_counts_when_it_comes_late_and_only_then()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_that_waits_for_a_row_says_so_and_ends_when_it_is_cancelled() {
+async fn a_publish_that_waits_for_a_row_reports_it_and_ends_when_it_is_cancelled() {
     let dir = tempfile::tempdir().unwrap();
     let Some((cluster, _proxy, url)) = behind_a_proxy(dir.path()).await else {
         return;
@@ -95,12 +95,12 @@ async fn a_publish_that_waits_for_a_row_says_so_and_ends_when_it_is_cancelled() 
         log.contains("catalog busy, publishing again").then_some(())
     })
     .await;
-    let asked = Instant::now();
+    let requested = Instant::now();
     cluster.submit().run(["cancel", &job]).succeeded();
     assert!(
-        asked.elapsed() < Duration::from_secs(10),
+        requested.elapsed() < Duration::from_secs(10),
         "{:?}",
-        asked.elapsed()
+        requested.elapsed()
     );
     assert_eq!(cluster.submit().job(&job)["state"], "cancelled");
     let watched = cluster.submit().watch(&job);
@@ -172,17 +172,17 @@ async fn a_second_scheduler_waits_until_the_first_is_gone() {
     .await;
 
     let mut second = Cluster::start_without_waiting(setup());
-    let told = wait::until(
+    let reason = wait::until(
         "the second one to say whom it waits for",
         LIMIT,
         async || {
-            let (status, told) = wait::http_get(second.admin_port(), "/readyz")?;
-            (status == 503 && told.contains("owns this catalog since")).then_some(told)
+            let (status, reason) = wait::http_get(second.admin_port(), "/readyz")?;
+            (status == 503 && reason.contains("owns this catalog since")).then_some(reason)
         },
     )
     .await;
     let pid = format!("process {}", first.scheduler.pid());
-    assert!(told.contains(&pid), "{told}");
+    assert!(reason.contains(&pid), "{reason}");
     first.executors[0].signal("CONT");
     first.submit().watch(&job).succeeded();
     assert_eq!(first.submit().job(&job)["state"], "succeeded");
@@ -276,7 +276,7 @@ async fn stop_between_transactions(program: &Program, lake: &LakeAt) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_cannot_write_to_a_locked_catalog_says_who_owns_it_and_what_to_do() {
+async fn a_scheduler_that_cannot_write_to_a_locked_catalog_names_its_owner_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let lake = LakeAt::local(dir.path());
     let setup = || Setup {
@@ -348,10 +348,10 @@ async fn a_catalog_whose_disk_was_full_goes_on_when_there_is_room_again() {
         (cluster.submit().job(&job)["state"] == "failed").then_some(())
     })
     .await;
-    let said = cluster.submit().job(&job)["failure"].to_string();
+    let failure = cluster.submit().job(&job)["failure"].to_string();
     assert!(
-        said.contains("nothing was published") && said.contains("disk is full"),
-        "{said}"
+        failure.contains("nothing was published") && failure.contains("disk is full"),
+        "{failure}"
     );
     assert_eq!(cluster.lake.publish_ids().await, before);
     for _ in 0..3 {

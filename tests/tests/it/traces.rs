@@ -53,11 +53,11 @@ async fn a_job_is_one_tree_from_the_client_to_the_stores() {
     assert!(!silent.stderr.contains("trace "), "{}", silent.stderr);
 
     let client = traced(&cluster, &collector.endpoint, "1");
-    let told = client.project(&project, &[]).succeeded();
+    let ran = client.project(&project, &[]).succeeded();
     let job = newest_job(&cluster);
     let id = job["trace_id"].as_str().expect("it is traced").to_owned();
     let head = format!("trace {}…", &id[..8]);
-    assert!(told.stderr.contains(&head), "{}", told.stderr);
+    assert!(ran.stderr.contains(&head), "{}", ran.stderr);
     let failed = a_job_that_fails(&cluster, &collector);
 
     // A process that ends sends what it has: afterwards everything is there.
@@ -117,7 +117,7 @@ async fn a_job_is_one_tree_from_the_client_to_the_stores() {
         assert!(tree.named(name).all(|s| s.service == service), "{tree}");
     }
 
-    // Each task is under its own stage, and each stage has its tasks and what they put out.
+    // Each task is under its own stage, and each stage has its tasks and what they produced.
     for stage in tree.named("stage") {
         let tasks: Vec<_> = tree.children(stage).collect();
         assert_eq!(stage.attributes["tasks"], tasks.len().to_string(), "{tree}");
@@ -208,19 +208,19 @@ async fn a_collector_that_is_away_or_hangs_delays_nothing() {
     let cluster = traced_cluster(&hangs).await;
     let project = a_shop(&cluster).write(cluster.dir());
     for endpoint in [&away, &hangs] {
-        let told = traced(&cluster, endpoint, "1").project(&project, &[]);
-        let told = told.succeeded();
-        assert!(told.stderr.contains("could not be sent"), "{}", told.stderr);
+        let ran = traced(&cluster, endpoint, "1").project(&project, &[]);
+        let ran = ran.succeeded();
+        assert!(ran.stderr.contains("could not be sent"), "{}", ran.stderr);
     }
-    // The scheduler gave spans up, says so once, and counts on.
+    // The scheduler dropped spans, logs it once, and counts on.
     let warning = "spans are dropped";
     let dropped = dropped_spans(&cluster, 0).await;
     cluster.submit().project(&project, &[]).succeeded();
     dropped_spans(&cluster, dropped).await;
     for program in cluster.executors.iter().chain([&cluster.scheduler]) {
         let log = program.log();
-        let said = log.lines().filter(|line| line.contains(warning)).count();
-        assert!(said <= 1, "said {said} times:\n{log}");
+        let warnings = log.lines().filter(|line| line.contains(warning)).count();
+        assert!(warnings <= 1, "{warnings} warnings:\n{log}");
     }
     assert!(cluster.scheduler.log().contains(warning));
 
@@ -243,19 +243,19 @@ async fn dropped_spans(cluster: &Cluster, known: u64) -> u64 {
 /// In the cluster above: its logs are at hand.
 fn log_level_is_changed_while_it_runs(cluster: &Cluster) {
     let port = cluster.admin_port();
-    let asked = |method: &str, body: &str| {
+    let request = |method: &str, body: &str| {
         let (status, text) = wait::http(port, method, "/log-level", body).unwrap();
         (status, text.trim().to_owned())
     };
     let before = "info,retail_executor=debug";
-    assert_eq!(asked("GET", ""), (200, before.to_owned()));
-    let (status, reason) = asked("PUT", "inof");
+    assert_eq!(request("GET", ""), (200, before.to_owned()));
+    let (status, reason) = request("PUT", "inof");
     assert_eq!(status, 400, "{reason}");
     assert!(reason.contains("is no level"), "{reason}");
-    assert_eq!(asked("GET", "").1, before);
+    assert_eq!(request("GET", "").1, before);
     let debug = |log: &str| log.matches("\"level\":\"DEBUG\"").count();
     assert_eq!(debug(&cluster.scheduler.log()), 0);
-    assert_eq!(asked("PUT", "info,retail_lakehouse=debug\n").0, 200);
+    assert_eq!(request("PUT", "info,retail_lakehouse=debug\n").0, 200);
     let project = cluster.dir().join("shop");
     cluster.submit().project(&project, &[]).succeeded();
     assert!(debug(&cluster.scheduler.log()) > 0);

@@ -159,7 +159,7 @@ impl Generator<'_> {
                 let function = crate::fuzz::text::either(function, duckdb);
                 format!("{function}({value} order by {value}{down} nulls last)")
             }
-            // DuckDB's is a double and ours a decimal: told apart by less than a cent only.
+            // DuckDB's is a double and ours a decimal: they differ by less than a cent only.
             "whole average" => {
                 let sum = self.plain(kind);
                 // DuckDB takes digits after the point away from what may have 38 before it.

@@ -1,7 +1,7 @@
 //! One statement, or several that must give the same rows however each is planned.
 //!
 //! The second kind needs no other engine to know the right answer: a condition splits rows into those for which it is true,
-//! false and unknown; IN, EXISTS and joins say the same; a CTE says what a subquery says.
+//! false and unknown; IN, EXISTS and joins are equivalent; a CTE is equivalent to its subquery.
 
 use super::{Column, Generator};
 use crate::fuzz::features::Feature;
@@ -71,7 +71,7 @@ pub(super) fn case(generator: &mut Generator<'_>) -> Case {
         None => {
             let statement = generator.statement();
             let form = Form {
-                what: "as asked",
+                what: "as generated",
                 sql: statement.sql,
                 order: statement.order,
             };
@@ -317,7 +317,7 @@ fn distinct(g: &mut Generator<'_>) -> Forms {
     forms
 }
 
-/// A CTE, asked once or twice, is the query that it names.
+/// A CTE, read once or twice, is the query that it names.
 fn cte(g: &mut Generator<'_>) -> Forms {
     let kinds = g.kinds(1, 3);
     let select = g.select(1, &kinds);

@@ -55,7 +55,7 @@ impl Generator<'_> {
             let columns = [self.name('c'), self.name('c'), self.name('c')];
             let [n, label, sum] = &columns;
             let most = 2 + self.choices.below(6);
-            // What a step does not read of the step before is not asked of it.
+            // What a step does not read of the step before is not requested of it.
             let label_then = if self.choices.below(2) == 0 {
                 label.as_str()
             } else {
@@ -304,7 +304,7 @@ impl Generator<'_> {
         format!(" limit {limit}{offset}")
     }
 
-    /// The keys that put the rows of a FROM into one order: some that are asked for, then what makes rows unique.
+    /// The keys that put the rows of a FROM into one order: some that are requested, then what makes rows unique.
     pub(super) fn total_order(&mut self, from: &From) -> String {
         let mut keys = vec![];
         for _ in 0..self.choices.below(3) {

@@ -276,7 +276,7 @@ impl Generator<'_> {
         let sql = format!("{} {kind} {} using ({})", left.sql, right.sql, merged.name);
         let rows = left.rows.max(right.rows) * 3;
         let mut joined = both(left.clone(), right.clone(), sql, rows);
-        // Named alone, so that it is asked for often.
+        // Named alone, so that it is used often.
         let merged_from = [
             format!("{a}.{}", merged.name),
             format!("{b}.{}", merged.name),

@@ -206,7 +206,7 @@ impl Cluster {
         )
     }
 
-    /// What `GET /work` tells whoever scales the executors.
+    /// The demand that `GET /work` reports to whoever scales the executors.
     pub fn work(&self) -> Value {
         let (status, body) = wait::http_get(self.admin_port, "/work").expect("the port answers");
         assert_eq!(status, 200, "{body}");

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector as far as processes can tell: OTLP over gRPC, and what came in.
+//! An OpenTelemetry collector as far as processes can see: OTLP over gRPC, and what came in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
 //! What a test may need and a machine may lack. `./test` starts it and hands its address over in the environment;
-//! a test that finds none says so and returns: `let Some(server) = prerequisites::postgres() else { return };`
+//! a test that finds none reports it and returns: `let Some(server) = prerequisites::postgres() else { return };`
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -65,7 +65,7 @@ impl Program {
         wait::until(&format!("{name} to end"), limit, async || self.ended()).await
     }
 
-    /// Waits until its admin port says that it is ready; panics with its output when it ends before.
+    /// Waits until its admin port reports it ready; panics with its output when it ends before.
     pub async fn ready(&mut self, admin_port: u16, limit: Duration) {
         let name = self.name.clone();
         wait::until(&format!("{name} to be ready"), limit, async || {
