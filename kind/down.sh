@@ -1,5 +1,5 @@
 #!/bin/bash
-# Removes the cluster that up.sh made, with its stores and everything in them. Says so when there is none.
+# Removes the cluster that up.sh made, with its stores and everything in them. Reports when there is none.
 set -euo pipefail
 
 CLUSTER=${RETAIL_KIND_CLUSTER:-retail}

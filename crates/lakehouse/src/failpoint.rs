@@ -6,7 +6,7 @@
 pub(crate) fn failpoint(name: &'static str) {
     #[cfg(debug_assertions)]
     if std::env::var_os("RETAIL_FAULT").is_some_and(|wanted| wanted == name) {
-        eprintln!("fault point {name}: aborting");
+        eprintln!("failpoint {name}: aborting");
         std::process::abort();
     }
     #[cfg(not(debug_assertions))]

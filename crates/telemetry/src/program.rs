@@ -50,7 +50,7 @@ pub fn block_on<E: From<io::Error>>(program: impl Future<Output = Result<(), E>>
         .block_on(program)
 }
 
-/// Says why a program failed, if it did, and what it ends with.
+/// Prints why a program failed, if it did, and returns its exit code.
 pub fn ended<E: Display>(outcome: Result<(), E>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

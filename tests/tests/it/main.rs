@@ -24,3 +24,4 @@ mod publish_faults;
 mod publish_truth;
 mod sql_shapes;
 mod traces;
+mod words;

@@ -65,7 +65,7 @@ async fn published_in_spite_of(fault: &'static str) -> bool {
         cluster
             .scheduler
             .log()
-            .contains(&format!("fault point {fault}")),
+            .contains(&format!("failpoint {fault}")),
         "{}",
         cluster.scheduler.log()
     );

@@ -35,7 +35,7 @@ pub struct Setup {
     pub executor_timeout_s: u64,
     /// Seconds that the scheduler may be silent before another one takes its catalog over.
     pub lease_s: u64,
-    /// Name of the fault point at which the scheduler aborts.
+    /// Name of the failpoint at which the scheduler aborts.
     pub fault: Option<&'static str>,
     /// Sections that the configuration of every process has besides.
     pub more: String,

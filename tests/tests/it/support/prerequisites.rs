@@ -102,7 +102,7 @@ fn variable(name: &str, what: &str) -> Option<String> {
     value
 }
 
-/// Says aloud that this test was skipped: on stderr, which the harness captures, and in the list that `./test` counts.
+/// Reports that this test was skipped: on stderr, which the harness captures, and in the list that `./test` counts.
 pub fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("skipped: {test}: {why}");
