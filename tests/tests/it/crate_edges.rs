@@ -70,7 +70,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("kube", &["operator"]),
     ("k8s-openapi", &["operator"]),
     ("indicatif", &["submit"]),
-    ("rand", &["datagen", "operator", "lakehouse"]),
+    ("rand", &["datagen"]),
     ("include_dir", &["datagen"]),
 ];
 

@@ -11,6 +11,7 @@ mod crate_edges;
 mod days_in_any_order;
 mod dbt_projects;
 mod declared_tests;
+mod dependencies;
 mod exact_numbers;
 mod executor_loss;
 mod fuzz_sql;
