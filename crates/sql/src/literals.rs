@@ -8,9 +8,10 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Diagnostic, Result, Span, plan_datafusion_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value, ValueWithSpan,
-    visit_expressions_mut,
+    CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
+
+use crate::walk;
 
 use super::decimal::MAX_DIGITS;
 
@@ -21,21 +22,28 @@ use super::decimal::MAX_DIGITS;
 pub(super) fn exact_numbers(statement: &mut Statement) -> Result<()> {
     match statement {
         Statement::Explain(explain) => exact_numbers(&mut explain.statement),
-        Statement::Statement(statement) => {
-            let visited = visit_expressions_mut(statement.as_mut(), |expr| match exact(expr) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => ControlFlow::Break(error),
-            });
-            match visited {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(error) => Err(*error),
-            }
-        }
+        Statement::Statement(statement) => match walk::visit_mut(statement.as_mut(), &mut Exact) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(*error),
+        },
         _ => Ok(()),
     }
 }
 
-/// Children come before their parents.
+struct Exact;
+
+impl VisitorMut for Exact {
+    type Break = Box<DataFusionError>;
+
+    /// Children come before their parents.
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        match exact(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
 fn exact(expr: &mut Expr) -> std::result::Result<(), Box<DataFusionError>> {
     if let Some(least) = least_bigint(expr) {
         *expr = least;

@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, JoinConstraint, JoinOperator, Query, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, JoinConstraint, JoinOperator, Query, TableFactor, TableWithJoins, Visitor,
 };
+
+use crate::walk;
 
 /// Refuses a join whose condition was forgotten: the engine would pair every row with every other.
 ///
@@ -50,7 +52,7 @@ pub(super) fn no_window(clause: &str, condition: &Expr) -> Result<()> {
         below: 0,
         found: None,
     };
-    let _ = condition.visit(&mut windows);
+    let _ = walk::visit(condition, &mut windows);
     match windows.found {
         Some(name) => plan_err!(
             "{clause} cannot have the window function '{name}': windows are computed from the rows that it leaves; filter with \

@@ -13,6 +13,8 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut, WindowSpec, WindowType,
 };
 
+use crate::walk;
+
 /// The windows of a SELECT by name.
 type Windows = BTreeMap<String, WindowSpec>;
 
@@ -97,7 +99,7 @@ fn whole(mut spec: WindowSpec, windows: &Windows) -> Result<WindowSpec> {
 }
 
 fn written_out(part: &mut impl VisitMut, windows: &Windows) -> Result<()> {
-    match part.visit(&mut WriteOut { windows, depth: 0 }) {
+    match walk::visit_mut(part, &mut WriteOut { windows, depth: 0 }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }

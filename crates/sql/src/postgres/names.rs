@@ -9,8 +9,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Visit, VisitMut, Visitor, VisitorMut,
+    Visitor, VisitorMut,
 };
+
+use crate::walk;
 
 use super::rewrite::{call, text};
 
@@ -45,11 +47,11 @@ fn wrap_casts(select: &mut Select, mut order_by: Option<&mut OrderBy>) {
         seen.add(expr);
     }
     each_expr(select, order_by.as_deref_mut(), &mut |expr| {
-        let _ = Visit::visit(expr, &mut seen);
+        let _ = walk::visit(&*expr, &mut seen);
     });
     if seen.collide {
         each_expr(select, order_by, &mut |expr| {
-            let _ = VisitMut::visit(expr, &mut WrapCasts { below: 0 });
+            let _ = walk::visit_mut(expr, &mut WrapCasts { below: 0 });
         });
     }
 }
@@ -258,7 +260,7 @@ fn bare(expr: &Expr) -> String {
         }
     }
     let mut bare = untyped(expr);
-    let _ = VisitMut::visit(&mut bare, &mut Strip);
+    let _ = walk::visit_mut(&mut bare, &mut Strip);
     bare.to_string().to_lowercase()
 }
 
@@ -279,7 +281,7 @@ fn untyped(expr: &Expr) -> Expr {
         }
     }
     let mut expr = expr.clone();
-    let _ = VisitMut::visit(&mut expr, &mut Unwrap);
+    let _ = walk::visit_mut(&mut expr, &mut Unwrap);
     expr
 }
 

@@ -9,8 +9,10 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause,
-    ObjectName, Query, Select, SelectItem, Subscript, Value, Visit, VisitMut, Visitor, VisitorMut,
+    ObjectName, Query, Select, SelectItem, Subscript, Value, Visitor, VisitorMut,
 };
+
+use crate::walk;
 
 use super::{bind, clauses, grouping, named_windows, names, patterns, rows, sets, tables};
 
@@ -27,7 +29,7 @@ pub(crate) fn rewrite(statement: &mut Parsed) -> Result<()> {
     let mut rewriter = Rewriter {
         uses_value: tables::names_value(inner),
     };
-    match inner.visit(&mut rewriter) {
+    match walk::visit_mut(inner, &mut rewriter) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -43,7 +45,7 @@ impl Rewriter {
         if let Some(each) = rows::like_each(expr)? {
             *expr = each;
             let mut again = Rewriter { ..*self };
-            return match VisitMut::visit(expr, &mut again) {
+            return match walk::visit_mut(expr, &mut again) {
                 ControlFlow::Break(error) => Err(error),
                 ControlFlow::Continue(()) => Ok(()),
             };
@@ -368,7 +370,7 @@ fn once_only(query: &Query) -> Result<()> {
     };
     for cte in &with.cte_tables {
         let mut random = Finds::default();
-        let _ = cte.query.visit(&mut random);
+        let _ = walk::visit(&cte.query, &mut random);
         let Some(function) = random.random else {
             continue;
         };
@@ -377,7 +379,7 @@ fn once_only(query: &Query) -> Result<()> {
             of: Some(name.value.clone()),
             ..Finds::default()
         };
-        let _ = query.visit(&mut readers);
+        let _ = walk::visit(query, &mut readers);
         if readers.times > 1 {
             return Err(plan_datafusion_err!(
                 "{name} calls {function}() and is read {} times: each reader would see other values; make {name} a model of \

@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
+use crate::walk;
+
 use super::rewrite::call;
 use super::using::{all_equal, ended, normal, written_columns};
 
@@ -177,7 +179,7 @@ impl<'a> Names<'a> {
     /// # Errors
     /// A subquery reads relations whose columns are not known.
     pub(super) fn replace(&mut self, part: &mut impl VisitMut) -> Result<()> {
-        ended(part.visit(self))
+        ended(walk::visit_mut(part, self))
     }
 
     fn columns_in(&self, from: &TableWithJoins, out: &mut Vec<String>) -> Result<()> {

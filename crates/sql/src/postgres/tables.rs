@@ -9,8 +9,10 @@ use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
     ObjectName, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
-    TableWithJoins, UnaryOperator, Value, Visit, Visitor,
+    TableWithJoins, UnaryOperator, Value, Visitor,
 };
+
+use crate::walk;
 
 use super::rewrite::call;
 
@@ -30,7 +32,7 @@ pub(super) fn names_value(statement: &Statement) -> bool {
         }
     }
     let mut finder = Finder(false);
-    let _ = statement.visit(&mut finder);
+    let _ = walk::visit(statement, &mut finder);
     finder.0
 }
 

@@ -21,8 +21,10 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Cte, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, Query,
     Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value,
-    VisitMut, VisitorMut, With,
+    VisitorMut, With,
 };
+
+use crate::walk;
 
 use super::scope::{Names, Scope};
 use super::sets;
@@ -40,7 +42,7 @@ pub(crate) async fn merge_keys(state: &SessionState, mut parsed: Parsed) -> Resu
             return Ok(parsed);
         };
         let mut next = Next::default();
-        if let ControlFlow::Break(()) = statement.visit(&mut next) {
+        if let ControlFlow::Break(()) = walk::visit_mut(statement, &mut next) {
             let mut columns = Columns::new();
             for relation in next.relations {
                 let key = relation.to_string();
@@ -49,7 +51,7 @@ pub(crate) async fn merge_keys(state: &SessionState, mut parsed: Parsed) -> Resu
                 }
             }
             let mut merge = Merge { columns };
-            match statement.visit(&mut merge) {
+            match walk::visit_mut(statement, &mut merge) {
                 ControlFlow::Break(Ok(())) => {}
                 ControlFlow::Break(Err(error)) => return Err(error),
                 ControlFlow::Continue(()) => return Ok(parsed),
@@ -104,9 +106,9 @@ impl VisitorMut for Next {
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if has_keys(&query.body) {
             let mut finder = Leaves(&mut self.relations);
-            let _ = query.body.visit(&mut finder);
+            let _ = walk::visit_mut(&mut query.body, &mut finder);
             if let Some(order) = &mut query.order_by {
-                let _ = order.visit(&mut finder);
+                let _ = walk::visit_mut(order, &mut finder);
             }
             for cte in self.with.iter().flatten() {
                 self.seen.retain(|known| known.alias.name != cte.alias.name);
