@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use retail_lakehouse::StorageConfig;
+use retail_storage::StorageConfig;
 use retail_telemetry::trace::STANDARD_ENV;
 use retail_telemetry::{LogConfig, SettingError, Settings as Layers, TraceConfig};
 use serde::Deserialize;

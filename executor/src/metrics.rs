@@ -27,7 +27,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use retail_connect::text_scan::TextScanExec;
-use retail_lakehouse::{Observation, Observer};
+use retail_storage::{StoreObservation, StoreObserver};
 use retail_telemetry::metrics;
 
 /// Logs finished tasks with their plans' metrics. Counting is [`MeasuredEngine`]'s.
@@ -46,19 +46,18 @@ impl ExecutorMetricsCollector for TaskLog {
 }
 
 /// Requests to object stores as metrics. What an executor reads from them, its tasks read.
-pub fn observer() -> Observer {
+pub fn observer() -> StoreObserver {
     Arc::new(|observation| match observation {
-        Observation::StoreRequest {
+        StoreObservation::Request {
             operation,
             outcome,
             took,
         } => metrics().object_store_request(operation.as_str(), outcome.as_str(), took),
-        Observation::StoreRead { bytes } => {
+        StoreObservation::Read { bytes } => {
             metrics().object_store_bytes("read", bytes);
             metrics().bytes_read_total.inc_by(bytes);
         }
-        Observation::StoreWritten { bytes } => metrics().object_store_bytes("written", bytes),
-        Observation::CatalogRequest { .. } | Observation::Staged { .. } => {}
+        StoreObservation::Written { bytes } => metrics().object_store_bytes("written", bytes),
     })
 }
 

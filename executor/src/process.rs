@@ -30,10 +30,10 @@ use retail_engine::{
     EngineConfig, RetailLogicalCodec, RetailPhysicalCodec, TaskPlan, function_registry,
     runtime_env, session_config,
 };
-use retail_lakehouse::{ObjectStores, StorageConfig};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::{RequestRemovalRequest, RequestRemovalResponse};
+use retail_storage::{ObjectStores, StorageConfig};
 use retail_telemetry::metrics;
 use retail_telemetry::metrics::{Role, expose};
 use tokio::sync::mpsc;

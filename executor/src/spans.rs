@@ -17,7 +17,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use retail_engine::Origin;
-use retail_lakehouse::stores_within;
+use retail_storage::stores_within;
 use retail_telemetry::trace;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};

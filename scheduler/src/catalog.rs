@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use retail_lakehouse::{CatalogConfig, Lakehouse, LakehouseError, ObjectStores};
+use retail_lakehouse::{CatalogConfig, Lakehouse, LakehouseError};
+use retail_storage::ObjectStores;
 use retail_telemetry::Readiness;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::observe::catalog_observer;
 
 /// Between two attempts to reach a catalog that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -35,7 +38,7 @@ pub(crate) async fn open(
 ) -> Result<Lakehouse, LakehouseError> {
     let mut noticed: Option<Instant> = None;
     loop {
-        match Lakehouse::open(config, stores.clone()).await {
+        match Lakehouse::open_observed(config, stores.clone(), catalog_observer()).await {
             Err(error) if error.retryable() && without == WithoutCatalog::Wait => {
                 readiness.not_ready(error.to_string());
                 if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use retail_engine::EngineConfig;
-use retail_lakehouse::{CatalogConfig, StorageConfig};
+use retail_lakehouse::CatalogConfig;
+use retail_storage::StorageConfig;
 use retail_telemetry::trace::STANDARD_ENV;
 use retail_telemetry::{LogConfig, SettingError, Settings, TraceConfig};
 use serde::Deserialize;

@@ -3,23 +3,30 @@
 use std::sync::Arc;
 
 use retail_lakehouse::{CatalogOperation, CatalogOutcome, Observation, Observer};
+use retail_storage::{StoreObservation, StoreObserver};
 use retail_telemetry::metrics;
 
-/// Counts the requests of everything this scheduler opens.
-pub fn observer() -> Observer {
+/// Counts the requests to the stores that this scheduler opens.
+pub fn store_observer() -> StoreObserver {
+    Arc::new(|observation| match observation {
+        StoreObservation::Request {
+            operation,
+            outcome,
+            took,
+        } => metrics().object_store_request(operation.as_str(), outcome.as_str(), took),
+        StoreObservation::Read { bytes } => metrics().object_store_bytes("read", bytes),
+        StoreObservation::Written { bytes } => metrics().object_store_bytes("written", bytes),
+    })
+}
+
+/// Counts the requests to the catalog that this scheduler opens, and what is staged.
+pub fn catalog_observer() -> Observer {
     Arc::new(count)
 }
 
 fn count(observation: Observation<'_>) {
     let m = metrics();
     match observation {
-        Observation::StoreRequest {
-            operation,
-            outcome,
-            took,
-        } => m.object_store_request(operation.as_str(), outcome.as_str(), took),
-        Observation::StoreRead { bytes } => m.object_store_bytes("read", bytes),
-        Observation::StoreWritten { bytes } => m.object_store_bytes("written", bytes),
         Observation::CatalogRequest {
             operation,
             outcome,

@@ -8,7 +8,8 @@ use crate::store::JobStore;
 use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
 use retail_jobs::driver::JobContext;
-use retail_lakehouse::{Lakehouse, Lease, ObjectStores};
+use retail_lakehouse::{Lakehouse, Lease};
+use retail_storage::ObjectStores;
 use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use crate::ballista::{self, Assembly};
 use crate::calls;
 use crate::catalog::{self, WithoutCatalog};
 use crate::config::Config;
-use crate::observe::observer;
+use crate::observe::store_observer;
 use crate::owner::{self, Ownership};
 use crate::queue::JobManager;
 use crate::service;
@@ -87,7 +88,7 @@ async fn serve(
     readiness: &Readiness,
     admin: &OnceLock<Served>,
 ) -> anyhow::Result<Running> {
-    let stores = ObjectStores::observed(config.storage.clone(), observer());
+    let stores = ObjectStores::observed(config.storage.clone(), store_observer());
     let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
     let lasts = Duration::from_secs(config.jobs.lease_s);
     let at = format!("{}:{}", config.server.advertise_host, config.server.port);

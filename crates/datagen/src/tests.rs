@@ -12,7 +12,7 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::prelude::SessionContext;
 use retail_api::TableName;
 use retail_engine::{EngineConfig, session};
-use retail_lakehouse::{ObjectStores, StorageConfig};
+use retail_storage::{ObjectStores, StorageConfig};
 
 use retail_api::source::Column;
 use retail_project::graph;

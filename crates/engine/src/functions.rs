@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn an_executor_knows_each_function_that_a_session_plans_with() {
-        let stores = retail_lakehouse::ObjectStores::default();
+        let stores = retail_storage::ObjectStores::default();
         let session = crate::session(&EngineConfig::default(), 1, &stores).unwrap();
         let state = session.state();
         let executor = function_registry();

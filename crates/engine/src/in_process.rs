@@ -11,7 +11,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use crate::cluster::{
     Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun, Work,

@@ -14,7 +14,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use crate::codec::{RetailLogicalCodec, RetailPhysicalCodec};
 use crate::config::EngineConfig;

@@ -1,7 +1,7 @@
 //! What tests of plans share.
 
 use datafusion::arrow::util::pretty::pretty_format_batches;
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use retail_sql as sql;
 

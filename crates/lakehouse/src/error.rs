@@ -1,6 +1,7 @@
 //! What can go wrong between a catalog, an object store and a table's files.
 
 use retail_api::TableName;
+use retail_storage::{StorageError, is_transient};
 
 /// Result of everything in this crate.
 pub type Result<T, E = LakehouseError> = std::result::Result<T, E>;
@@ -12,9 +13,9 @@ pub enum LakehouseError {
     #[error(transparent)]
     InvalidName(#[from] retail_api::InvalidName),
 
-    /// A URI that names no place this crate can read or write.
-    #[error("invalid location {uri}: {reason}")]
-    InvalidUri { uri: String, reason: String },
+    /// A location that has no object store.
+    #[error(transparent)]
+    Location(#[from] StorageError),
 
     /// A configuration that cannot work, found before anything is opened.
     #[error("invalid lakehouse configuration, key {key}: {reason}")]
@@ -192,7 +193,7 @@ impl LakehouseError {
         match self {
             Self::CatalogUnavailable { .. } | Self::CatalogLocked { .. } => true,
             Self::CatalogQuery { transient, .. } => *transient,
-            Self::Storage { source, .. } => transient_storage(source),
+            Self::Storage { source, .. } => is_transient(source),
             Self::Metadata { source, .. } => source.retryable(),
             _ => false,
         }
@@ -220,12 +221,6 @@ impl From<LakehouseError> for datafusion::error::DataFusionError {
             false => Self::External(Box::new(error)),
         }
     }
-}
-
-/// Whether a store's error passes by itself: of a remote store, whatever is not an answer about the object.
-/// A local disk that is full or forbidden stays so.
-pub(crate) fn transient_storage(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
 }
 
 /// What is wrong, with every cause that adds to it.

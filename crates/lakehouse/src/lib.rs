@@ -19,6 +19,7 @@ mod commit;
 mod config;
 mod error;
 mod failpoint;
+mod file_io;
 mod lineage;
 mod metadata;
 mod observe;
@@ -27,9 +28,6 @@ mod publish;
 mod scan;
 mod schema;
 mod stage;
-mod storage;
-mod store_spans;
-mod stores;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -40,17 +38,13 @@ pub mod plan_codec;
 
 pub use catalog::owner::{Claim, Lease, Owner};
 pub use catalog::{Lakehouse, Pin};
-pub use config::{CatalogConfig, S3Config, StorageConfig, WriteOptions};
+pub use config::{CatalogConfig, WriteOptions};
 pub use error::{LakehouseError, Result};
 pub use lineage::SourceFiles;
-pub use observe::{
-    CatalogOperation, CatalogOutcome, Observation, Observer, StoreOperation, StoreOutcome,
-};
+pub use observe::{CatalogOperation, CatalogOutcome, Observation, Observer};
 pub use publish::{Publish, PublishedTable};
 pub use scan::{DAMAGED_FILE, scan_rule};
 pub use stage::{Staged, StagedTable, StagedView, WriteMode};
-pub use store_spans::stores_within;
-pub use stores::ObjectStores;
 pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo};
 pub use view::LakeView;
 pub use write::{

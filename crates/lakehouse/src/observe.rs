@@ -1,10 +1,12 @@
-//! Requests to stores and the catalog, reported to whoever counts them.
+//! What this crate reports: observations to whoever counts them, and the outcome of a span.
 //!
-//! This crate knows no metrics: a process that has some gives an [`Observer`] when it makes its object stores
-//! ([`crate::ObjectStores::observed`]), and all that goes through them, the catalog's requests too, is reported to it.
+//! This crate knows no metrics: a process that has some gives an [`Observer`] when it opens its catalog
+//! ([`crate::Lakehouse::open_observed`]).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tracing::Span;
 
 use crate::error::{LakehouseError, Result};
 
@@ -14,16 +16,6 @@ pub type Observer = Arc<dyn Fn(Observation<'_>) + Send + Sync>;
 /// One thing that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observation<'a> {
-    /// A request to an object store was answered.
-    StoreRequest {
-        operation: StoreOperation,
-        outcome: StoreOutcome,
-        took: Duration,
-    },
-    /// Bytes came from an object store.
-    StoreRead { bytes: u64 },
-    /// Bytes went to an object store.
-    StoreWritten { bytes: u64 },
     /// A request to the catalog's database was answered.
     CatalogRequest {
         operation: CatalogOperation,
@@ -38,24 +30,7 @@ pub enum Observation<'a> {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreOperation {
-    Get,
-    Head,
-    Put,
-    List,
-    Delete,
-    Copy,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreOutcome {
-    Ok,
-    /// There is no such object: an answer, not an error.
-    NotFound,
-    Error,
-}
-
+/// The kind of a request to the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogOperation {
     Pin,
@@ -63,43 +38,13 @@ pub enum CatalogOperation {
     Drop,
 }
 
+/// How a request to the catalog ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogOutcome {
     Ok,
     /// Somebody else published first: an answer, not an error.
     Conflict,
     Error,
-}
-
-impl StoreOperation {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Head => "head",
-            Self::Put => "put",
-            Self::List => "list",
-            Self::Delete => "delete",
-            Self::Copy => "copy",
-        }
-    }
-}
-
-impl StoreOutcome {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::NotFound => "not_found",
-            Self::Error => "error",
-        }
-    }
-
-    pub(crate) fn of<T>(answer: &object_store::Result<T>) -> Self {
-        match answer {
-            Ok(_) => Self::Ok,
-            Err(object_store::Error::NotFound { .. }) => Self::NotFound,
-            Err(_) => Self::Error,
-        }
-    }
 }
 
 impl CatalogOperation {
@@ -132,4 +77,14 @@ pub(crate) fn catalog<T>(
         });
     }
     answer
+}
+
+/// Returns an outcome, and marks `span` as failed if it is an error; the error's own text may hold more than a trace
+/// should.
+pub(crate) fn record_failure<T, E>(span: &Span, outcome: Result<T, E>) -> Result<T, E> {
+    if outcome.is_err() {
+        span.record("otel.status_code", "ERROR");
+        span.record("otel.status_description", "failed");
+    }
+    outcome
 }

@@ -24,9 +24,8 @@ use crate::catalog::owner::{self, Lease};
 use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, no_answer, statements};
 use crate::error::{LakehouseError, Result};
 use crate::failpoint::failpoint;
-use crate::observe::{self, CatalogOperation};
+use crate::observe::{self, CatalogOperation, record_failure};
 use crate::stage::Staged;
-use crate::store_spans::failed;
 use retail_api::TableName;
 
 /// What became of one table in a publish.
@@ -121,8 +120,8 @@ impl Lakehouse {
         let began = Instant::now();
         let attempts = self.publish_with_retries(publish, &ordered);
         let answer = attempts.instrument(span.clone()).await;
-        let observer = self.stores().observer();
-        failed(
+        let observer = self.observer();
+        record_failure(
             &span,
             observe::catalog(observer, CatalogOperation::Publish, began, answer),
         )?;

@@ -13,8 +13,7 @@ use uuid::Uuid;
 use crate::catalog::{Entry, Kind, Lakehouse, Pin};
 use crate::config::WriteOptions;
 use crate::error::{LakehouseError, Result};
-use crate::observe::Observation;
-use crate::store_spans::failed;
+use crate::observe::{Observation, record_failure};
 use crate::table::{LakeTable, Relation};
 use crate::view::LakeView;
 use crate::write::WriteTarget;
@@ -245,9 +244,9 @@ impl Lakehouse {
         };
         let stage = commit::stage(self, target, mode, files, summary);
         let staged = stage.instrument(span.clone()).await;
-        let table = failed(&span, staged)?;
+        let table = record_failure(&span, staged)?;
         span.record("snapshot", table.snapshot_id());
-        if let Some(observer) = self.stores().observer() {
+        if let Some(observer) = self.observer() {
             observer(Observation::Staged {
                 file_bytes: &sizes,
                 took: began.elapsed(),
@@ -315,7 +314,7 @@ impl Lakehouse {
             (sql, remember),
             self.file_io(),
         );
-        let view = failed(&span, write.instrument(span.clone()).await)?;
+        let view = record_failure(&span, write.instrument(span.clone()).await)?;
         self.remember(Relation::View(view.clone()));
         debug!(view = %name, location = view.metadata_location(), "view staged");
         Ok(StagedView {

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::catalog::Patience;
 use crate::{
-    CatalogConfig, LakeTable, Lakehouse, ObjectStores, PublishedTable, Relation, Result, Staged,
-    StagedTable, WriteMode, WriteOptions, WriteTarget,
+    CatalogConfig, LakeTable, Lakehouse, PublishedTable, Relation, Result, Staged, StagedTable,
+    WriteMode, WriteOptions, WriteTarget,
 };
 use retail_api::TableName;
+use retail_storage::ObjectStores;
 
 /// A catalog and a warehouse that vanish with this value.
 ///
@@ -100,7 +101,7 @@ pub(crate) fn config(folder: &std::path::Path) -> CatalogConfig {
 }
 
 pub(crate) async fn open(config: &CatalogConfig, patience: Patience) -> Result<Lakehouse> {
-    Lakehouse::open_with(config, ObjectStores::default(), patience).await
+    Lakehouse::open_with(config, ObjectStores::default(), None, patience).await
 }
 
 pub(crate) async fn load(lakehouse: &Lakehouse, name: &str) -> Option<LakeTable> {

@@ -123,7 +123,7 @@ fn gives_a_row_for_none(aggregate: &Aggregate) -> bool {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::util::pretty::pretty_format_batches;
-    use retail_lakehouse::{ObjectStores, StorageConfig};
+    use retail_storage::{ObjectStores, StorageConfig};
 
     use retail_engine::{EngineConfig, session};
 

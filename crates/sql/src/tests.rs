@@ -9,7 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use datafusion_proto::physical_plan::AsExecutionPlan;
-use retail_lakehouse::{ObjectStores, StorageConfig};
+use retail_storage::{ObjectStores, StorageConfig};
 
 use super::*;
 use retail_engine::{EngineConfig, RetailPhysicalCodec, TaskPlan};

@@ -28,7 +28,7 @@ pub(super) fn no_executor(timeout: Option<Duration>) -> Failure {
 pub(super) async fn query(
     model: &Model,
     read: &[&Source],
-    stores: &retail_lakehouse::ObjectStores,
+    stores: &retail_storage::ObjectStores,
     error: QueryError,
 ) -> Failure {
     if error.kind == QueryErrorKind::Cancelled {

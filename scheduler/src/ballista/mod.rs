@@ -27,8 +27,8 @@ use retail_engine::{
     EngineConfig, Execution, RetailLogicalCodec, RetailPhysicalCodec, runtime_env, session_config,
     session_state,
 };
-use retail_lakehouse::ObjectStores;
 use retail_proto::MAX_MESSAGE_BYTES;
+use retail_storage::ObjectStores;
 use tonic::service::RoutesBuilder;
 
 pub use cluster::ClusterOnExecutors;

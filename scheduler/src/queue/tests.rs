@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
-use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease, ObjectStores};
+use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease};
 use retail_project::ProjectFile;
+use retail_storage::ObjectStores;
 
 use super::*;
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use futures::TryStreamExt;
 use retail_engine::{Cluster, EngineConfig, InProcess, Query, QueryProgress};
 use retail_lakehouse::{
-    CatalogConfig, LakeTable, Lakehouse, LakehouseError, ObjectStores, Relation, Staged, WriteMode,
-    WriteOptions, data_files, write_plan,
+    CatalogConfig, LakeTable, Lakehouse, LakehouseError, Relation, Staged, WriteMode, WriteOptions,
+    data_files, write_plan,
 };
 use retail_project::ProjectFile;
+use retail_storage::ObjectStores;
 
 use super::tests::Held;
 use super::*;

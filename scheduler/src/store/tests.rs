@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use retail_lakehouse::{CatalogConfig, Lakehouse, ObjectStores};
+use retail_lakehouse::{CatalogConfig, Lakehouse};
+use retail_storage::ObjectStores;
 
 use super::*;
 use retail_api::events::{

@@ -21,8 +21,9 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displaya
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use retail_engine::{EngineConfig, Execution, believed_plan, session_config, session_state};
-use retail_lakehouse::{Lakehouse, ObjectStores, Relation};
+use retail_lakehouse::{Lakehouse, Relation};
 use retail_scheduler::Config;
+use retail_storage::ObjectStores;
 
 use super::choices::Choices;
 use super::generate;

@@ -95,7 +95,7 @@ async fn sources_are_read_from_s3() {
     let prefix = s3.prefix();
     let file = lake_dir.path().join("orders.csv");
     fixtures::orders(&file, 60);
-    let stores = retail_lakehouse::ObjectStores::new(lake.storage_config());
+    let stores = retail_storage::ObjectStores::new(lake.storage_config());
     let (_, path, store) = stores.resolve(&format!("{prefix}/in/orders.csv")).unwrap();
     store
         .put_opts(

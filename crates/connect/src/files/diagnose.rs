@@ -21,7 +21,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
 use object_store::ObjectStoreExt;
 use retail_api::cause::{ENGINE_FAILED, UNREADABLE_PARQUET, innermost};
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 use tokio::sync::mpsc;
 
 use retail_api::source::{Compression, FileFormat, Source, SourceLocation};

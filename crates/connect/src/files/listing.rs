@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use retail_api::source::Source;
 use retail_api::suggest::nearest;

@@ -37,7 +37,7 @@ use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use retail_api::source::{Compression, FileFormat, FileOptions, Source, SourceLocation};
 use retail_api::{Failure, FailureKind};

@@ -8,7 +8,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::prelude::SessionConfig;
-use retail_lakehouse::StorageConfig;
+use retail_storage::StorageConfig;
 use serde_json::json;
 
 use super::*;
@@ -1171,7 +1171,7 @@ async fn refusing_store(status: &'static str, code: &'static str) -> ObjectStore
         }
     });
     ObjectStores::new(StorageConfig {
-        s3: retail_lakehouse::S3Config {
+        s3: retail_storage::S3Config {
             endpoint: Some(endpoint),
             access_key_id: Some("key".into()),
             secret_access_key: Some("secret".into()),

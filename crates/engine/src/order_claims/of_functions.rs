@@ -4,7 +4,7 @@ use datafusion::arrow::compute::{SortOptions, concat_batches, sort};
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlanProperties;
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 use std::sync::Arc;
 
 use crate::EngineConfig;

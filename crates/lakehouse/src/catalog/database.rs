@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
+use retail_storage::{passwords, redact_uri};
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction, TransactionManager};
 use uuid::Uuid;
 
-use super::uri::{Database, passwords, redact_uri};
+use super::uri::Database;
 use crate::error::{LakehouseError, Result};
 
 /// How long writers wait for each other.

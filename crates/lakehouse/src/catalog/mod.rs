@@ -26,18 +26,17 @@ use iceberg::Runtime;
 use iceberg::io::FileIO;
 use iceberg::spec::TableMetadata;
 use parking_lot::Mutex;
+use retail_storage::ObjectStores;
 use tracing::{debug, info};
 
 pub(crate) use database::{Db, Failure, Patience, backoff, kind, no_answer};
 pub(crate) use statements::{Entry, Kind};
-pub(crate) use uri::redact_uri;
 
 use crate::config::CatalogConfig;
 use crate::error::{LakehouseError, Result};
-use crate::observe::{self, CatalogOperation};
-use crate::stores::ObjectStores;
+use crate::observe::{self, CatalogOperation, Observer};
 use crate::table::{LakeTable, Relation};
-use crate::{metadata, storage, view};
+use crate::{file_io, metadata, view};
 use retail_api::TableName;
 
 /// A catalog and the stores its tables live in. A clone is another handle on the same.
@@ -49,6 +48,7 @@ pub struct Lakehouse {
 struct Inner {
     config: CatalogConfig,
     stores: ObjectStores,
+    observer: Option<Observer>,
     db: Db,
     file_io: FileIO,
     runtime: Runtime,
@@ -79,12 +79,25 @@ impl Lakehouse {
     ///
     /// An SQLite file is created here and nowhere else. Needs a tokio runtime.
     pub async fn open(config: &CatalogConfig, stores: ObjectStores) -> Result<Self> {
-        Self::open_with(config, stores, Patience::default()).await
+        Self::open_with(config, stores, None, Patience::default()).await
+    }
+
+    /// As [`Lakehouse::open`]; the catalog's requests and what is staged are reported to `observer`.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn open_observed(
+        config: &CatalogConfig,
+        stores: ObjectStores,
+        observer: Observer,
+    ) -> Result<Self> {
+        Self::open_with(config, stores, Some(observer), Patience::default()).await
     }
 
     pub(crate) async fn open_with(
         config: &CatalogConfig,
         stores: ObjectStores,
+        observer: Option<Observer>,
         patience: Patience,
     ) -> Result<Self> {
         check_config(config, &stores)?;
@@ -101,8 +114,9 @@ impl Lakehouse {
                     warehouse: config.warehouse.trim_end_matches('/').to_owned(),
                     ..config.clone()
                 },
-                file_io: storage::file_io(&stores),
+                file_io: file_io::file_io(&stores),
                 stores,
+                observer,
                 db,
                 runtime,
                 relations: Mutex::default(),
@@ -135,6 +149,10 @@ impl Lakehouse {
         &self.inner.db
     }
 
+    pub(crate) fn observer(&self) -> Option<&Observer> {
+        self.inner.observer.as_ref()
+    }
+
     pub(crate) fn file_io(&self) -> &FileIO {
         &self.inner.file_io
     }
@@ -147,7 +165,7 @@ impl Lakehouse {
     pub async fn pin(&self) -> Result<Pin> {
         let began = Instant::now();
         let read = statements::entries(&self.inner.db, &self.inner.config.name).await;
-        let observer = self.stores().observer();
+        let observer = self.observer();
         let entries = observe::catalog(observer, CatalogOperation::Pin, began, read)?;
         debug!(relations = entries.len(), "catalog pinned");
         Ok(Pin { entries })
@@ -208,7 +226,7 @@ impl Lakehouse {
     pub async fn drop_table(&self, name: &TableName) -> Result<()> {
         let began = Instant::now();
         let deleted = statements::delete(&self.inner.db, &self.inner.config.name, name).await;
-        let observer = self.stores().observer();
+        let observer = self.observer();
         let dropped = observe::catalog(observer, CatalogOperation::Drop, began, deleted)?;
         info!(table = %name, dropped, "table dropped from the catalog");
         Ok(())

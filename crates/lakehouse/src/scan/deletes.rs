@@ -14,8 +14,8 @@ use roaring::RoaringTreemap;
 
 use super::snapshot::unsupported;
 use crate::error::{LakehouseError, Result};
-use crate::stores::{ObjectStores, locate};
 use crate::table::LakeTable;
+use retail_storage::{ObjectStores, locate};
 
 /// Store and path of a data file: delete files may spell its URI unlike the table does.
 pub(super) type Place = (String, Path);

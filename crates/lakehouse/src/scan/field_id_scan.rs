@@ -27,12 +27,12 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use futures::TryStreamExt;
+use retail_storage::transient_as_io;
 
 use super::adapter::{FieldIds, FileColumns};
 use super::columns::TableColumns;
 use super::deletes;
 use super::source::{FileAdapters, PerFile};
-use crate::write::transient_as_io;
 
 /// The deleted rows of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 
 use crate::error::Result;
-use crate::stores::ObjectStores;
 use crate::table::LakeTable;
+use retail_storage::ObjectStores;
 
 pub(crate) use adapter::FileColumns;
 pub(crate) use columns::TableColumns;

@@ -31,8 +31,8 @@ use super::prune::{FileMetrics, scalar};
 use super::snapshot::{self, LiveFile};
 use crate::error::{LakehouseError, Result};
 use crate::schema::{UTC, without_ids};
-use crate::stores::{ObjectStores, locate};
 use crate::table::LakeTable;
+use retail_storage::{ObjectStores, locate};
 
 /// Guess for a text's width in a batch, in bytes.
 const TEXT_WIDTH: usize = 24;

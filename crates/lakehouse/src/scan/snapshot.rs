@@ -10,8 +10,8 @@ use super::values;
 use crate::error::{LakehouseError, Result};
 use crate::metadata;
 use crate::schema::arrow_primitive;
-use crate::stores::locate;
 use crate::table::LakeTable;
+use retail_storage::locate;
 
 /// One live data file.
 #[derive(Debug)]

@@ -20,11 +20,11 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
+use retail_storage::transient_as_io;
 
 use super::node::WriteNode;
 use super::result::{file_rows, write_result_schema};
 use super::target::WriteSpec;
-use super::transient::transient_as_io;
 use super::writer::TableWriter;
 
 /// Plans table writes.

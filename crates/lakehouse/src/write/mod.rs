@@ -11,7 +11,6 @@ mod metrics;
 mod node;
 mod result;
 mod target;
-mod transient;
 mod writer;
 
 pub(crate) use exec::TableWriteExec;
@@ -20,7 +19,6 @@ pub use node::write_plan;
 pub use result::{data_files, write_result_schema};
 pub(crate) use target::WriteSpec;
 pub use target::WriteTarget;
-pub(crate) use transient::transient_as_io;
 
 /// Whether a node writes the rows of its one input as a table's data files.
 pub fn is_table_write(node: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) -> bool {

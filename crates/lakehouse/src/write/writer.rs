@@ -9,6 +9,8 @@
 //! So the number of files follows the data, not the batches, when rows come in no order.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
@@ -27,15 +29,14 @@ use iceberg::spec::{Struct, Transform};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
+use retail_storage::{ErrorClass, classify, innermost, locate};
 use uuid::Uuid;
 
 use super::metrics::{NanCounts, data_file};
 use super::result::WrittenFile;
 use super::target::WriteSpec;
-use super::transient::cannot_write;
 use crate::partition;
 use crate::schema::arrow_schema;
-use crate::stores::locate;
 
 /// Files open at once in a task; rows of further partitions are held back.
 const MAX_OPEN_FILES: usize = 64;
@@ -404,6 +405,58 @@ impl TableWriter {
     }
 }
 
-fn failed(spec: &WriteSpec, error: &(dyn std::error::Error + 'static)) -> DataFusionError {
-    cannot_write(&spec.table, &spec.data_location, error)
+/// An error of writing a file; an `IoError`, for which the task is retried, only where it is transient.
+fn failed(spec: &WriteSpec, error: &(dyn Error + 'static)) -> DataFusionError {
+    let (table, folder) = (&spec.table, &spec.data_location);
+    let cannot = format!("cannot write data file of {table} under {folder}");
+    let root = || format!("{cannot}: {}", innermost(error));
+    match classify(error) {
+        ErrorClass::OutOfSpace => {
+            DataFusionError::Execution(format!("{cannot}: no space left on device"))
+        }
+        ErrorClass::Transient => DataFusionError::IoError(io::Error::other(root())),
+        ErrorClass::Permanent => DataFusionError::Execution(root()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writing(error: io::Error) -> DataFusionError {
+        let schema = crate::schema::new_schema(
+            &"marts.a".parse().unwrap(),
+            &Arc::new(datafusion::arrow::datatypes::Schema::empty()),
+        );
+        let spec = WriteSpec {
+            table: "marts.a".parse().unwrap(),
+            data_location: "file:///w/a/data".to_owned(),
+            schema: schema.unwrap().into(),
+            partition: iceberg::spec::PartitionSpec::unpartition_spec().into(),
+            target_file_bytes: 1,
+            write_id: "w".to_owned(),
+        };
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(error),
+        };
+        failed(&spec, &error)
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_plainly_and_not_retried() {
+        let error = writing(io::Error::from_raw_os_error(28));
+        assert!(matches!(error, DataFusionError::Execution(_)), "{error:?}");
+        let text =
+            "cannot write data file of marts.a under file:///w/a/data: no space left on device";
+        assert!(error.to_string().contains(text), "{error}");
+    }
+
+    #[test]
+    fn only_what_is_transient_is_retried() {
+        let timeout = writing(io::Error::from(io::ErrorKind::TimedOut));
+        assert!(matches!(timeout, DataFusionError::IoError(_)));
+        let forbidden = writing(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(forbidden, DataFusionError::Execution(_)));
+    }
 }

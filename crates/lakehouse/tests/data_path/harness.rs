@@ -26,9 +26,10 @@ use iceberg::spec::DataFile;
 use prost::Message;
 use retail_api::TableName;
 use retail_lakehouse::{
-    CatalogConfig, LakeTable, Lakehouse, LakehouseError, ObjectStores, Relation, StorageConfig,
-    WriteMode, WriteOptions, WritePlanner, data_files, plan_codec, scan_rule, write_plan,
+    CatalogConfig, LakeTable, Lakehouse, LakehouseError, Relation, WriteMode, WriteOptions,
+    WritePlanner, data_files, plan_codec, scan_rule, write_plan,
 };
+use retail_storage::{ObjectStores, StorageConfig};
 use tempfile::TempDir;
 
 pub struct Harness {

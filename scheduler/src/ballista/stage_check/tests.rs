@@ -7,7 +7,7 @@ use datafusion::physical_plan::collect;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::prelude::{CsvReadOptions, ParquetReadOptions, SessionContext};
 use retail_engine::{EngineConfig, Execution, session_config, session_state};
-use retail_lakehouse::ObjectStores;
+use retail_storage::ObjectStores;
 
 use super::*;
 

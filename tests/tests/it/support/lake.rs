@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use retail_api::TableName;
 use retail_engine::EngineConfig;
-use retail_lakehouse::{CatalogConfig, Lakehouse, ObjectStores, Relation, S3Config, StorageConfig};
+use retail_lakehouse::{CatalogConfig, Lakehouse, Relation};
+use retail_storage::{ObjectStores, S3Config, StorageConfig};
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

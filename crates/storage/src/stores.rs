@@ -1,7 +1,5 @@
 //! Object stores by URI, made when first needed.
 
-mod observed;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,9 +13,10 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::config::{S3Config, StorageConfig};
-use crate::error::{LakehouseError, Result};
-use crate::observe::Observer;
-use crate::store_spans;
+use crate::error::StorageError;
+use crate::instrumented;
+use crate::observe::StoreObserver;
+use crate::uri::{invalid, locate, root_of};
 
 /// Every object store this process uses: local files, and one S3 client per bucket.
 ///
@@ -30,7 +29,7 @@ pub struct ObjectStores {
 #[derive(Default)]
 struct Inner {
     config: StorageConfig,
-    observer: Option<Observer>,
+    observer: Option<StoreObserver>,
     /// Keyed by the text of an [`ObjectStoreUrl`]: `file:///`, `s3://bucket/`.
     by_root: DashMap<String, Arc<dyn ObjectStore>>,
 }
@@ -40,12 +39,12 @@ impl ObjectStores {
         Self::observed_by(None, config)
     }
 
-    /// Stores whose requests, and those of a catalog that is opened with them, are reported to an observer.
-    pub fn observed(config: StorageConfig, observer: Observer) -> Self {
+    /// Stores whose requests are reported to an observer.
+    pub fn observed(config: StorageConfig, observer: StoreObserver) -> Self {
         Self::observed_by(Some(observer), config)
     }
 
-    fn observed_by(observer: Option<Observer>, config: StorageConfig) -> Self {
+    fn observed_by(observer: Option<StoreObserver>, config: StorageConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
                 config,
@@ -53,10 +52,6 @@ impl ObjectStores {
                 by_root: DashMap::new(),
             }),
         }
-    }
-
-    pub(crate) fn observer(&self) -> Option<&Observer> {
-        self.inner.observer.as_ref()
     }
 
     /// The same stores as DataFusion looks them up.
@@ -67,31 +62,33 @@ impl ObjectStores {
     /// The store of a URI and the path inside it. `file:///x`, `file:/x` and `/x` are the same file.
     ///
     /// Paths are taken literally, as Iceberg does: a percent sign in a file's name is a percent sign.
-    pub fn resolve(&self, uri: &str) -> Result<(ObjectStoreUrl, Path, Arc<dyn ObjectStore>)> {
+    ///
+    /// # Errors
+    /// The URI names no place, or no client of its store can be made.
+    pub fn resolve(
+        &self,
+        uri: &str,
+    ) -> Result<(ObjectStoreUrl, Path, Arc<dyn ObjectStore>), StorageError> {
         let (url, path) = locate(uri)?;
         let store = self.store(url.as_str())?;
         Ok((url, path, store))
     }
 
     /// The store of one root, `file:///` or `s3://bucket/`.
-    fn store(&self, root: &str) -> Result<Arc<dyn ObjectStore>> {
+    fn store(&self, root: &str) -> Result<Arc<dyn ObjectStore>, StorageError> {
         if let Some(store) = self.inner.by_root.get(root) {
             return Ok(Arc::clone(&store));
         }
         let store: Arc<dyn ObjectStore> = match root.split_once("://") {
             Some(("file", _)) => Arc::new(LocalFileSystem::new()),
             Some(("s3", bucket)) => s3(bucket.trim_end_matches('/'), &self.inner.config.s3)
-                .map_err(|e| LakehouseError::InvalidConfig {
-                    key: "storage.s3",
-                    reason: format!("{root}: {e}"),
+                .map_err(|e| StorageError::InvalidConfig {
+                    root: root.to_owned(),
+                    reason: e.to_string(),
                 })?,
             _ => return Err(invalid(root, "expected file:// or s3://")),
         };
-        let store = match self.observer() {
-            Some(observer) => Arc::new(observed::Observed::new(store, Arc::clone(observer))),
-            None => store,
-        };
-        let store = store_spans::wrap(store, root);
+        let store = instrumented::store(store, root, self.inner.observer.clone());
         let entry = self.inner.by_root.entry(root.to_owned());
         Ok(Arc::clone(&entry.or_insert(store)))
     }
@@ -127,53 +124,6 @@ impl ObjectStoreRegistry for ObjectStores {
     }
 }
 
-/// A URI's store, as DataFusion looks it up, and the path inside it.
-pub(crate) fn locate(uri: &str) -> Result<(ObjectStoreUrl, Path)> {
-    let (root, key) = split(uri)?;
-    let path = Path::parse(key.trim_matches('/')).map_err(|e| invalid(uri, e))?;
-    let url = ObjectStoreUrl::parse(&root).map_err(|e| invalid(uri, e))?;
-    Ok((url, path))
-}
-
-/// `s3a://bucket/a/b` is root `s3://bucket/` and key `a/b`; `/a/b` is root `file:///` and key `a/b`.
-fn split(uri: &str) -> Result<(String, &str)> {
-    if uri.starts_with('/') {
-        return Ok(("file:///".to_owned(), uri));
-    }
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return Err(invalid(uri, "expected an absolute path, file:// or s3://"));
-    };
-    match scheme {
-        "file" => {
-            let path = rest.strip_prefix("//localhost").unwrap_or(rest);
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if !path.starts_with('/') {
-                return Err(invalid(uri, "a file location must be absolute"));
-            }
-            Ok(("file:///".to_owned(), path))
-        }
-        "s3" | "s3a" | "s3n" => {
-            let rest = rest
-                .strip_prefix("//")
-                .ok_or_else(|| invalid(uri, "expected s3://bucket/key"))?;
-            let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-            if bucket.is_empty() {
-                return Err(invalid(uri, "it names no bucket"));
-            }
-            Ok((format!("s3://{bucket}/"), key))
-        }
-        _ => Err(invalid(uri, "expected an absolute path, file:// or s3://")),
-    }
-}
-
-fn root_of(url: &Url) -> String {
-    match url.scheme() {
-        "file" => "file:///".to_owned(),
-        "s3" | "s3a" | "s3n" => format!("s3://{}/", url.host_str().unwrap_or_default()),
-        scheme => format!("{scheme}://{}/", url.authority()),
-    }
-}
-
 fn s3(bucket: &str, config: &S3Config) -> object_store::Result<Arc<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
@@ -195,13 +145,6 @@ fn s3(bucket: &str, config: &S3Config) -> object_store::Result<Arc<dyn ObjectSto
         builder = builder.with_token(token);
     }
     Ok(Arc::new(builder.build()?))
-}
-
-fn invalid(uri: &str, reason: impl ToString) -> LakehouseError {
-    LakehouseError::InvalidUri {
-        uri: uri.to_owned(),
-        reason: reason.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -257,7 +200,7 @@ mod tests {
         ] {
             let error = stores.resolve(uri).unwrap_err();
             assert!(
-                matches!(error, LakehouseError::InvalidUri { .. }),
+                matches!(error, StorageError::InvalidUri { .. }),
                 "{uri}: {error}"
             );
         }

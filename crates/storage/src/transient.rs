@@ -8,59 +8,48 @@ use std::io;
 
 use datafusion::error::DataFusionError;
 
-use crate::error::transient_storage;
-use retail_api::TableName;
-
 /// What a retry would meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub enum ErrorClass {
     /// The disk or a quota is full.
-    NoSpace,
+    OutOfSpace,
     /// It may work the next time.
     Transient,
+    /// The same again.
     Permanent,
 }
 
-/// An error of writing a file of `table` under `uri`.
-pub(super) fn cannot_write(
-    table: &TableName,
-    uri: &str,
-    error: &(dyn Error + 'static),
-) -> DataFusionError {
-    let cannot = format!("cannot write data file of {table} under {uri}");
-    match classify(error) {
-        Class::NoSpace => DataFusionError::Execution(format!("{cannot}: no space left on device")),
-        Class::Transient => {
-            DataFusionError::IoError(io::Error::other(format!("{cannot}: {}", root_text(error))))
-        }
-        Class::Permanent => DataFusionError::Execution(format!("{cannot}: {}", root_text(error))),
-    }
+/// Whether a store's error passes by itself: of a remote store, whatever is not an answer about the object.
+/// A local disk that is full or forbidden stays so.
+pub fn is_transient(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { store, .. } if *store != "LocalFileSystem")
 }
 
 /// A store's transient error anywhere inside `error`, as the `IoError` that is retried.
-pub(crate) fn transient_as_io(error: DataFusionError) -> DataFusionError {
+pub fn transient_as_io(error: DataFusionError) -> DataFusionError {
     if matches!(error.find_root(), DataFusionError::IoError(_)) {
         return error;
     }
     let is_storage = chain(&error).any(|cause| cause.is::<object_store::Error>());
-    if is_storage && classify(&error) == Class::Transient {
+    if is_storage && classify(&error) == ErrorClass::Transient {
         return DataFusionError::IoError(io::Error::other(error));
     }
     error
 }
 
-fn classify(error: &(dyn Error + 'static)) -> Class {
+/// Classifies an error by its causes, outermost first.
+pub fn classify(error: &(dyn Error + 'static)) -> ErrorClass {
     let mut storage = None;
     for cause in chain(error) {
         if let Some(error) = cause.downcast_ref::<object_store::Error>() {
-            storage = Some(transient_storage(error));
+            storage = Some(is_transient(error));
         }
         let Some(error) = cause.downcast_ref::<io::Error>() else {
             continue;
         };
         use io::ErrorKind as K;
         match error.kind() {
-            K::StorageFull | K::QuotaExceeded => return Class::NoSpace,
+            K::StorageFull | K::QuotaExceeded => return ErrorClass::OutOfSpace,
             K::PermissionDenied
             | K::NotFound
             | K::ReadOnlyFilesystem
@@ -68,15 +57,15 @@ fn classify(error: &(dyn Error + 'static)) -> Class {
             | K::IsADirectory
             | K::InvalidFilename
             | K::FileTooLarge
-            | K::Unsupported => return Class::Permanent,
+            | K::Unsupported => return ErrorClass::Permanent,
             // A wrapper has no meaning of its own.
             K::Other if error.get_ref().is_some() => {}
-            _ => return Class::Transient,
+            _ => return ErrorClass::Transient,
         }
     }
     match storage {
-        Some(true) => Class::Transient,
-        _ => Class::Permanent,
+        Some(true) => ErrorClass::Transient,
+        _ => ErrorClass::Permanent,
     }
 }
 
@@ -94,9 +83,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// The innermost cause's text.
-fn root_text(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().unwrap_or(error).to_string()
+/// The innermost cause, inside of `io::Error`s too.
+pub fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    chain(error).last().unwrap_or(error)
 }
 
 #[cfg(test)]
@@ -110,41 +99,34 @@ mod tests {
         }
     }
 
-    fn writing(error: &(dyn Error + 'static)) -> DataFusionError {
-        cannot_write(&"marts.a".parse().unwrap(), "file:///w/a/data", error)
-    }
-
     #[test]
-    fn a_full_disk_is_said_plainly_and_not_tried_again() {
+    fn a_full_disk_is_neither_transient_nor_permanent() {
         for full in [
             io::Error::from_raw_os_error(28),
             io::Error::from(io::ErrorKind::QuotaExceeded),
         ] {
-            let error = writing(&io::Error::other(generic(io::Error::other(full))));
-            assert!(matches!(error, DataFusionError::Execution(_)), "{error:?}");
-            let text =
-                "cannot write data file of marts.a under file:///w/a/data: no space left on device";
-            assert!(error.to_string().contains(text), "{error}");
+            let error = io::Error::other(generic(io::Error::other(full)));
+            assert_eq!(classify(&error), ErrorClass::OutOfSpace);
         }
     }
 
     #[test]
-    fn a_store_that_times_out_is_tried_again() {
+    fn a_store_that_times_out_is_transient() {
         let timeout = generic(io::Error::from(io::ErrorKind::TimedOut));
-        assert!(matches!(writing(&timeout), DataFusionError::IoError(_)));
+        assert_eq!(classify(&timeout), ErrorClass::Transient);
         let wrapped = DataFusionError::ObjectStore(Box::new(timeout)).context("reading");
         assert!(matches!(
             transient_as_io(wrapped),
             DataFusionError::IoError(_)
         ));
         let silent = generic(std::fmt::Error);
-        assert!(matches!(writing(&silent), DataFusionError::IoError(_)));
+        assert_eq!(classify(&silent), ErrorClass::Transient);
     }
 
     #[test]
-    fn what_cannot_pass_is_not_tried_again() {
+    fn what_cannot_pass_is_permanent() {
         let forbidden = generic(io::Error::from(io::ErrorKind::PermissionDenied));
-        assert!(matches!(writing(&forbidden), DataFusionError::Execution(_)));
+        assert_eq!(classify(&forbidden), ErrorClass::Permanent);
         let missing = object_store::Error::NotFound {
             path: "x".to_owned(),
             source: Box::new(io::Error::from(io::ErrorKind::NotFound)),

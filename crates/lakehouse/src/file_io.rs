@@ -14,10 +14,8 @@ use iceberg::io::{
 use iceberg::{Error, ErrorKind, Result};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use retail_storage::{ObjectStores, is_transient};
 use serde::{Deserialize, Serialize};
-
-use crate::error::transient_storage;
-use crate::stores::ObjectStores;
 
 /// File IO of the `iceberg` crate on `stores`.
 pub(crate) fn file_io(stores: &ObjectStores) -> FileIO {
@@ -202,7 +200,7 @@ async fn put(
 }
 
 fn failed(doing: &str, path: &str, source: object_store::Error) -> Error {
-    let retryable = transient_storage(&source);
+    let retryable = is_transient(&source);
     Error::new(ErrorKind::Unexpected, format!("cannot {doing} {path}"))
         .with_retryable(retryable)
         .with_source(source)
