@@ -10,9 +10,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::demand::Demand;
 use crate::diagnosis::Diagnosis;
 use crate::scale::{Decision, Reason};
+use retail_api::demand::Demand;
 
 /// What one reconcile of a cluster found and decided.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::demand::Demand;
 use crate::error::root_cause;
+use retail_api::demand::Demand;
 
 /// A longer answer is not from a scheduler: 10,000 executors take 2 MB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;

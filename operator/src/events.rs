@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::demand::Demand;
 use crate::render::hash;
 use crate::scale::{Decision, Reason};
+use retail_api::demand::Demand;
 
 /// Of 1024 bytes that the note of an event may have, as many characters.
 const NOTE_CHARS_MAX: usize = 900;

@@ -12,11 +12,11 @@ use crate::apply;
 use crate::cluster_state::{Cached, ClusterState};
 use crate::context::Context;
 use crate::crd::RetailCluster;
-use crate::demand::Demand;
 use crate::diagnosis::{self, Diagnosis};
 use crate::error::{Error, Result};
 use crate::plan::Inspection;
 use crate::render;
+use retail_api::demand::Demand;
 
 /// Reads what is needed to decide about a cluster. A scheduler that does not answer is no error.
 ///

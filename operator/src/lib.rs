@@ -14,7 +14,6 @@ mod config;
 mod context;
 mod controller;
 pub mod crd;
-mod demand;
 mod demand_client;
 mod diagnosis;
 mod error;

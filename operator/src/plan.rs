@@ -5,10 +5,10 @@ use std::time::Instant;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::crd::RetailCluster;
-use crate::demand::Demand;
 use crate::diagnosis::{self, Diagnosis};
 use crate::render::CONFIG_HASH;
 use crate::scale::{self, Decision, History, Policy};
+use retail_api::demand::Demand;
 
 /// What a cluster is like before a reconcile changes anything.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use crate::cluster_state::ClusterState;
 use crate::conditions::{Findings, conditions};
 use crate::context::Context;
 use crate::crd::{RetailCluster, RetailClusterStatus};
-use crate::demand::Demand;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::render::{self, MANAGER};
 use crate::{events, inspect};
+use retail_api::demand::Demand;
 
 /// A scheduler counts as unreachable when it did not answer so often in a row.
 const UNANSWERED_MAX: u32 = 2;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::crd::RetailClusterSpec;
-use crate::demand::Demand;
+use retail_api::demand::Demand;
 
 /// The settings of the spec for scaling.
 #[derive(Debug, Clone, PartialEq, Eq)]

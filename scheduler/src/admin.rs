@@ -6,20 +6,16 @@ use std::sync::{Arc, OnceLock};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use retail_engine::{Cluster, ClusterStatus, ExecutorState};
+use retail_api::cluster::ExecutorState;
+use retail_api::demand::{Demand, ExecutorLoad};
+use retail_engine::{Cluster, ClusterStatus};
 use retail_lakehouse::Lakehouse;
 use retail_telemetry::admin::OnScrape;
 use retail_telemetry::{AdminServer, Readiness, TelemetryError, metrics, serve_admin_with};
-use serde::Serialize;
+use strum::IntoEnumIterator;
 
 use crate::queue::JobManager;
 use crate::tables;
-
-const EXECUTOR_STATES: [ExecutorState; 3] = [
-    ExecutorState::Active,
-    ExecutorState::Draining,
-    ExecutorState::Lost,
-];
 
 /// What the admin port reports on, once it has started.
 pub struct Served {
@@ -59,7 +55,7 @@ pub async fn serve(
                 ));
             };
             let status = served.cluster.status().await;
-            Ok(Json(Work::new(status, served.jobs.counts())))
+            Ok(Json(demand(status, served.jobs.counts())))
         }
     });
     serve_admin_with(
@@ -74,11 +70,11 @@ pub async fn serve(
 async fn scrape(served: &Served) {
     tables::read(&served.lake).await;
     let status = served.cluster.status().await;
-    for state in EXECUTOR_STATES {
+    for state in ExecutorState::iter() {
         let count = status.executors.iter().filter(|e| e.state == state).count();
         metrics()
             .executors
-            .with_label_values(&[state.as_str()])
+            .with_label_values(&[state.as_ref()])
             .set(count as i64);
     }
     metrics().tasks_queued.set(status.work.tasks_queued.into());
@@ -89,49 +85,22 @@ async fn scrape(served: &Served) {
     metrics().slots_free.set(status.slots_free().into());
 }
 
-/// `GET /work`: what runs and waits, for whoever decides how many executors there should be.
-#[derive(Debug, Serialize)]
-struct Work {
-    jobs_running: u32,
-    jobs_queued: u32,
-    /// Jobs and queries that wait because there is no executor.
-    queries_waiting: u32,
-    tasks_running: u32,
-    /// Partitions that no task has been made of yet; one task may take several.
-    tasks_queued: u32,
-    /// Most slots that one stage could use at once.
-    widest_stage: u32,
-    executors: Vec<Executor>,
-}
-
-#[derive(Debug, Serialize)]
-struct Executor {
-    id: String,
-    host: String,
-    flight_port: u16,
-    state: &'static str,
-    slots: u32,
-    tasks_running: u32,
-}
-
-impl Work {
-    fn new(status: ClusterStatus, (jobs_running, jobs_queued): (u32, u32)) -> Self {
-        let executors = status.executors.into_iter().map(|executor| Executor {
-            id: executor.id,
-            host: executor.host,
-            flight_port: executor.flight_port,
-            state: executor.state.as_str(),
-            slots: executor.slots,
-            tasks_running: executor.tasks_running,
-        });
-        Self {
-            jobs_running,
-            jobs_queued,
-            queries_waiting: status.work.queries_waiting,
-            tasks_running: status.work.tasks_running,
-            tasks_queued: status.work.tasks_queued,
-            widest_stage: status.work.widest_stage,
-            executors: executors.collect(),
-        }
+fn demand(status: ClusterStatus, (jobs_running, jobs_queued): (u32, u32)) -> Demand {
+    let executors = status.executors.into_iter().map(|executor| ExecutorLoad {
+        id: executor.id,
+        host: executor.host,
+        flight_port: executor.flight_port,
+        state: executor.state,
+        slots: executor.slots,
+        tasks_running: executor.tasks_running,
+    });
+    Demand {
+        jobs_running,
+        jobs_queued,
+        queries_waiting: status.work.queries_waiting,
+        tasks_running: status.work.tasks_running,
+        tasks_queued: status.work.tasks_queued,
+        widest_stage: status.work.widest_stage,
+        executors: executors.collect(),
     }
 }

@@ -10,7 +10,6 @@ pub mod admin;
 pub mod ballista;
 mod calls;
 mod catalog;
-pub mod codec;
 pub mod config;
 mod observe;
 mod owner;

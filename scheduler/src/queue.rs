@@ -29,10 +29,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::store::{Job, JobStore, NewJob, StoreError};
+use crate::store::{JobStore, NewJob, StoreError};
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use retail_api::events::{EventKind, JobEvent, JobState};
+use retail_api::clock::now_us;
+use retail_api::events::{EventKind, JobEvent};
+use retail_api::job::{Job, JobState};
 use retail_api::{Failure, FailureKind};
 use retail_engine::ExecutorLoss;
 use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
@@ -272,7 +274,7 @@ impl JobManager {
             .record(EventKind::Queued {
                 project: stored.project,
                 position,
-                trace_id: trace_id(&span).unwrap_or_default(),
+                trace_id: trace_id(&span),
             })
             .await;
         if position > 0 {
@@ -578,9 +580,4 @@ fn panicked(published: Result<bool, LakehouseError>) -> Failure {
     Failure::new(FailureKind::Internal, "the job's driver ended in a defect")
         .note(tables)
         .note("the scheduler's log has the place; please report it")
-}
-
-/// Microseconds since the epoch, UTC.
-fn now_us() -> i64 {
-    chrono::Utc::now().timestamp_micros()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::human::parse_duration;
+use crate::format::parse_duration;
 
 /// Runs retail jobs on a cluster, or inside this process, and looks at the tables they publish.
 #[derive(Debug, Parser)]

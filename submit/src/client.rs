@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use prost::Message;
-use retail_api::{Failure, FailureKind};
+use retail_api::cluster::ClusterStatus;
+use retail_api::job::{Job, JobState, ModelExplanation};
+use retail_api::table::{Snapshot, Table};
+use retail_api::{Failure, FailureKind, codec};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;
@@ -14,7 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 type Interceptor = fn(Request<()>) -> Result<Request<()>, Status>;
 type Traced = InterceptedService<Channel, Interceptor>;
 
-/// Tells the scheduler which span a call is part of, where this process traces.
+/// Names the span that a call is part of, where this process traces.
 fn name_span(mut request: Request<()>) -> Result<Request<()>, Status> {
     let traceparent = retail_telemetry::trace::traceparent(&tracing::Span::current());
     if let Some(text) = traceparent.and_then(|text| text.parse().ok()) {
@@ -121,7 +124,7 @@ impl Client {
     }
 
     /// One job with its models.
-    pub async fn job(&self, job_id: &str) -> Result<v1::Job, SubmitError> {
+    pub async fn job(&self, job_id: &str) -> Result<Job, SubmitError> {
         let answer = self
             .jobs()
             .get(v1::GetJobRequest {
@@ -130,20 +133,19 @@ impl Client {
             .await;
         Ok(answer
             .map_err(|status| self.refused(&status, None))?
-            .into_inner())
+            .into_inner()
+            .into())
     }
 
     /// The newest jobs.
-    pub async fn list_jobs(&self, limit: u32) -> Result<Vec<v1::Job>, SubmitError> {
+    pub async fn list_jobs(&self, limit: u32) -> Result<Vec<Job>, SubmitError> {
         let answer = self.jobs().list(v1::ListJobsRequest { limit }).await;
-        Ok(answer
-            .map_err(|status| self.refused(&status, None))?
-            .into_inner()
-            .jobs)
+        let listed = answer.map_err(|status| self.refused(&status, None))?;
+        Ok(ours(listed.into_inner().jobs))
     }
 
-    /// Stops a job.
-    pub async fn cancel(&self, job_id: &str) -> Result<v1::CancelJobResponse, SubmitError> {
+    /// Stops a job; the state it is in then.
+    pub async fn cancel(&self, job_id: &str) -> Result<JobState, SubmitError> {
         let answer = self
             .jobs()
             .cancel(v1::CancelJobRequest {
@@ -152,21 +154,21 @@ impl Client {
             .await;
         Ok(answer
             .map_err(|status| self.refused(&status, None))?
-            .into_inner())
+            .into_inner()
+            .state()
+            .into())
     }
 
     /// What models would do, without running them.
     pub async fn explain(
         &self,
         request: v1::ExplainRequest,
-    ) -> Result<Vec<v1::ModelExplanation>, SubmitError> {
+    ) -> Result<Vec<ModelExplanation>, SubmitError> {
         fits(request.encoded_len(), &request.files)?;
         let project_dir = request.project_dir.clone();
         let answer = self.jobs().explain(request).await;
-        Ok(answer
-            .map_err(|status| self.refused(&status, Some(project_dir)))?
-            .into_inner()
-            .models)
+        let explained = answer.map_err(|status| self.refused(&status, Some(project_dir)))?;
+        Ok(ours(explained.into_inner().models))
     }
 
     /// Runs one statement; dropping the stream cancels it.
@@ -181,44 +183,41 @@ impl Client {
     }
 
     /// The published tables, of one namespace if it is not empty.
-    pub async fn tables(&self, namespace: &str) -> Result<Vec<v1::Table>, SubmitError> {
+    pub async fn tables(&self, namespace: &str) -> Result<Vec<Table>, SubmitError> {
         let answer = self
             .query()
             .list_tables(v1::ListTablesRequest {
                 namespace: namespace.into(),
             })
             .await;
-        Ok(answer
-            .map_err(|status| self.refused(&status, None))?
-            .into_inner()
-            .tables)
+        let listed = answer.map_err(|status| self.refused(&status, None))?;
+        Ok(ours(listed.into_inner().tables))
     }
 
     /// A table's states.
-    pub async fn snapshots(&self, table: &str) -> Result<Vec<v1::Snapshot>, SubmitError> {
+    pub async fn snapshots(&self, table: &str) -> Result<Vec<Snapshot>, SubmitError> {
         let answer = self
             .query()
             .list_snapshots(v1::ListSnapshotsRequest {
                 table: table.into(),
             })
             .await;
-        Ok(answer
-            .map_err(|status| self.refused(&status, None))?
-            .into_inner()
-            .snapshots)
+        let listed = answer.map_err(|status| self.refused(&status, None))?;
+        Ok(ours(listed.into_inner().snapshots))
     }
 
     /// The executors and what they are doing.
-    pub async fn status(&self) -> Result<v1::ClusterStatus, SubmitError> {
+    pub async fn status(&self) -> Result<ClusterStatus, SubmitError> {
         let answer = self.cluster().get_status(v1::GetStatusRequest {}).await;
         Ok(answer
             .map_err(|status| self.refused(&status, None))?
-            .into_inner())
+            .into_inner()
+            .into())
     }
 
     /// What a status means: the failure it carries, a lost connection, or its own words.
     pub fn refused(&self, status: &Status, project_dir: Option<String>) -> SubmitError {
-        if let Some(failure) = crate::codec::failure_of_status(status) {
+        if let Some(failure) = codec::failure_of_status(status) {
             return SubmitError::Refused {
                 failure: Box::new(failure),
                 project_dir,
@@ -252,7 +251,12 @@ impl Client {
     }
 }
 
-/// Whether a status tells of the connection or a stopping server, not of the request: worth coming back.
+/// What a list of messages means.
+fn ours<W, T: From<W>>(wire: Vec<W>) -> Vec<T> {
+    wire.into_iter().map(T::from).collect()
+}
+
+/// Whether a status is about the connection or a stopping server, not of the request: worth coming back.
 pub fn connection_lost(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
@@ -315,17 +319,17 @@ fn fits(bytes: usize, files: &[v1::ProjectFile]) -> Result<(), SubmitError> {
     let named: Vec<String> = biggest
         .iter()
         .take(3)
-        .map(|(bytes, path)| format!("{path} ({})", human::size(*bytes)))
+        .map(|(bytes, path)| format!("{path} ({})", format::size(*bytes)))
         .collect();
     let limit = format!(
         "{} ({} MiB)",
-        human::size(MAX_MESSAGE_BYTES as u64),
+        format::size(MAX_MESSAGE_BYTES as u64),
         MAX_MESSAGE_BYTES >> 20
     );
     Err(SubmitError::Config {
         message: format!(
             "the project is too large to send: {}, and {limit} is the limit",
-            human::size(bytes as u64)
+            format::size(bytes as u64)
         ),
         notes: vec![
             format!("its biggest files: {}", named.join(", ")),

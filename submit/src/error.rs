@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use retail_api::Failure;
+use retail_api::job::JobState;
 
 use crate::exit::ExitCode;
 
@@ -24,7 +25,7 @@ pub enum SubmitError {
     #[error("job {job_id} {state}: {failure}")]
     Job {
         job_id: String,
-        state: &'static str,
+        state: JobState,
         failure: Box<Failure>,
         project_dir: Option<String>,
     },

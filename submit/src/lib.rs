@@ -1,7 +1,7 @@
 //! The client of a retail cluster: submits jobs, watches them, queries what they published.
 //!
-//! `cli` is the command line, `commands` does what it says, `client` is the connection, `codec` turns wire messages
-//! into `facts` and events, `render` and `progress` turn those into text, purely. `local` starts a cluster inside
+//! `cli` is the command line, `commands` does what it says, `client` is the connection, whose answers `render`
+//! and `progress` turn into text, purely. `local` starts a cluster inside
 //! this process; the client's code is the same.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
@@ -12,13 +12,10 @@
 
 pub mod cli;
 pub mod client;
-pub mod clock;
-pub mod codec;
 pub mod commands;
 pub mod error;
 pub mod exit;
-pub mod facts;
-pub mod human;
+pub mod format;
 pub mod interrupt;
 pub mod local;
 pub mod program;
@@ -77,7 +74,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     let lost = tracing.flush().await;
     if lost > 0 && !app.console.json {
-        let spans = human::plural(lost, "span");
+        let spans = format::plural(lost, "span");
         app.console
             .note(&format!("{spans} could not be sent; the trace has holes"));
     }

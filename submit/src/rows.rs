@@ -15,7 +15,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use retail_sql::interval_texts;
 
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 use crate::render::table::{self, Align};
 use crate::term::Paint;
 
@@ -237,10 +237,10 @@ fn cell(formatter: &ArrayFormatter<'_>, column: &dyn Array, row: usize) -> Strin
 /// What stands below a page: `5 rows`, `first 100 rows, there are more: …`.
 pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -> String {
     let mut out = match more {
-        false => human::plural(rows as u64, "row"),
+        false => format::plural(rows as u64, "row"),
         true => format!(
             "first {}, there are more: --max-rows N or --format csv shows them",
-            human::plural(rows as u64, "row")
+            format::plural(rows as u64, "row")
         ),
     };
     if columns_shown < columns {

@@ -2,40 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::absent::{minus_one, minus_one_or, zero, zero_or};
 use crate::failure::Failure;
-
-/// Where a job is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    Queued,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-    /// The scheduler went away while the job ran; nothing of it was published.
-    Interrupted,
-}
-
-impl JobState {
-    /// Whether the job has ended.
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
-}
-
-/// Where a model is in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelState {
-    Waiting,
-    Running,
-    /// Written, not yet visible to readers.
-    Staged,
-    Published,
-    Failed,
-    Skipped,
-}
+use crate::job::{JobState, TestResult};
 
 /// One fact of a job. `seq` counts from 1 within the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,9 +23,9 @@ pub enum EventKind {
     Queued {
         project: String,
         position: u32,
-        /// Of the job's trace, in hexadecimal; empty where none is recorded.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        trace_id: String,
+        /// Of the job's trace, in hexadecimal; absent where none is recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace_id: Option<String>,
     },
     Planned {
         project: String,
@@ -68,16 +37,16 @@ pub enum EventKind {
     Waiting {
         reason: String,
     },
+    /// Counts from 1; why there is another one, the [`EventKind::Waiting`] before it gives.
     AttemptStarted {
         attempt: u32,
-        reason: String,
     },
     ModelStarted {
         model: String,
         attempt: u32,
     },
     StageProgress(StageProgress),
-    /// Rows of a model's query were lost with an executor: it runs again as a whole, for the `run`-th time.
+    /// Rows of a model's query were lost with an executor: it is retried as a whole, as its `run`-th run.
     QueryRestarted {
         model: String,
         run: u32,
@@ -90,7 +59,6 @@ pub enum EventKind {
         files: u32,
         stages: u32,
         elapsed_ms: u64,
-        note: String,
     },
     ModelFailed {
         model: String,
@@ -142,97 +110,6 @@ impl EventKind {
     }
 }
 
-/// What a test came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TestState {
-    Passed,
-    /// It has failures, and lets the job go on.
-    Warned,
-    /// Its failures stop the job.
-    Failed,
-    /// What it reads is not there.
-    Skipped,
-}
-
-impl TestState {
-    /// In a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Warned => "warned",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// A declared test of the job, and what it came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TestResult {
-    pub test: String,
-    /// `namespace.name` of a model, `source.table` of a source, empty for a test in a file of its own.
-    pub about: String,
-    pub column: Option<String>,
-    /// Where it is declared, relative to the project.
-    pub path: String,
-    /// 1-based.
-    pub line: u32,
-    pub state: TestState,
-    /// Failing rows, or what the test's `fail_calc` makes of them.
-    pub failures: i64,
-    /// Of its query, which other tests may share.
-    pub elapsed_ms: u64,
-    /// What a person reads; none for a test that passed.
-    pub failure: Option<Box<Failure>>,
-}
-
-/// How many tests came to what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TestCounts {
-    pub passed: u32,
-    pub warned: u32,
-    pub failed: u32,
-    pub skipped: u32,
-}
-
-impl TestCounts {
-    /// Counts results.
-    pub fn of(results: &[TestResult]) -> Self {
-        let count = |state| results.iter().filter(|r| r.state == state).count() as u32;
-        Self {
-            passed: count(TestState::Passed),
-            warned: count(TestState::Warned),
-            failed: count(TestState::Failed),
-            skipped: count(TestState::Skipped),
-        }
-    }
-
-    /// All of them.
-    pub fn total(self) -> u32 {
-        self.passed + self.warned + self.failed + self.skipped
-    }
-}
-
-/// `89 of 89 tests passed`, `87 of 90 tests passed, 2 warn, 1 not run`.
-impl std::fmt::Display for TestCounts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let total = self.total();
-        let noun = if total == 1 { "test" } else { "tests" };
-        write!(f, "{} of {total} {noun} passed", self.passed)?;
-        for (count, word) in [
-            (self.failed, "failed"),
-            (self.warned, "warn"),
-            (self.skipped, "not run"),
-        ] {
-            if count > 0 {
-                write!(f, ", {count} {word}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A model of the job, in the order of the graph.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedModel {
@@ -262,10 +139,12 @@ pub struct PublishedTable {
     pub table: String,
     pub materialized: String,
     pub rows: u64,
-    /// -1: the table is new.
-    pub rows_before: i64,
-    /// 0 for a view.
-    pub snapshot_id: i64,
+    /// Absent where the table is new.
+    #[serde(serialize_with = "minus_one_or", deserialize_with = "minus_one")]
+    pub rows_before: Option<u64>,
+    /// Absent for a view.
+    #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
+    pub snapshot_id: Option<i64>,
     /// From the model's start to its staged table.
     pub elapsed_ms: u64,
 }

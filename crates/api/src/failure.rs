@@ -3,8 +3,23 @@
 use std::fmt;
 
 /// What kind of thing went wrong; decides exit codes and whether a retry can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+///
+/// As text, a word or two for what must not quote data: `no executor`.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::EnumIter,
+    strum::AsRefStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The project, its SQL or its configuration is wrong.
     Project,
@@ -19,28 +34,12 @@ pub enum FailureKind {
     /// Object store, disk or catalog cannot be reached or is full.
     Storage,
     /// No executor came in time.
+    #[strum(serialize = "no executor")]
     NoExecutor,
     /// Somebody cancelled the job.
     Cancelled,
     /// A defect of ours.
     Internal,
-}
-
-impl FailureKind {
-    /// In a word or two, for what must not quote data.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Project => "project",
-            Self::Source => "source",
-            Self::Execution => "execution",
-            Self::Test => "test",
-            Self::Publish => "publish",
-            Self::Storage => "storage",
-            Self::NoExecutor => "no executor",
-            Self::Cancelled => "cancelled",
-            Self::Internal => "internal",
-        }
-    }
 }
 
 /// Why something could not be done: what, where, why, what is unchanged, what to do.

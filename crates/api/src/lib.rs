@@ -1,14 +1,22 @@
-//! The vocabulary that clients, scheduler and jobs share: failures, events of a job, sources, names of tables.
+//! The vocabulary that clients, scheduler, operator and jobs share: failures, jobs and their events, sources, tables,
+//! executors; and how it travels ([`codec`]).
 //!
-//! Plain types: no engine, no store and no protocol stands behind them.
+//! Plain types: no engine and no store stands behind them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+mod absent;
 pub mod cause;
+pub mod clock;
+pub mod cluster;
+pub mod codec;
+pub mod demand;
 pub mod events;
 mod failure;
+pub mod job;
 pub mod source;
 pub mod suggest;
+pub mod table;
 mod table_name;
 
 pub use failure::*;

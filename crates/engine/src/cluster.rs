@@ -9,6 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use retail_api::cause::{RESULT_LOST, innermost};
+use retail_api::cluster::ExecutorState;
 use retail_lakehouse::DAMAGED_FILE;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -141,26 +142,6 @@ pub struct ExecutorStatus {
     pub state: ExecutorState,
     /// Microseconds since the epoch; 0 = none yet.
     pub last_heartbeat_us: i64,
-}
-
-/// Whether an executor takes tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExecutorState {
-    Active,
-    /// Finishes its tasks and leaves.
-    Draining,
-    Lost,
-}
-
-impl ExecutorState {
-    /// As people and machines read it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Draining => "draining",
-            Self::Lost => "lost",
-        }
-    }
 }
 
 /// Why a query did not end well.

@@ -11,11 +11,10 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use retail_api::cluster::ExecutorState;
 use retail_storage::ObjectStores;
 
-use crate::cluster::{
-    Cluster, ClusterStatus, ExecutorState, ExecutorStatus, Query, QueryError, QueryRun, Work,
-};
+use crate::cluster::{Cluster, ClusterStatus, ExecutorStatus, Query, QueryError, QueryRun, Work};
 use crate::config::EngineConfig;
 use crate::planner::Execution;
 use crate::session::{runtime_env, session_config, session_state};

@@ -35,8 +35,8 @@ mod windows;
 
 pub use again::until_whole;
 pub use cluster::{
-    Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorState, ExecutorStatus, Query,
-    QueryError, QueryErrorKind, QueryProgress, QueryRun, Work,
+    Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorStatus, Query, QueryError,
+    QueryErrorKind, QueryProgress, QueryRun, Work,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;

@@ -217,8 +217,8 @@ async fn publish(
             table: table.table.to_string(),
             materialized,
             rows: table.rows,
-            rows_before: table.rows_before.map_or(-1, |rows| rows as i64),
-            snapshot_id: table.snapshot_id,
+            rows_before: table.rows_before,
+            snapshot_id: Some(table.snapshot_id),
             elapsed_ms,
         }
     });
@@ -231,8 +231,8 @@ async fn publish(
             table: view.name().to_string(),
             materialized,
             rows: 0,
-            rows_before: if view.is_new() { -1 } else { 0 },
-            snapshot_id: 0,
+            rows_before: (!view.is_new()).then_some(0),
+            snapshot_id: None,
             elapsed_ms,
         }
     }));

@@ -34,7 +34,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::quality::StoredRows;
-use retail_api::events::{EventKind, PlannedModel, PublishedTable, TestCounts};
+use retail_api::events::{EventKind, PlannedModel, PublishedTable};
+use retail_api::job::TestCounts;
 use retail_api::{Failure, FailureKind};
 use retail_project::{ModelName, Project};
 
@@ -173,13 +174,7 @@ async fn run(
     let mut inputs = (!waited).then_some(checked);
     let mut attempt = 1;
     loop {
-        send(
-            events,
-            EventKind::AttemptStarted {
-                attempt,
-                reason: String::new(),
-            },
-        );
+        send(events, EventKind::AttemptStarted { attempt });
         let now = match inputs.take() {
             Some(inputs) => inputs,
             None => inputs::open(spec, context).await?,

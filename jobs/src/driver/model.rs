@@ -100,7 +100,6 @@ async fn run_model(
             files: result.files,
             stages: result.stages,
             elapsed_ms: result.elapsed_ms,
-            note: String::new(),
         },
     );
     Ok(result)

@@ -36,7 +36,7 @@ pub(super) fn ended(span: &Span, outcome: &Result<ModelResult, Failure>) {
         }
         Err(failure) => {
             span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", failure.kind.name());
+            span.record("otel.status_description", failure.kind.as_ref());
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::driver::relations::Relations;
 use crate::driver::views::other_than_query;
 use crate::driver::{JobContext, JobSpec};
 use crate::sql_errors;
-use retail_api::events::{TestResult, TestState};
+use retail_api::job::{TestResult, TestState};
 use retail_api::source::SourceRef;
 use retail_api::{Failure, FailureKind};
 use retail_connect::files;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::plan::{CheckQuery, plan};
 use super::statement::{counting, failing, plain, sample};
 use super::{chosen, contract, verdict};
-use retail_api::events::TestState;
+use retail_api::job::TestState;
 use retail_project::{DataTest, Project, ProjectFile, load};
 
 mod settings;

@@ -3,7 +3,7 @@
 use retail_api::TableName;
 
 use super::statement::plain;
-use retail_api::events::TestState;
+use retail_api::job::TestState;
 use retail_api::{Failure, FailureKind};
 use retail_project::{DataTest, Severity, Subject, TestKind, Threshold};
 

@@ -14,10 +14,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use retail_api::cause::RESULT_LOST;
+use retail_api::cluster::ExecutorState;
 use retail_engine::{
-    Blockers, Cluster, ClusterStatus, EngineConfig, Execution, ExecutorLoss, ExecutorState,
-    ExecutorStatus, Query, QueryError, QueryProgress, QueryRun, Work, session_config,
-    session_state,
+    Blockers, Cluster, ClusterStatus, EngineConfig, Execution, ExecutorLoss, ExecutorStatus, Query,
+    QueryError, QueryProgress, QueryRun, Work, session_config, session_state,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument, Span};

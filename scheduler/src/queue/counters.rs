@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use retail_api::events::{EventKind, JobState};
+use retail_api::events::EventKind;
+use retail_api::job::JobState;
 use retail_telemetry::metrics;
 
 use super::admission::Admission;
@@ -22,11 +23,10 @@ pub(super) fn started(waited: Duration) {
 /// A job that ended, after it had run so long; `None` for a job that never ran here.
 pub(super) fn ended(state: JobState, ran: Option<Duration>) {
     let m = metrics();
-    let state = label(state);
-    m.jobs_total.with_label_values(&[state]).inc();
+    m.jobs_total.with_label_values(&[state.as_ref()]).inc();
     if let Some(ran) = ran {
         m.job_seconds
-            .with_label_values(&[state])
+            .with_label_values(&[state.as_ref()])
             .observe(ran.as_secs_f64());
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
     let retried_by = |what: &str, by| m.retries_total.with_label_values(&[what]).inc_by(by);
     let model = |outcome: &str| m.models_total.with_label_values(&[outcome]).inc();
     match event {
-        EventKind::AttemptStarted { attempt, .. } => {
+        EventKind::AttemptStarted { attempt } => {
             retried.clear();
             retried_by("attempt", u64::from(*attempt > 1));
         }
@@ -74,26 +74,15 @@ pub(super) fn event(event: &EventKind, retried: &mut HashMap<String, u32>) {
             m.test_seconds.observe(*elapsed_ms as f64 / 1000.0);
             for result in results {
                 m.tests_total
-                    .with_label_values(&[result.state.as_str()])
+                    .with_label_values(&[result.state.as_ref()])
                     .inc();
             }
         }
         // A view has no snapshot.
         EventKind::Published { tables, .. } => {
-            let snapshots = tables.iter().filter(|table| table.snapshot_id != 0);
+            let snapshots = tables.iter().filter(|table| table.snapshot_id.is_some());
             m.snapshots_total.inc_by(snapshots.count() as u64);
         }
         _ => {}
-    }
-}
-
-fn label(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-        JobState::Interrupted => "interrupted",
     }
 }

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use crate::store::{JobStore, StoreError};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-
-use super::now_us;
 
 /// Events that a watcher may be behind before it falls back to the store.
 const WATCHER_LAG_MAX: usize = 1024;

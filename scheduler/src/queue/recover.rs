@@ -1,11 +1,12 @@
 //! Ends the jobs of a previous process that stopped before they were done.
 
-use crate::store::{Job, JobStore};
+use crate::store::JobStore;
 use retail_api::TableName;
-use retail_api::events::JobState;
+use retail_api::clock::now_us;
+use retail_api::job::{Job, JobState};
 use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation};
 
-use super::{counters, now_us};
+use super::counters;
 
 /// Ends the jobs of the previous process: interrupted, or succeeded where the catalog shows their tables.
 ///

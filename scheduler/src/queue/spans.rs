@@ -1,8 +1,7 @@
 //! The span of a job, from its acceptance to its last event.
 
-use crate::store::Job;
 use retail_api::Failure;
-use retail_api::events::JobState;
+use retail_api::job::{Job, JobState};
 use retail_telemetry::trace;
 use tracing::Span;
 use tracing::field::Empty;
@@ -29,18 +28,10 @@ pub(super) fn job(job: &Job, traceparent: Option<&str>) -> Span {
 /// What the current span's job came to. Of a failure only its kind: its text may quote SQL or data.
 pub(super) fn ended(state: JobState, failure: Option<&Failure>) {
     let span = Span::current();
-    let name = match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-        JobState::Interrupted => "interrupted",
-    };
-    span.record("state", name);
+    span.record("state", state.as_ref());
     if state != JobState::Succeeded {
         span.record("otel.status_code", "ERROR");
-        let why = failure.map_or(name, |failure| failure.kind.name());
+        let why = failure.map_or(state.as_ref(), |failure| failure.kind.as_ref());
         span.record("otel.status_description", why);
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use retail_engine::{Blockers, Cluster};
+use retail_api::clock::now_us;
+use retail_api::cluster::{ClusterStatus, Executor};
+use retail_engine::{Blockers, Cluster, ExecutorStatus};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::codec;
 use crate::queue::JobManager;
 
 pub(super) struct ClusterService {
@@ -20,7 +21,7 @@ impl ClusterService {
         Self {
             jobs,
             cluster,
-            started_at_us: chrono::Utc::now().timestamp_micros(),
+            started_at_us: now_us(),
         }
     }
 }
@@ -31,11 +32,18 @@ impl v1::cluster_server::Cluster for ClusterService {
         &self,
         _: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::ClusterStatus>, Status> {
-        let mut status = codec::cluster_status(self.cluster.status().await);
-        (status.jobs_running, status.jobs_queued) = self.jobs.counts();
-        status.version = env!("CARGO_PKG_VERSION").to_owned();
-        status.started_at_us = self.started_at_us;
-        Ok(Response::new(status))
+        let status = self.cluster.status().await;
+        let (jobs_running, jobs_queued) = self.jobs.counts();
+        let status = ClusterStatus {
+            slots: status.slots(),
+            slots_free: status.slots_free(),
+            executors: status.executors.into_iter().map(executor).collect(),
+            jobs_running,
+            jobs_queued,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_us: self.started_at_us,
+        };
+        Ok(Response::new(status.into()))
     }
 
     async fn request_removal(
@@ -45,5 +53,19 @@ impl v1::cluster_server::Cluster for ClusterService {
         let executor = request.into_inner().executor_id;
         let Blockers { tasks, queries } = self.cluster.request_removal(&executor).await;
         Ok(Response::new(v1::RequestRemovalResponse { tasks, queries }))
+    }
+}
+
+fn executor(status: ExecutorStatus) -> Executor {
+    Executor {
+        id: status.id,
+        host: status.host,
+        flight_port: status.flight_port,
+        grpc_port: status.grpc_port,
+        slots: status.slots,
+        slots_free: status.slots_free,
+        state: status.state,
+        tasks_running: status.tasks_running,
+        last_heartbeat_us: Some(status.last_heartbeat_us).filter(|us| *us > 0),
     }
 }

@@ -9,6 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
 use retail_api::TableName;
+use retail_api::job::ModelExplanation;
 use retail_api::source::SourceLocation;
 use retail_api::{Failure, FailureKind};
 use retail_connect::files;
@@ -17,7 +18,6 @@ use retail_jobs::driver::relations::Relations;
 use retail_jobs::sql_errors;
 use retail_lakehouse::{Lakehouse, Relation};
 use retail_project::{Materialized, Model, ModelName, Project};
-use retail_proto::v1;
 
 /// Explains the selected models, each against the schemas of the ones before it.
 ///
@@ -28,7 +28,7 @@ pub(super) async fn models(
     selected: &[ModelName],
     lake: &Lakehouse,
     cluster: &Arc<dyn Cluster>,
-) -> Result<Vec<v1::ModelExplanation>, Failure> {
+) -> Result<Vec<ModelExplanation>, Failure> {
     let pin = lake.pin().await.map_err(|e| no_catalog(&e))?;
     let relations = Relations::new(lake.clone(), pin, Arc::clone(cluster));
     let session = relations.session().map_err(|e| no_session(&e))?;
@@ -75,14 +75,14 @@ async fn explain(
     session: &SessionContext,
     relations: &Arc<Relations>,
     lake: &Lakehouse,
-) -> v1::ModelExplanation {
+) -> ModelExplanation {
     let mut reads = vec![];
     for name in scanned(plan) {
         reads.push(read(project, &name, relations, lake).await);
     }
     let optimized = session.state().optimize(plan);
     let physical = session.state().create_physical_plan(plan).await;
-    v1::ModelExplanation {
+    ModelExplanation {
         model: model.table.to_string(),
         path: model.path.clone(),
         materialized: model.materialized.to_string(),

@@ -10,16 +10,14 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, codec};
 use retail_engine::Cluster;
 use retail_lakehouse::Lakehouse;
-use retail_project::select;
-use retail_project::{ModelName, Project};
+use retail_project::{ModelName, Project, ProjectFile, select};
 use retail_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
 use super::{explain, traceparent, unavailable};
-use crate::codec;
 use crate::queue::{JobManager, Submission, SubmitError};
 
 /// Jobs listed when a client gives no limit.
@@ -100,7 +98,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .map_err(|e| unavailable("read the job", &e))?;
         let events = events.ok_or_else(|| no_such_job(&job_id))?;
         let events = events
-            .map_ok(codec::event)
+            .map_ok(v1::JobEvent::from)
             .map_err(|e| unavailable("read the job's events", &e));
         Ok(Response::new(events.boxed()))
     }
@@ -113,7 +111,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .await
             .map_err(|e| unavailable("read the job", &e))?
         {
-            Some(job) => Ok(Response::new(codec::job(job))),
+            Some(job) => Ok(Response::new(job.into())),
             None => Err(no_such_job(&id)),
         }
     }
@@ -132,7 +130,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .await
             .map_err(|e| unavailable("list jobs", &e))?;
         Ok(Response::new(v1::ListJobsResponse {
-            jobs: jobs.into_iter().map(codec::job).collect(),
+            jobs: jobs.into_iter().map(v1::Job::from).collect(),
         }))
     }
 
@@ -148,7 +146,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .map_err(|e| unavailable("read the job", &e))?
         {
             Some(state) => Ok(Response::new(v1::CancelJobResponse {
-                state: codec::job_state(state).into(),
+                state: v1::JobState::from(state).into(),
             })),
             None => Err(no_such_job(&id)),
         }
@@ -171,6 +169,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .await
             .unwrap_or_else(|e| Err(defect(&e)));
         let models = models.map_err(codec::status_of)?;
+        let models = models.into_iter().map(v1::ModelExplanation::from).collect();
         Ok(Response::new(v1::ExplainResponse { models }))
     }
 }
@@ -183,7 +182,7 @@ async fn checked(
     exclude: Vec<String>,
 ) -> Result<(Arc<Project>, Vec<ModelName>), Failure> {
     let check = move || {
-        let project = retail_project::load(&codec::project_files(files), &vars(&vars_json)?)?;
+        let project = retail_project::load(&project_files(files), &vars(&vars_json)?)?;
         let selected = select::select(&project, &select, &exclude)?;
         if selected.is_empty() {
             return Err(Failure::new(
@@ -197,6 +196,12 @@ async fn checked(
     tokio::task::spawn_blocking(check)
         .await
         .unwrap_or_else(|e| Err(defect(&e)))
+}
+
+/// A project's files as they came.
+fn project_files(files: Vec<v1::ProjectFile>) -> Vec<ProjectFile> {
+    let file = |v1::ProjectFile { path, content }| ProjectFile { path, content };
+    files.into_iter().map(file).collect()
 }
 
 fn defect(error: &tokio::task::JoinError) -> Failure {

@@ -1,6 +1,6 @@
 //! The gRPC services of `retail.v1`, health and reflection.
 //!
-//! These files and `codec.rs` are the only ones that name wire types.
+//! These files are the only ones here that name wire types.
 
 mod cluster;
 mod explain;
@@ -97,7 +97,7 @@ fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status
                 "the catalog's database keeps jobs and tables; does the scheduler reach it? Its admin port's /readyz says why not",
             )
             .retryable(true);
-    crate::codec::status_of(failure)
+    retail_api::codec::status_of(failure)
 }
 
 /// The innermost cause.

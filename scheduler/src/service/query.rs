@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use retail_api::TableName;
+use retail_api::table::{Column, Snapshot, Table, TableKind};
 use retail_engine::Cluster;
 use retail_lakehouse::{LakeTable, LakeView, Lakehouse, Relation};
 use retail_proto::v1;
@@ -76,10 +77,9 @@ impl v1::query_server::Query for QueryService {
                     tracing::warn!(table = %name, error = &error as &dyn std::error::Error, "table cannot be read");
                     let metadata_location =
                         pin.metadata_location(&name).unwrap_or_default().to_owned();
-                    let kind = "unreadable".to_owned();
-                    Some(v1::Table {
+                    Some(Table {
                         name: name.to_string(),
-                        kind,
+                        kind: TableKind::Unreadable,
                         metadata_location,
                         ..Default::default()
                     })
@@ -90,7 +90,8 @@ impl v1::query_server::Query for QueryService {
         let tables = futures::stream::iter(names)
             .map(load)
             .buffered(LOADS)
-            .filter_map(std::future::ready);
+            .filter_map(std::future::ready)
+            .map(v1::Table::from);
         Ok(Response::new(v1::ListTablesResponse {
             tables: tables.collect().await,
         }))
@@ -128,39 +129,39 @@ impl v1::query_server::Query for QueryService {
                 return Err(Status::not_found(format!("no table {name}{hint}")));
             }
         };
-        let snapshots = snapshots.into_iter().map(|s| v1::Snapshot {
+        let snapshots = snapshots.into_iter().map(|s| Snapshot {
             id: s.id,
-            parent_id: s.parent_id.unwrap_or_default(),
+            parent_id: s.parent_id,
             committed_at_us: s.committed_at_ms * 1000,
             operation: s.operation,
-            summary: s.summary,
+            summary: s.summary.into_iter().collect(),
         });
         Ok(Response::new(v1::ListSnapshotsResponse {
-            snapshots: snapshots.collect(),
+            snapshots: snapshots.map(v1::Snapshot::from).collect(),
         }))
     }
 }
 
-fn table(table: &LakeTable) -> v1::Table {
+fn table(table: &LakeTable) -> Table {
     let fields = table
         .metadata()
         .current_schema()
         .as_struct()
         .fields()
         .iter();
-    let column = |name: &str, r#type: String, required| v1::Column {
+    let column = |name: &str, r#type: String, required| Column {
         name: name.to_owned(),
         r#type,
         required,
     };
-    v1::Table {
+    Table {
         name: table.name().to_string(),
-        kind: "table".to_owned(),
+        kind: TableKind::Table,
         rows: table.row_count(),
         bytes: table.bytes(),
         files: table.file_count(),
-        snapshot_id: table.snapshot_id().unwrap_or_default(),
-        updated_at_us: table.metadata().last_updated_ms() * 1000,
+        snapshot_id: table.snapshot_id(),
+        updated_at_us: Some(table.metadata().last_updated_ms() * 1000),
         location: table.location().to_owned(),
         metadata_location: table.metadata_location().to_owned(),
         partition_by: table.partition_fields(),
@@ -170,15 +171,15 @@ fn table(table: &LakeTable) -> v1::Table {
     }
 }
 
-fn view(view: &LakeView) -> v1::Table {
-    let column = |field: &Arc<datafusion::arrow::datatypes::Field>| v1::Column {
+fn view(view: &LakeView) -> Table {
+    let column = |field: &Arc<datafusion::arrow::datatypes::Field>| Column {
         name: field.name().clone(),
         r#type: field.data_type().to_string(),
         required: !field.is_nullable(),
     };
-    v1::Table {
+    Table {
         name: view.name().to_string(),
-        kind: "view".to_owned(),
+        kind: TableKind::View,
         metadata_location: view.metadata_location().to_owned(),
         columns: view.schema().fields().iter().map(column).collect(),
         ..Default::default()

@@ -22,7 +22,8 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use retail_api::{Failure, FailureKind};
+use retail_api::events::StageProgress;
+use retail_api::{Failure, FailureKind, codec};
 use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
 use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::sql_errors::{at_suspects_of, run_words, sql_failure};
@@ -37,8 +38,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
-
-use crate::codec;
 
 /// Messages that lie ready for a client that reads slowly.
 const BUFFERED: usize = 4;
@@ -94,7 +93,7 @@ pub(super) fn run(
             tracing::info!(%failure, "statement failed");
             let span = Span::current();
             span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", failure.kind.name());
+            span.record("otel.status_description", failure.kind.as_ref());
             let _ = out.send(Err(codec::status_of(*failure))).await;
         }
     };
@@ -241,13 +240,27 @@ async fn on_cluster(
                 if changed.is_err() {
                     break running.await;
                 }
-                let now = codec::query_progress(&changes.borrow_and_update());
+                let now = stage_progress(&changes.borrow_and_update()).into();
                 // A client that reads slowly gets fewer of these.
                 let _ = out.try_send(Ok(v1::SqlResponse { response: Some(Response::Progress(now)) }));
             }
         }
     };
     Ok(run.map_err(|e| query_failure(&statement.text, e))?.rows)
+}
+
+/// How far a query outside jobs is; it has no model.
+fn stage_progress(of: &QueryProgress) -> StageProgress {
+    StageProgress {
+        model: String::new(),
+        stage: of.stage,
+        stages: of.stages,
+        tasks_done: of.tasks_done,
+        tasks: of.tasks,
+        tasks_retried: of.tasks_retried,
+        rows: of.rows,
+        bytes: of.bytes,
+    }
 }
 
 /// Rows as one Arrow IPC stream, cut into messages. The schema comes first, even without rows.

@@ -1,24 +1,21 @@
 //! What follows from an event for the rows of its job and models. Pure: the store performs it.
 
-use super::rows::{model_text, state_text};
 use super::statements::{self as sql, Statement, statement};
-use retail_api::events::{EventKind, JobEvent, JobState, ModelState};
+use retail_api::events::{EventKind, JobEvent};
+use retail_api::job::{JobState, ModelState};
 
 /// The statements that bring a job's rows up to date with an event.
 pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
     let job = &event.job_id;
     let on_job = |text| statement(text).text(job);
-    let on_model = |text, model: &str, state| {
-        statement(text)
-            .text(job)
-            .text(model)
-            .text(model_text(state))
+    let on_model = |text, model: &str, state: ModelState| {
+        statement(text).text(job).text(model).text(state.as_ref())
     };
     let count = || on_job(sql::COUNT_MODELS);
     match &event.kind {
         EventKind::Planned { models, .. } => {
             let start = on_job(sql::START_JOB)
-                .text(state_text(JobState::Running))
+                .text(JobState::Running.as_ref())
                 .int(event.time_us)
                 .int(models.len() as i64);
             let insert = |(at, model): (usize, &retail_api::events::PlannedModel)| {
@@ -26,20 +23,16 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
                     .text(job)
                     .text(&model.model)
                     .int(at as i64)
-                    .text(model_text(ModelState::Waiting))
+                    .text(ModelState::Waiting.as_ref())
             };
             std::iter::once(start)
                 .chain(models.iter().enumerate().map(insert))
                 .collect()
         }
-        EventKind::AttemptStarted { attempt, reason } => vec![
-            on_job(sql::INSERT_ATTEMPT)
-                .int(i64::from(*attempt))
-                .int(event.time_us)
-                .text(reason),
+        EventKind::AttemptStarted { attempt } => vec![
             on_job(sql::SET_ATTEMPTS).int(i64::from(*attempt)),
             // What an earlier attempt staged is gone.
-            on_job(sql::RESET_MODELS).text(model_text(ModelState::Waiting)),
+            on_job(sql::RESET_MODELS).text(ModelState::Waiting.as_ref()),
             on_job(sql::RESET_TESTS),
             count(),
         ],
@@ -69,7 +62,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
             vec![on_model(sql::END_MODEL, model, ModelState::Skipped).int(event.time_us)]
         }
         EventKind::Tested { results, .. } => {
-            let insert = |(at, result): (usize, &retail_api::events::TestResult)| {
+            let insert = |(at, result): (usize, &retail_api::job::TestResult)| {
                 let failure = result
                     .failure
                     .as_ref()
@@ -82,7 +75,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
                     .text(result.column.as_deref().unwrap_or_default())
                     .text(&result.path)
                     .int(i64::from(result.line))
-                    .text(result.state.as_str())
+                    .text(result.state.as_ref())
                     .int(result.failures)
                     .int(result.elapsed_ms as i64)
                     .text(&failure)
@@ -91,7 +84,8 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
         }
         EventKind::Published { tables, .. } => {
             let published = tables.iter().map(|t| {
-                on_model(sql::PUBLISH_MODEL, &t.table, ModelState::Published).int(t.snapshot_id)
+                on_model(sql::PUBLISH_MODEL, &t.table, ModelState::Published)
+                    .int(t.snapshot_id.unwrap_or_default())
             });
             published.chain([all_published(job)]).collect()
         }
@@ -101,7 +95,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
                 .and_then(|f| serde_json::to_string(f).ok())
                 .unwrap_or_default();
             let finish = on_job(sql::FINISH_JOB)
-                .text(state_text(*state))
+                .text(state.as_ref())
                 .int(event.time_us)
                 .text(&failure);
             match state {
@@ -123,6 +117,6 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
 fn all_published(job: &str) -> Statement {
     statement(sql::MOVE_MODELS)
         .text(job)
-        .text(model_text(ModelState::Staged))
-        .text(model_text(ModelState::Published))
+        .text(ModelState::Staged.as_ref())
+        .text(ModelState::Published.as_ref())
 }

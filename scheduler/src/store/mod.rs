@@ -4,7 +4,6 @@
 //! retail_jobs           id            -> project, state, times, counts, failure
 //! retail_job_models     job, model    -> state, rows, bytes, files, stages, times, snapshot
 //! retail_job_tests      job, position -> test, where it is declared, what it came to
-//! retail_job_attempts   job, attempt  -> when and why
 //! retail_job_events     job, seq      -> the event as JSON: what Watch replays
 //! retail_store_version                -> which shape these tables have
 //! ```
@@ -24,10 +23,11 @@ use std::time::Duration;
 use sqlx::{AnyPool, Row};
 
 pub use error::StoreError;
-pub use rows::{Job, ModelRun};
 use statements::{Statement, statement};
 
-use retail_api::events::{EventKind, JobEvent, JobState};
+use retail_api::clock::now_us;
+use retail_api::events::{EventKind, JobEvent};
+use retail_api::job::{Job, JobState};
 use retail_api::{Failure, FailureKind};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -125,7 +125,7 @@ impl JobStore {
             let insert = statement(statements::INSERT_JOB)
                 .text(&job.id)
                 .text(&job.project)
-                .text(rows::state_text(job.state))
+                .text(job.state.as_ref())
                 .text(&job.submitted_by)
                 .int(now_us)
                 .int(i64::from(job.models_total))
@@ -139,7 +139,7 @@ impl JobStore {
 
     /// Stores an event and what follows from it. An event that is there already changes nothing.
     ///
-    /// Events that are not durable are passed over.
+    /// Events that are not durable are ignored.
     ///
     /// # Errors
     /// The database refuses; then neither the event nor what follows is stored.
@@ -195,17 +195,17 @@ impl JobStore {
     }
 
     /// The id of a job's trace, which its first event knows.
-    async fn trace_id(&self, id: &str) -> Result<String> {
+    async fn trace_id(&self, id: &str) -> Result<Option<String>> {
         const DOING: &str = "read a job's first event";
         let first = statement(statements::FIRST_EVENT).text(id);
         let found = self.rows(DOING, first).await?;
         let Some(row) = found.first() else {
-            return Ok(String::new());
+            return Ok(None);
         };
         let (_, _, text) = rows::event(row).map_err(|e| StoreError::database(DOING, e))?;
         Ok(match serde_json::from_str(&text) {
             Ok(EventKind::Queued { trace_id, .. }) => trace_id,
-            _ => String::new(),
+            _ => None,
         })
     }
 
@@ -254,7 +254,7 @@ impl JobStore {
             .collect()
     }
 
-    /// Jobs that have not ended, oldest first, with their models: those of an earlier life when a scheduler starts.
+    /// Jobs that have not ended, oldest first, with their models: those of the previous process when a scheduler starts.
     ///
     /// # Errors
     /// The database refuses.
@@ -268,7 +268,7 @@ impl JobStore {
         Ok(jobs)
     }
 
-    /// Ends a job whose scheduler went away: interrupted, or succeeded when its tables were published.
+    /// Ends a job whose scheduler is gone: interrupted, or succeeded when its tables were published.
     ///
     /// # Errors
     /// The database refuses.
@@ -278,11 +278,7 @@ impl JobStore {
             .await?;
         let last = last.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
         let last = last.map_err(|e| StoreError::database("read events", e))?;
-        let since = if job.started_at_us > 0 {
-            job.started_at_us
-        } else {
-            job.submitted_at_us
-        };
+        let since = job.started_at_us.unwrap_or(job.submitted_at_us);
         let (state, failure) = match published {
             true => (JobState::Succeeded, None),
             false => (JobState::Interrupted, Some(Box::new(interrupted()))),
@@ -302,18 +298,6 @@ impl JobStore {
         Ok(event)
     }
 
-    /// Marks every unfinished job as interrupted. For a scheduler that starts, before it accepts jobs.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn interrupt_all(&self, now_us: i64) -> Result<Vec<JobEvent>> {
-        let mut events = vec![];
-        for job in self.unfinished().await? {
-            events.push(self.interrupt(&job, job.is_published(), now_us).await?);
-        }
-        Ok(events)
-    }
-
     /// Forgets ended jobs but the `keep` newest ones; how many were forgotten. Their tables stay.
     ///
     /// # Errors
@@ -322,7 +306,7 @@ impl JobStore {
         let mut all = vec![statement(statements::PRUNE_JOBS).int(i64::from(keep))];
         all.extend(statements::PRUNE_REST.into_iter().map(statement));
         let forgotten = self.write("forget old jobs", all).await?;
-        let before_us = chrono::Utc::now().timestamp_micros() - DAY_US;
+        let before_us = now_us() - DAY_US;
         let publishes = statement(statements::PRUNE_PUBLISHES).int(before_us);
         self.write("forget old publishes", vec![publishes]).await?;
         Ok(forgotten)
@@ -394,7 +378,7 @@ impl JobStore {
     }
 }
 
-/// What a job failed with whose scheduler went away. Rows that its tests keep may have been stored.
+/// What a job failed with whose scheduler is gone. Rows that its tests keep may have been stored.
 pub fn interrupted() -> Failure {
     interrupted_with(vec![
         "of the run's tables nothing was published".to_string(),

@@ -47,7 +47,7 @@ impl Statement {
     }
 }
 
-pub(super) const CREATE: [&str; 7] = [
+pub(super) const CREATE: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS retail_store_version (version BIGINT NOT NULL)",
     "INSERT INTO retail_store_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM retail_store_version)",
     "CREATE TABLE IF NOT EXISTS retail_jobs (
@@ -77,12 +77,6 @@ pub(super) const CREATE: [&str; 7] = [
         finished_at_us BIGINT NOT NULL,
         snapshot_id BIGINT NOT NULL,
         PRIMARY KEY (job_id, model))",
-    "CREATE TABLE IF NOT EXISTS retail_job_attempts (
-        job_id TEXT NOT NULL,
-        attempt BIGINT NOT NULL,
-        started_at_us BIGINT NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (job_id, attempt))",
     "CREATE TABLE IF NOT EXISTS retail_job_tests (
         job_id TEXT NOT NULL,
         position BIGINT NOT NULL,
@@ -114,9 +108,6 @@ pub(super) const INSERT_EVENT: &str = "INSERT INTO retail_job_events (job_id, se
 pub(super) const INSERT_MODEL: &str = "INSERT INTO retail_job_models (job_id, model, position, state, row_count, \
      byte_count, file_count, stage_count, started_at_us, finished_at_us, snapshot_id) \
      VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING";
-pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO retail_job_attempts (job_id, attempt, started_at_us, reason) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-
 pub(super) const INSERT_TEST: &str = "INSERT INTO retail_job_tests (job_id, position, test, about, tested_column, path, \
      line, state, failures, elapsed_ms, failure) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
      ON CONFLICT DO NOTHING";
@@ -182,10 +173,9 @@ pub(super) const LAST_SEQ: &str =
 
 pub(super) const PRUNE_JOBS: &str = "DELETE FROM retail_jobs WHERE state NOT IN ('queued', 'running') \
      AND id NOT IN (SELECT id FROM retail_jobs ORDER BY submitted_at_us DESC, id LIMIT $1)";
-pub(super) const PRUNE_REST: [&str; 4] = [
+pub(super) const PRUNE_REST: [&str; 3] = [
     "DELETE FROM retail_job_tests WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_models WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
-    "DELETE FROM retail_job_attempts WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
     "DELETE FROM retail_job_events WHERE job_id NOT IN (SELECT id FROM retail_jobs)",
 ];
 /// What became of publishes of jobs that nobody remembers. Not of the last day: they may be settled still.

@@ -4,9 +4,8 @@ use retail_lakehouse::{CatalogConfig, Lakehouse};
 use retail_storage::ObjectStores;
 
 use super::*;
-use retail_api::events::{
-    ModelState, PlannedModel, PublishedTable, StageProgress, TestCounts, TestResult, TestState,
-};
+use retail_api::events::{PlannedModel, PublishedTable, StageProgress};
+use retail_api::job::{ModelState, TestCounts, TestResult, TestState};
 
 async fn lake(dir: &Path) -> Lakehouse {
     let config = CatalogConfig {
@@ -43,7 +42,6 @@ fn planned(names: &[&str]) -> EventKind {
 }
 
 fn staged(model: &str, rows: u64) -> EventKind {
-    let note = String::new();
     EventKind::ModelStaged {
         model: model.to_owned(),
         rows,
@@ -51,7 +49,6 @@ fn staged(model: &str, rows: u64) -> EventKind {
         files: 2,
         stages: 3,
         elapsed_ms: 5,
-        note,
     }
 }
 
@@ -105,10 +102,7 @@ async fn a_life(lake: &Lakehouse) {
     assert_eq!(store.get(&job.id).await.unwrap(), Some(job.clone()));
     assert_eq!(store.get("nope").await.unwrap(), None);
 
-    let attempt = |attempt| EventKind::AttemptStarted {
-        attempt,
-        reason: "another run was first".to_owned(),
-    };
+    let attempt = |attempt| EventKind::AttemptStarted { attempt };
     let started = |model: &str| EventKind::ModelStarted {
         model: model.to_owned(),
         attempt: 1,
@@ -120,7 +114,7 @@ async fn a_life(lake: &Lakehouse) {
             EventKind::Queued {
                 project: "retail".to_owned(),
                 position: 1,
-                trace_id: String::new(),
+                trace_id: None,
             },
             planned(&["staging.a", "marts.b"]),
             attempt(1),
@@ -140,7 +134,7 @@ async fn a_life(lake: &Lakehouse) {
     let running = store.get(&job.id).await.unwrap().unwrap();
     assert_eq!(
         (running.state, running.attempts, running.started_at_us),
-        (JobState::Running, 2, 1_002)
+        (JobState::Running, 2, Some(1_002))
     );
     assert_eq!(
         (
@@ -171,8 +165,8 @@ async fn a_life(lake: &Lakehouse) {
         table: "staging.a".to_owned(),
         materialized: "table".to_owned(),
         rows: 5,
-        rows_before: -1,
-        snapshot_id: i64::MAX,
+        rows_before: None,
+        snapshot_id: Some(i64::MAX),
         elapsed_ms: 5,
     };
     let end = EventKind::Finished {
@@ -201,7 +195,7 @@ async fn a_life(lake: &Lakehouse) {
             done.models[0].files,
             done.models[0].stages
         ),
-        (i64::MAX, 2, 3)
+        (Some(i64::MAX), 2, 3)
     );
     assert!(done.is_published() && done.models.iter().all(|m| m.state == ModelState::Published));
     assert!(done.finished_at_us > done.started_at_us && done.failure.is_none());
@@ -275,6 +269,16 @@ fn skipped(what: &str) {
     }
 }
 
+/// What a scheduler does at its start.
+async fn interrupt_all(store: &JobStore, now_us: i64) -> Vec<JobEvent> {
+    let mut events = vec![];
+    for job in store.unfinished().await.unwrap() {
+        let ended = store.interrupt(&job, job.is_published(), now_us).await;
+        events.push(ended.unwrap());
+    }
+    events
+}
+
 #[tokio::test]
 async fn a_restart_shows_unfinished_jobs_as_interrupted() {
     let dir = tempfile::tempdir().unwrap();
@@ -298,7 +302,7 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
         (queued, running, ended)
     };
     let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
-    let events = store.interrupt_all(5_000_000).await.unwrap();
+    let events = interrupt_all(&store, 5_000_000).await;
     assert_eq!(
         events.iter().map(|e| e.job_id.as_str()).collect::<Vec<_>>(),
         [&queued, &running]
@@ -307,7 +311,7 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
         let job = store.get(id).await.unwrap().unwrap();
         assert_eq!(
             (job.state, job.rows_written, job.finished_at_us),
-            (JobState::Interrupted, 0, 5_000_000)
+            (JobState::Interrupted, 0, Some(5_000_000))
         );
         assert!(
             job.failure
@@ -330,11 +334,11 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
         (failed.state, failed.failure.unwrap().line),
         (JobState::Failed, 3)
     );
-    assert_eq!(store.interrupt_all(6_000_000).await.unwrap(), []);
+    assert_eq!(interrupt_all(&store, 6_000_000).await, []);
 }
 
 #[tokio::test]
-async fn a_job_that_published_before_its_scheduler_went_away_succeeded() {
+async fn a_job_that_published_before_its_scheduler_was_gone_succeeded() {
     let dir = tempfile::tempdir().unwrap();
     let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
     let job = store.create(&new_job(), 1).await.unwrap().id;
@@ -348,7 +352,7 @@ async fn a_job_that_published_before_its_scheduler_went_away_succeeded() {
         vec![planned(&["a.x"]), staged("a.x", 9), publish],
     )
     .await;
-    store.interrupt_all(2).await.unwrap();
+    interrupt_all(&store, 2).await;
     let job = store.get(&job).await.unwrap().unwrap();
     assert_eq!(
         (job.state, job.rows_written, job.failure),

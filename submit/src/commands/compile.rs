@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::CompileArgs;
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 use crate::project::Packed;
 use crate::session::App;
 
@@ -41,7 +41,7 @@ pub fn compile(app: &App, args: &CompileArgs) -> Result<(), SubmitError> {
     if app.console.json {
         return Ok(());
     }
-    let count = human::plural(models.len() as u64, "model");
+    let count = format::plural(models.len() as u64, "model");
     app.console.print(&format!(
         "compiled {count} of {} to {}",
         project.name,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use retail_api::events::PublishedTable;
+use retail_api::table::Table;
 use retail_datagen::generate::DaySummary;
 use retail_datagen::{Format, GenerateOptions, Truth, generate, generate_day, project_files};
 use retail_project::load;
@@ -14,10 +15,8 @@ use super::run::submit_and_follow;
 use super::sql::first_rows;
 use super::verify;
 use crate::cli::DemoArgs;
-use crate::codec;
 use crate::error::SubmitError;
-use crate::facts::Table;
-use crate::human;
+use crate::format;
 use crate::local::Layout;
 use crate::project::submitted_by;
 use crate::render::table::{self, Align::Left, Align::Right};
@@ -41,10 +40,10 @@ pub async fn demo(app: &App, args: &DemoArgs) -> Result<(), SubmitError> {
     let input = Input::open(&layout, args)?;
     app.console.note(&format!(
         "demo in {shown_dir}: {}, seed {}, {} days, {}",
-        human::plural(input.options.orders, "order"),
+        format::plural(input.options.orders, "order"),
         input.options.seed,
         DAYS,
-        human::plural(u64::from(args.executors), "executor"),
+        format::plural(u64::from(args.executors), "executor"),
     ));
     let first = input.land_first(app)?;
     let session = Session::local(layout.clone(), args.executors, &shown_dir).await?;
@@ -74,13 +73,7 @@ async fn on_cluster(
     let truth = Truth::read(&input.truth()).map_err(failed)?;
     let heading = |text: &str| console.print_all([String::new(), console.out.bold(text)]);
 
-    let tables: Vec<Table> = session
-        .client
-        .tables("")
-        .await?
-        .into_iter()
-        .map(codec::table)
-        .collect();
+    let tables = session.client.tables("").await?;
     if !console.json {
         heading("Published tables")?;
         console.print_all(published_lines(&published, &tables, console.out))?;
@@ -189,14 +182,10 @@ fn published_lines(
                 if view {
                     "view".into()
                 } else {
-                    human::count(table.rows)
+                    format::count(table.rows)
                 },
-                if view { "-".into() } else { human::size(size) },
-                if view {
-                    "-".into()
-                } else {
-                    table.snapshot_id.to_string()
-                },
+                if view { "-".into() } else { format::size(size) },
+                table.snapshot_id.map_or("-".into(), |id| id.to_string()),
                 format!("{:.1}", table.elapsed_ms as f64 / 1000.0),
             ]
         })
@@ -244,7 +233,7 @@ impl Input {
                 let shown = args.dir.display();
                 let there = format!(
                     "{}, seed {}, {} days",
-                    human::plural(truth.orders, "order"),
+                    format::plural(truth.orders, "order"),
                     truth.seed,
                     truth.days
                 );
@@ -364,14 +353,14 @@ mod tests {
             table: table.into(),
             materialized: materialized.into(),
             rows,
-            rows_before: -1,
+            rows_before: None,
             snapshot_id,
             elapsed_ms: 1_240,
         };
         let lines = published_lines(
             &[
-                published("marts.dim_date", "table", 3_000, 812),
-                published("marts.obt", "view", 0, 0),
+                published("marts.dim_date", "table", 3_000, Some(812)),
+                published("marts.obt", "view", 0, None),
             ],
             &[],
             crate::term::Paint::OFF,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::{FileFormat, GenerateArgs};
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 use crate::progress::terminal;
 use crate::session::App;
 use crate::term::Console;
@@ -43,9 +43,9 @@ pub fn generate(app: &App, args: &GenerateArgs) -> Result<(), SubmitError> {
     app.console.print_all(summary.days.iter().map(day_line))?;
     app.console.print(&format!(
         "generated {} over {} in {} · the truth is in {}",
-        human::plural(args.orders, "order"),
-        human::plural(u64::from(args.days), "day"),
-        human::duration(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        format::plural(args.orders, "order"),
+        format::plural(u64::from(args.days), "day"),
+        format::duration(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)),
         truth.display(),
     ))
 }
@@ -55,9 +55,9 @@ pub fn day_line(day: &DaySummary) -> String {
     format!(
         "day={}  {}  {}  {}  in {}",
         day.day,
-        human::plural(day.sources.len() as u64, "file"),
-        human::plural(day.rows(), "row"),
-        human::size(day.bytes()),
+        format::plural(day.sources.len() as u64, "file"),
+        format::plural(day.rows(), "row"),
+        format::size(day.bytes()),
         day.folder.display()
     )
 }

@@ -3,7 +3,7 @@
 pub mod compile;
 pub mod demo;
 pub mod generate;
-pub mod look;
+pub mod inspect;
 pub mod run;
 pub mod sql;
 pub mod verify;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::{Cli, Command};
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 use crate::session::{App, Session};
 
 /// Does what the command line says.
@@ -26,17 +26,19 @@ pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitE
         Some(Command::Test(args)) => run::run(app, &args, true).await,
         Some(Command::Compile(args)) => compile::compile(app, &args),
         Some(Command::Watch { job }) => run::watch(app, &job).await,
-        Some(Command::Jobs { local, limit }) => look::jobs(app, &local, limit).await,
-        Some(Command::Job { job, local }) => look::job(app, &local, &job).await,
-        Some(Command::Cancel { job }) => look::cancel(app, &job).await,
-        Some(Command::Executors) => look::executors(app).await,
-        Some(Command::Tables { namespace, local }) => look::tables(app, &local, &namespace).await,
-        Some(Command::Snapshots { table, local }) => look::snapshots(app, &local, &table).await,
+        Some(Command::Jobs { local, limit }) => inspect::jobs(app, &local, limit).await,
+        Some(Command::Job { job, local }) => inspect::job(app, &local, &job).await,
+        Some(Command::Cancel { job }) => inspect::cancel(app, &job).await,
+        Some(Command::Executors) => inspect::executors(app).await,
+        Some(Command::Tables { namespace, local }) => {
+            inspect::tables(app, &local, &namespace).await
+        }
+        Some(Command::Snapshots { table, local }) => inspect::snapshots(app, &local, &table).await,
         Some(Command::Explain {
             model,
             project,
             local,
-        }) => look::explain(app, &local, &project, &model).await,
+        }) => inspect::explain(app, &local, &project, &model).await,
         Some(Command::Sql(args)) => sql::sql(app, &args).await,
         Some(Command::Verify(args)) => verify::verify(app, &args).await,
         Some(Command::Completions { shell }) => completions(shell),
@@ -101,11 +103,11 @@ async fn version(app: &App) -> Result<(), SubmitError> {
     app.console.print(&format!("retail-submit {own}"))?;
     match scheduler {
         Ok((version, started)) => {
-            let up = u64::try_from((crate::clock::now_us() - started) / 1000).unwrap_or(0);
+            let up = u64::try_from((retail_api::clock::now_us() - started) / 1000).unwrap_or(0);
             app.console.print(&format!(
                 "scheduler     {version} at {}, up {}",
                 app.global.scheduler,
-                human::duration(up)
+                format::duration(up)
             ))
         }
         Err(_) => app

@@ -1,11 +1,10 @@
 //! `run`, `test` and `watch`: hand in a job, follow it to its end.
 
-use retail_api::events::JobState;
+use retail_api::job::JobState;
 use retail_proto::v1;
 use serde_json::json;
 
 use crate::cli::RunArgs;
-use crate::codec;
 use crate::error::SubmitError;
 use crate::progress::follow::{Watched, follow, settle};
 use crate::progress::screen::Screen;
@@ -101,7 +100,7 @@ async fn follow_to_end(
         Watched::Left if session.is_local() => {
             // Its cluster ends with this process: stop it in order rather than tear it.
             let state = session.client.cancel(job_id).await;
-            let what = what_was_left(state.ok().map(|answer| codec::cancelled(&answer)));
+            let what = what_was_left(state.ok());
             Err(SubmitError::Interrupted {
                 notes: vec![format!("job {job_id} {what} (exit 130)")],
             })

@@ -8,9 +8,8 @@ use retail_proto::v1;
 use retail_proto::v1::sql_response::Response;
 
 use crate::cli::{RowFormat, SqlArgs};
-use crate::codec;
 use crate::error::SubmitError;
-use crate::human;
+use crate::format;
 use crate::interrupt::Interrupt;
 use crate::progress::terminal;
 use crate::rows::{self, Decoder, Page};
@@ -144,15 +143,14 @@ pub async fn fetch(
                 each(Item::Batches(&decoder, batches))?;
             }
             Some(Some(Response::Progress(progress))) => {
-                let p = codec::stage_progress(progress);
-                let rows = if p.rows > 0 {
-                    format!(" · {}", human::plural(p.rows, "row"))
+                let rows = if progress.rows > 0 {
+                    format!(" · {}", format::plural(progress.rows, "row"))
                 } else {
                     String::new()
                 };
                 spinner.say(format!(
                     "stage {} of {} · {} of {} tasks{rows}",
-                    p.stage, p.stages, p.tasks_done, p.tasks
+                    progress.stage, progress.stages, progress.tasks_done, progress.tasks
                 ));
             }
             Some(Some(Response::Waiting(waiting))) => {
@@ -290,7 +288,7 @@ impl Spinner {
     pub fn say(&self, text: String) {
         if let Some((bar, width)) = &self.0 {
             bar.enable_steady_tick(Duration::from_millis(100));
-            bar.set_message(human::fit(&text, *width));
+            bar.set_message(format::fit(&text, *width));
         }
     }
 

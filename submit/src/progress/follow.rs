@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use retail_api::events::JobState;
-use retail_api::{Failure, FailureKind};
+use retail_api::clock::now_us;
+use retail_api::job::JobState;
+use retail_api::{Failure, FailureKind, codec};
 use retail_proto::v1;
 use tonic::{Code, Status, Streaming};
 
 use super::screen::{Screen, TICK};
 use super::view::{Level, Line, Outcome, View};
 use crate::client::{Client, connection_lost, status_reason};
-use crate::clock::now_us;
-use crate::codec;
 use crate::error::SubmitError;
-use crate::facts;
 use crate::interrupt::Interrupt;
 
 /// How watching ended.
@@ -211,8 +209,8 @@ pub fn settle(
     };
     earlier.iter().for_each(tell);
     let state = match outcome.state {
-        JobState::Queued | JobState::Running => "failed",
-        state => facts::job_state(state),
+        JobState::Queued | JobState::Running => JobState::Failed,
+        state => state,
     };
     Err(SubmitError::Job {
         job_id: job_id.into(),

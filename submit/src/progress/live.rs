@@ -3,7 +3,7 @@
 use retail_api::events::StageProgress;
 
 use super::view::{Phase, Row, View};
-use crate::human;
+use crate::format;
 use crate::term::Paint;
 
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
@@ -22,11 +22,11 @@ impl View {
         let spinner = SPINNER[usize::try_from(now_us / FRAME_US).unwrap_or(0) % SPINNER.len()];
         let mut out = vec![];
         if let Some((reason, since_us)) = &self.waiting {
-            let waited = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
+            let waited = format::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
             let text =
                 format!("waiting: {reason} · {waited} · Ctrl-C stops watching, the job stays");
             out.extend(
-                human::wrap(&text, self.width, "  ")
+                format::wrap(&text, self.width, "  ")
                     .into_iter()
                     .map(|line| self.paint.yellow(&line)),
             );
@@ -38,8 +38,8 @@ impl View {
             .partition(|row| matches!(row.phase, Phase::Running { .. }));
         out.extend(running.iter().map(|row| self.running(row, spinner, now_us)));
         if let Some((tests, since_us)) = self.testing {
-            let elapsed = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
-            let text = format!("{}   {elapsed}", human::plural(u64::from(tests), "test"));
+            let elapsed = format::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
+            let text = format!("{}   {elapsed}", format::plural(u64::from(tests), "test"));
             out.push(format!(
                 "  {} {text}",
                 self.paint.cyan(&spinner.to_string())
@@ -80,7 +80,7 @@ impl View {
             [one] => format!("waits for {one}"),
             [first, rest @ ..] => format!("waits for {first} and {} more", rest.len()),
         };
-        self.paint.dim(&human::fit(
+        self.paint.dim(&format::fit(
             &format!("  · {}  {reason}", self.name(&row.planned.model)),
             self.width,
         ))
@@ -97,14 +97,14 @@ impl View {
         else {
             return String::new();
         };
-        let elapsed = human::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
+        let elapsed = format::ticking(u64::try_from((now_us - since_us) / 1000).unwrap_or(0));
         let head = format!("{}  ", self.name(&row.planned.model));
         let (stage, tail) = if progress.stages == 0 {
             ("running".to_string(), elapsed)
         } else {
             let stage = format!("stage {} of {}", progress.stage, progress.stages);
             let speed = if *rows_per_second >= 1.0 {
-                human::rate(*rows_per_second)
+                format::rate(*rows_per_second)
             } else {
                 elapsed
             };

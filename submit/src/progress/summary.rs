@@ -2,7 +2,7 @@
 
 use retail_api::events::PublishedTable;
 
-use crate::human;
+use crate::format;
 
 /// Most tables named in the summary.
 const NAMED: usize = 3;
@@ -13,10 +13,12 @@ pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
         .iter()
         .filter(|table| table.materialized != "view")
         .collect();
-    let (new, old): (Vec<&PublishedTable>, Vec<_>) =
-        tables.into_iter().partition(|table| table.rows_before < 0);
+    let (new, old): (Vec<&PublishedTable>, Vec<_>) = tables
+        .into_iter()
+        .partition(|table| table.rows_before.is_none());
+    let signed = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let delta =
-        |table: &PublishedTable| i64::try_from(table.rows).unwrap_or(i64::MAX) - table.rows_before;
+        |table: &PublishedTable| signed(table.rows) - signed(table.rows_before.unwrap_or(0));
     let mut changed: Vec<_> = old.iter().filter(|table| delta(table) != 0).collect();
     changed.sort_by_key(|table| {
         (
@@ -35,7 +37,7 @@ pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
     let mut parts: Vec<String> = changed
         .iter()
         .take(NAMED)
-        .map(|table| format!("{} {} rows", short(table), human::change(delta(table))))
+        .map(|table| format!("{} {} rows", short(table), format::change(delta(table))))
         .collect();
     if changed.len() > NAMED {
         parts.push(format!("{} more", changed.len() - NAMED));
@@ -44,21 +46,21 @@ pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
         let rows: u64 = new.iter().map(|table| table.rows).sum();
         parts.push(format!(
             "{} with {}",
-            human::plural(new.len() as u64, "new table"),
-            human::plural(rows, "row")
+            format::plural(new.len() as u64, "new table"),
+            format::plural(rows, "row")
         ));
     }
     let same = old.len() - changed.len();
     if same > 0 {
         parts.push(format!(
             "{} with as many rows as before",
-            human::plural(same as u64, "table")
+            format::plural(same as u64, "table")
         ));
     }
     if parts.is_empty() {
         return vec![];
     }
-    human::wrap(
+    format::wrap(
         &format!("  what changed: {}", parts.join(", ")),
         width,
         "    ",

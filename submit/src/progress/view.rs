@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use retail_api::events::{
-    EventKind, JobEvent, JobState, PlannedModel, PublishedTable, StageProgress, TestCounts,
-    TestResult, TestState,
-};
+use retail_api::events::{EventKind, JobEvent, PlannedModel, PublishedTable, StageProgress};
+use retail_api::job::{JobState, TestCounts, TestResult, TestState};
 use retail_api::{Failure, FailureKind};
 
 use super::summary::what_changed;
-use crate::human;
+use crate::format;
 use crate::term::Paint;
 
 /// Who has to see a line.
@@ -78,8 +76,8 @@ pub struct View {
     pub(super) name_width: usize,
     /// Why nothing happens, and since when.
     pub(super) waiting: Option<(String, i64)>,
-    /// Empty where nobody traces.
-    trace_id: String,
+    /// None where nobody traces.
+    trace_id: Option<String>,
     failures: Vec<Failure>,
     published: Option<(Vec<PublishedTable>, i64)>,
     /// How many tests are being held, and since when.
@@ -100,7 +98,7 @@ impl View {
             index: HashMap::new(),
             name_width: 28,
             waiting: None,
-            trace_id: String::new(),
+            trace_id: None,
             failures: vec![],
             published: None,
             testing: None,
@@ -151,26 +149,19 @@ impl View {
                     )]
                 }
             }
-            EventKind::AttemptStarted { attempt, reason } => {
+            EventKind::AttemptStarted { attempt } => {
                 // What earlier attempts failed of is history: this one may succeed.
                 self.failures.clear();
                 (self.tests, self.testing) = (TestCounts::default(), None);
                 self.rows
                     .iter_mut()
                     .for_each(|row| row.phase = Phase::Waiting);
-                // Why there is another attempt may have been said already, as what it waited for.
-                let said = reason.is_empty()
-                    || waited.is_some_and(|(waited, _)| waited.starts_with(reason));
-                let why = if said {
-                    String::new()
-                } else {
-                    format!(": {reason}")
-                };
+                // Why there is another attempt is shown already, as what it waited for.
                 match attempt {
                     0 | 1 => vec![],
                     _ => vec![line(
                         Level::Fact,
-                        format!("  {} attempt {attempt}{why}", self.paint.yellow("↻")),
+                        format!("  {} attempt {attempt}", self.paint.yellow("↻")),
                     )],
                 }
             }
@@ -204,10 +195,9 @@ impl View {
                 bytes,
                 stages,
                 elapsed_ms,
-                note,
                 ..
             } => {
-                let text = self.staged(model, *rows, *bytes, *stages, *elapsed_ms, note);
+                let text = self.staged(model, *rows, *bytes, *stages, *elapsed_ms);
                 self.set(model, Phase::Done);
                 // Ephemeral models are part of those that read them, selected or not.
                 let level = if self.kind(model) == "ephemeral" {
@@ -215,7 +205,7 @@ impl View {
                 } else {
                     Level::Fact
                 };
-                text.into_iter().map(|text| line(level, text)).collect()
+                vec![line(level, text)]
             }
             EventKind::ModelFailed { model, failure } => {
                 self.set(model, Phase::Failed);
@@ -243,7 +233,7 @@ impl View {
                     format!(
                         "  {} {} in {}",
                         self.paint.dim("·"),
-                        human::plural(u64::from(*tests), "test"),
+                        format::plural(u64::from(*tests), "test"),
                         if *queries == 1 {
                             "1 query".to_string()
                         } else {
@@ -320,20 +310,20 @@ impl View {
             .unwrap_or(0);
         self.name_width = longest.clamp(20, 34);
         // Enough to find it; `job` and --json tell all of it.
-        let trace = match self.trace_id.get(..8) {
+        let trace = match self.trace_id.as_ref().and_then(|id| id.get(..8)) {
             Some(begin) => format!("   trace {begin}…"),
             None => String::new(),
         };
         let what = match models.len() {
             // A job of tests alone.
             0 => "tests".to_string(),
-            n => human::plural(n as u64, "model"),
+            n => format::plural(n as u64, "model"),
         };
         let text = format!(
             "job {}  {project}  {what}  {} ({}){trace}",
             self.job_id,
-            human::plural(u64::from(executors), "executor"),
-            human::plural(u64::from(slots), "slot"),
+            format::plural(u64::from(executors), "executor"),
+            format::plural(u64::from(slots), "slot"),
         );
         vec![line(Level::Fact, self.paint.bold(&text))]
     }
@@ -402,45 +392,30 @@ impl View {
         *progress = seen.clone();
     }
 
-    /// `  ✓ staging.stg_orders  1,000,000 rows   118 MB    1.2 s   2 stages   9,412 duplicates dropped`
-    fn staged(
-        &self,
-        model: &str,
-        rows: u64,
-        bytes: u64,
-        stages: u32,
-        elapsed_ms: u64,
-        note: &str,
-    ) -> Vec<String> {
+    /// `  ✓ staging.stg_orders  1,000,000 rows   118 MB    1.2 s   2 stages`
+    fn staged(&self, model: &str, rows: u64, bytes: u64, stages: u32, elapsed_ms: u64) -> String {
         // Views and ephemeral models write nothing.
         let what = match self.kind(model) {
             kind @ ("view" | "ephemeral") => format!("{kind:>14}   {:>7}", ""),
             _ => format!(
                 "{:>14}   {:>7}",
-                human::plural(rows, "row"),
-                human::size(bytes)
+                format::plural(rows, "row"),
+                format::size(bytes)
             ),
         };
         let mut text = format!(
             "  {} {}  {what}   {:>6}",
             self.paint.green("✓"),
             self.name(model),
-            human::duration(elapsed_ms)
+            format::duration(elapsed_ms)
         );
         if stages > 0 {
-            text.push_str(&format!("   {}", human::plural(u64::from(stages), "stage")));
+            text.push_str(&format!(
+                "   {}",
+                format::plural(u64::from(stages), "stage")
+            ));
         }
-        let mut out = vec![text];
-        if !note.is_empty() {
-            // The mark's escape codes take no columns.
-            let used = self.name_width + 39 + if stages > 0 { 11 } else { 0 };
-            if used + 3 + note.chars().count() <= self.width.max(100) {
-                out[0].push_str(&format!("   {note}"));
-            } else {
-                out.push(format!("      {note}"));
-            }
-        }
-        out.iter().map(|line| line.trim_end().to_string()).collect()
+        text
     }
 
     /// The job's own failure usually is a model's with more notes: the later one replaces the earlier.
@@ -540,7 +515,7 @@ impl View {
     }
 
     fn success(&self, tables: &[PublishedTable], published_us: i64, elapsed_ms: u64) -> Vec<Line> {
-        let took = human::duration(elapsed_ms);
+        let took = format::duration(elapsed_ms);
         let tests = match self.tests.total() {
             0 => String::new(),
             _ => format!(" · {}", self.tests),
@@ -554,8 +529,8 @@ impl View {
         }
         let head = format!(
             "published {} at once · snapshot set {} · {took}{tests}",
-            human::plural(tables.len() as u64, "table"),
-            human::instant(published_us)
+            format::plural(tables.len() as u64, "table"),
+            format::instant(Some(published_us))
         );
         let mut out = vec![line(Level::Result, self.paint.green(&head))];
         out.extend(

@@ -30,7 +30,7 @@ pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
                 paint,
                 chain,
             );
-            out.push(failure::ending(job_id, state, exit));
+            out.push(failure::ending(job_id, *state, exit));
             out
         }
         SubmitError::Refused {

@@ -1,8 +1,9 @@
 //! A [`Failure`] as people read it: what, where with a caret, why, what is unchanged, what to do.
 
 use retail_api::Failure;
+use retail_api::job::JobState;
 
-use crate::human;
+use crate::format;
 use crate::term::Paint;
 
 /// Columns between tab stops when a source line is shown.
@@ -136,7 +137,7 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
 }
 
 /// How a job ended, the last line of its failure: `  job 7f3a failed (exit 1)`.
-pub fn ending(job_id: &str, state: &str, exit: crate::exit::ExitCode) -> String {
+pub fn ending(job_id: &str, state: JobState, exit: crate::exit::ExitCode) -> String {
     format!("  job {job_id} {state} (exit {})", exit.code())
 }
 
@@ -170,7 +171,7 @@ fn underline(snippet: &str, column: u32, span: u32) -> (String, usize, usize) {
 
 /// One line for lists: the message, cut to `width`.
 pub fn short(failure: &Failure, width: usize) -> String {
-    human::fit(&failure.message, width)
+    format::fit(&failure.message, width)
 }
 
 #[cfg(test)]
@@ -210,7 +211,7 @@ error: cannot plan model marts.fact_order_items
   = nothing was published; the tables are as of 2026-11-19T18:20:03Z";
         assert_eq!(plain(&failure), expected);
         assert_eq!(
-            ending("7f3a", "failed", crate::exit::ExitCode::Failed),
+            ending("7f3a", JobState::Failed, crate::exit::ExitCode::Failed),
             "  job 7f3a failed (exit 1)"
         );
     }

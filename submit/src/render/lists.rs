@@ -1,9 +1,10 @@
 //! Tables of jobs, models, tables, snapshots and executors, and what a model would do.
 
-use retail_api::events::TestState;
+use retail_api::cluster::ClusterStatus;
+use retail_api::job::{Job, ModelExplanation, TestState};
+use retail_api::table::{Snapshot, Table, TableKind};
 
-use crate::facts::{self, ClusterStatus, Explanation, Job, Snapshot, Table};
-use crate::human;
+use crate::format;
 use crate::render::plan;
 use crate::render::table::{self, Align::Left, Align::Right};
 use crate::term::Paint;
@@ -19,18 +20,11 @@ pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
             vec![
                 job.id.clone(),
                 job.project.clone(),
-                facts::job_state(job.state).into(),
+                job.state.to_string(),
                 format!("{}/{}", job.models_done, job.models_total),
-                human::age(
-                    now_us,
-                    if job.started_at_us > 0 {
-                        job.started_at_us
-                    } else {
-                        job.submitted_at_us
-                    },
-                ),
+                format::age(now_us, job.started_at_us.or(Some(job.submitted_at_us))),
                 took(job, now_us),
-                human::count(job.rows_written),
+                format::count(job.rows_written),
                 job.submitted_by.clone(),
             ]
         })
@@ -49,14 +43,15 @@ pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
 }
 
 fn took(job: &Job, now_us: i64) -> String {
-    let end = if job.finished_at_us > 0 {
-        job.finished_at_us
-    } else {
-        now_us
-    };
-    match job.started_at_us {
-        start if start > 0 => human::duration(u64::try_from((end - start) / 1000).unwrap_or(0)),
-        _ => "-".into(),
+    let end = job.finished_at_us.unwrap_or(now_us);
+    took_us(job.started_at_us.map(|start| end - start))
+}
+
+/// A time in microseconds, or `-` for what has not been.
+fn took_us(us: Option<i64>) -> String {
+    match us {
+        Some(us) => format::duration(u64::try_from(us / 1000).unwrap_or(0)),
+        None => "-".into(),
     }
 }
 
@@ -66,7 +61,7 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
         "job {}  {}  {}  {} of {} models  {}",
         job.id,
         job.project,
-        facts::job_state(job.state),
+        job.state,
         job.models_done,
         job.models_total,
         took(job, now_us)
@@ -80,29 +75,28 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
     let mut out = vec![paint.bold(&head)];
     let times = format!(
         "submitted {}, finished {}",
-        human::instant(job.submitted_at_us),
-        human::instant(job.finished_at_us)
+        format::instant(Some(job.submitted_at_us)),
+        format::instant(job.finished_at_us)
     );
     out.push(format!("  {times}"));
-    if !job.trace_id.is_empty() {
-        out.push(format!("  trace {}", job.trace_id));
+    if let Some(trace) = &job.trace_id {
+        out.push(format!("  trace {trace}"));
     }
     if !job.models.is_empty() {
         let rows: Vec<Vec<String>> = job
             .models
             .iter()
             .map(|model| {
-                let ran = model.started_at_us > 0 && model.finished_at_us >= model.started_at_us;
-                let ms =
-                    u64::try_from((model.finished_at_us - model.started_at_us) / 1000).unwrap_or(0);
+                let ran = model.started_at_us.zip(model.finished_at_us);
+                let ran = ran.filter(|(start, end)| end >= start);
                 vec![
                     model.model.clone(),
-                    facts::model_state(model.state).into(),
-                    human::count(model.rows),
-                    human::size(model.bytes),
+                    model.state.to_string(),
+                    format::count(model.rows),
+                    format::size(model.bytes),
                     model.files.to_string(),
-                    if ran { human::duration(ms) } else { "-".into() },
-                    human::short_id(model.snapshot_id),
+                    took_us(ran.map(|(start, end)| end - start)),
+                    format::short_id(model.snapshot_id),
                 ]
             })
             .collect();
@@ -125,8 +119,8 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
         .map(|test| {
             vec![
                 test.test.clone(),
-                test.state.as_str().into(),
-                human::count(test.failures.unsigned_abs()),
+                test.state.to_string(),
+                format::count(test.failures.unsigned_abs()),
                 test.about.clone(),
                 format!("{}:{}", test.path, test.line),
             ]
@@ -153,18 +147,18 @@ pub fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
     let rows: Vec<Vec<String>> = tables
         .iter()
         .map(|table| {
-            let view = table.kind == "view";
+            let view = table.kind == TableKind::View;
             let number = |text: String| if view { "-".to_string() } else { text };
             vec![
                 table.name.clone(),
-                number(human::count(table.rows)),
-                number(human::size(table.bytes)),
-                number(human::count(table.files)),
-                human::age(now_us, table.updated_at_us),
+                number(format::count(table.rows)),
+                number(format::size(table.bytes)),
+                number(format::count(table.files)),
+                format::age(now_us, table.updated_at_us),
                 if view {
                     "view".into()
                 } else {
-                    human::short_id(table.snapshot_id)
+                    format::short_id(table.snapshot_id)
                 },
                 table.partition_by.join(", "),
             ]
@@ -195,13 +189,13 @@ pub fn snapshots(snapshots: &[Snapshot], now_us: i64, paint: Paint) -> Vec<Strin
                     .summary
                     .get(key)
                     .and_then(|text| text.parse::<u64>().ok());
-                parsed.map_or_else(|| "-".into(), human::count)
+                parsed.map_or_else(|| "-".into(), format::count)
             };
             vec![
                 snapshot.id.to_string(),
                 snapshot.operation.clone(),
-                human::instant(snapshot.committed_at_us),
-                human::age(now_us, snapshot.committed_at_us),
+                format::instant(Some(snapshot.committed_at_us)),
+                format::age(now_us, Some(snapshot.committed_at_us)),
                 number("added-records"),
                 number("deleted-records"),
                 number("total-records"),
@@ -233,8 +227,8 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
                     executor.host.clone(),
                     executor.flight_port.to_string(),
                     format!("{} of {}", executor.slots_free, executor.slots),
-                    executor.state.clone(),
-                    human::age(now_us, executor.last_heartbeat_us),
+                    executor.state.to_string(),
+                    format::age(now_us, executor.last_heartbeat_us),
                 ]
             })
             .collect();
@@ -250,13 +244,13 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
     }
     out.push(format!(
         "{}, {} of {} free · {} running, {} queued · scheduler {} up {}",
-        human::plural(status.executors.len() as u64, "executor"),
+        format::plural(status.executors.len() as u64, "executor"),
         status.slots_free,
-        human::plural(u64::from(status.slots), "slot"),
-        human::plural(u64::from(status.jobs_running), "job"),
+        format::plural(u64::from(status.slots), "slot"),
+        format::plural(u64::from(status.jobs_running), "job"),
         status.jobs_queued,
         status.version,
-        human::duration(u64::try_from((now_us - status.started_at_us) / 1000).unwrap_or(0)),
+        format::duration(u64::try_from((now_us - status.started_at_us) / 1000).unwrap_or(0)),
     ));
     if status.executors.is_empty() {
         out.push("jobs wait until an executor comes; start one with retail-executor".into());
@@ -265,7 +259,7 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
 }
 
 /// `retail-submit explain MODEL`; `plans` adds the SQL and both plans.
-pub fn explanation(model: &Explanation, plans: bool, paint: Paint) -> Vec<String> {
+pub fn explanation(model: &ModelExplanation, plans: bool, paint: Paint) -> Vec<String> {
     let mut out = vec![format!(
         "{}  {}  {}",
         paint.bold(&model.model),
@@ -293,7 +287,7 @@ pub fn explanation(model: &Explanation, plans: bool, paint: Paint) -> Vec<String
 
 #[cfg(test)]
 mod tests {
-    use retail_api::events::JobState;
+    use retail_api::job::JobState;
 
     use super::*;
 
@@ -315,15 +309,15 @@ mod tests {
             state,
             submitted_by: by.into(),
             submitted_at_us: started_at_us,
-            started_at_us,
-            finished_at_us: started_at_us + took_ms * 1000,
+            started_at_us: Some(started_at_us),
+            finished_at_us: Some(started_at_us + took_ms * 1000),
             attempts: 1,
             models_total: 27,
             models_done: done,
             rows_written: rows,
             bytes_written: 0,
             failure: None,
-            trace_id: String::new(),
+            trace_id: None,
             models: vec![],
             test_counts: Default::default(),
             tests: vec![],
@@ -376,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_model_is_explained_by_what_it_reads_does_and_writes() {
-        let model = Explanation {
+        let model = ModelExplanation {
             model: "marts.fact_order_items".into(),
             path: "models/marts/fact_order_items.sql".into(),
             materialized: "table".into(),

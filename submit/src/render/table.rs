@@ -1,6 +1,6 @@
 //! Text tables that pipe: no borders, two spaces between columns, numbers to the right.
 
-use crate::human;
+use crate::format;
 use crate::term::Paint;
 
 /// Where a column's text stands.
@@ -108,7 +108,7 @@ pub fn fitted(
     let pick = |cells: &dyn Fn(usize) -> String, gap: &str| {
         let mut out: Vec<String> = shown
             .iter()
-            .map(|i| human::fit(&cells(*i), widths[*i]))
+            .map(|i| format::fit(&cells(*i), widths[*i]))
             .collect();
         if let Some(at) = cut_at {
             out.insert(at, gap.to_string());

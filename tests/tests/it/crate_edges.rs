@@ -13,7 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("telemetry", &[]),
     ("storage", &[]),
-    ("api", &[]),
+    ("api", &["proto"]),
     ("values", &[]),
     ("sql", &["values"]),
     ("lakehouse", &["values", "storage", "api", "proto"]),
@@ -55,7 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "proto",
         ],
     ),
-    ("operator", &["telemetry"]),
+    ("operator", &["api", "telemetry"]),
     (
         "submit",
         &[

@@ -92,10 +92,10 @@ pub fn ticking(ms: u64) -> String {
 }
 
 /// How long ago: `just now`, `12 s ago`, `2 min ago`, `3 h ago`, `5 d ago`; `-` when it never was.
-pub fn age(now_us: i64, then_us: i64) -> String {
-    if then_us <= 0 {
+pub fn age(now_us: i64, then_us: Option<i64>) -> String {
+    let Some(then_us) = then_us else {
         return "-".into();
-    }
+    };
     match (now_us - then_us).max(0) / 1_000_000 {
         s if s < 3 => "just now".into(),
         s if s < 60 => format!("{s} s ago"),
@@ -105,21 +105,20 @@ pub fn age(now_us: i64, then_us: i64) -> String {
     }
 }
 
-/// Microseconds since the epoch as `2026-11-20T18:20:11Z`; `-` for zero.
-pub fn instant(us: i64) -> String {
-    match DateTime::<Utc>::from_timestamp_micros(us) {
-        Some(time) if us > 0 => time.to_rfc3339_opts(SecondsFormat::Secs, true),
-        _ => "-".into(),
+/// Microseconds since the epoch as `2026-11-20T18:20:11Z`; `-` for none.
+pub fn instant(us: Option<i64>) -> String {
+    match us.and_then(DateTime::<Utc>::from_timestamp_micros) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
+        None => "-".into(),
     }
 }
 
 /// The first digits of a snapshot id: `8127…`; `-` for none.
-pub fn short_id(id: i64) -> String {
-    let digits = id.to_string();
-    match id {
-        0 | -1 => "-".into(),
-        _ if digits.len() <= 6 => digits,
-        _ => format!("{}…", &digits[..4]),
+pub fn short_id(id: Option<i64>) -> String {
+    match id.map(|id| id.to_string()) {
+        None => "-".into(),
+        Some(digits) if digits.len() <= 6 => digits,
+        Some(digits) => format!("{}…", &digits[..4]),
     }
 }
 
@@ -247,18 +246,18 @@ mod tests {
     fn ages_and_instants_of_nothing_are_a_dash() {
         let now = 1_795_198_811_000_000;
         let ages = [
-            0,
-            now - 1_000_000,
-            now - 12_000_000,
-            now - 120_000_000,
-            now - 7_200_000_000,
+            None,
+            Some(now - 1_000_000),
+            Some(now - 12_000_000),
+            Some(now - 120_000_000),
+            Some(now - 7_200_000_000),
         ]
         .map(|then| age(now, then));
         assert_eq!(ages, ["-", "just now", "12 s ago", "2 min ago", "2 h ago"]);
-        assert_eq!(instant(0), "-");
-        assert_eq!(instant(now), "2026-11-20T18:20:11Z");
+        assert_eq!(instant(None), "-");
+        assert_eq!(instant(Some(now)), "2026-11-20T18:20:11Z");
         assert_eq!(
-            [short_id(0), short_id(812_744_123_123), short_id(42)],
+            [None, Some(812_744_123_123), Some(42)].map(short_id),
             ["-", "8127…", "42"]
         );
     }

@@ -1,14 +1,13 @@
-//! Commands that look and change nothing, and `cancel`.
+//! Commands that show what there is and change nothing, and `cancel`.
 
+use retail_api::clock::now_us;
+use retail_api::job::JobState;
 use retail_proto::v1;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{LocalArgs, ProjectArgs};
-use crate::clock::now_us;
-use crate::codec;
 use crate::error::SubmitError;
-use crate::facts;
 use crate::project::Packed;
 use crate::render::failure::{self, Places};
 use crate::render::lists;
@@ -33,8 +32,7 @@ pub async fn jobs(app: &App, local: &LocalArgs, limit: u32) -> Result<(), Submit
     let session = Session::open(app, local, false).await?;
     let jobs = session.client.list_jobs(limit).await;
     session.close().await;
-    let jobs: Vec<facts::Job> = jobs?.into_iter().map(codec::job).collect();
-    show(app, &jobs, |jobs| {
+    show(app, &jobs?, |jobs| {
         lists::jobs(jobs, now_us(), app.console.out)
     })
 }
@@ -44,7 +42,7 @@ pub async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitErr
     let session = Session::open(app, local, false).await?;
     let job = session.client.job(id).await;
     session.close().await;
-    let job = codec::job(job?);
+    let job = job?;
     if app.console.json {
         return app.console.print_json(&job);
     }
@@ -64,13 +62,12 @@ pub async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitErr
 /// `retail-submit cancel JOB`.
 pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
-    let state = codec::cancelled(&session.client.cancel(id).await?);
+    let state = session.client.cancel(id).await?;
     if app.console.json {
         return app
             .console
             .print_json(&json!({"job_id": id, "state": state}));
     }
-    use retail_api::events::JobState;
     app.console.print(&match state {
         JobState::Cancelled => format!("job {id} cancelled; of its tables nothing was published"),
         JobState::Queued | JobState::Running => format!(
@@ -81,7 +78,7 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
             "job {id} had already {}; nothing was cancelled",
             match ended {
                 JobState::Interrupted => "been interrupted",
-                other => facts::job_state(other),
+                ref other => other.as_ref(),
             }
         ),
     })
@@ -90,7 +87,7 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
 /// `retail-submit executors`.
 pub async fn executors(app: &App) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
-    let status = codec::cluster_status(session.client.status().await?);
+    let status = session.client.status().await?;
     match app.console.json {
         true => app.console.print_json(&status),
         false => app
@@ -104,8 +101,7 @@ pub async fn tables(app: &App, local: &LocalArgs, namespace: &str) -> Result<(),
     let session = Session::open(app, local, false).await?;
     let tables = session.client.tables(namespace).await;
     session.close().await;
-    let tables: Vec<facts::Table> = tables?.into_iter().map(codec::table).collect();
-    show(app, &tables, |tables| {
+    show(app, &tables?, |tables| {
         lists::tables(tables, now_us(), app.console.out)
     })
 }
@@ -115,8 +111,7 @@ pub async fn snapshots(app: &App, local: &LocalArgs, table: &str) -> Result<(), 
     let session = Session::open(app, local, false).await?;
     let snapshots = session.client.snapshots(table).await;
     session.close().await;
-    let snapshots: Vec<facts::Snapshot> = snapshots?.into_iter().map(codec::snapshot).collect();
-    show(app, &snapshots, |snapshots| {
+    show(app, &snapshots?, |snapshots| {
         lists::snapshots(snapshots, now_us(), app.console.out)
     })
 }
@@ -138,8 +133,7 @@ pub async fn explain(
     };
     let explained = session.client.explain(request).await;
     session.close().await;
-    let models: Vec<facts::Explanation> = explained?.into_iter().map(codec::explanation).collect();
-    show(app, &models, |models| {
+    show(app, &explained?, |models| {
         let one = |model| lists::explanation(model, app.console.verbose > 0, app.console.out);
         models
             .iter()

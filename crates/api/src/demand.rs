@@ -1,12 +1,15 @@
 //! The answer to `GET /work` of a scheduler's admin port: what runs and what waits, from which the number of executors
-//! follows.
+//! follows. The scheduler writes it, the operator reads it.
 
 use serde::{Deserialize, Serialize};
 
-/// What runs and what waits at a scheduler. Unknown keys are ignored: a scheduler may be newer than its operator.
+use crate::cluster::ExecutorState;
+
+/// What runs and what waits at a scheduler. Unknown keys are ignored and absent ones are 0: a scheduler may be newer than
+/// its operator, or older.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Demand {
+pub struct Demand {
     pub jobs_running: u32,
     pub jobs_queued: u32,
     /// Jobs and queries that wait because there is no executor.
@@ -22,19 +25,18 @@ pub(crate) struct Demand {
 /// An executor that the scheduler knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct ExecutorLoad {
+pub struct ExecutorLoad {
     pub id: String,
     pub host: String,
     pub flight_port: u16,
-    /// active, draining or lost
-    pub state: String,
+    pub state: ExecutorState,
     pub slots: u32,
     pub tasks_running: u32,
 }
 
 impl Demand {
     /// Whether nothing runs and nothing waits.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         [
             self.jobs_running,
             self.jobs_queued,
