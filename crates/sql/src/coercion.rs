@@ -24,6 +24,7 @@ use super::decimal::MAX_DIGITS;
 use super::guard::{filtered, filtered_window};
 use super::postgres::type_name;
 use super::{arithmetic, casts, texts};
+use crate::trees::step;
 
 /// The rule that this one takes the place of.
 pub(super) const NAME: &str = "type_coercion";
@@ -57,7 +58,7 @@ impl AnalyzerRule for NumericCoercion {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(coerce)?.data)
+        Ok(plan.transform_up_with_subqueries(step(&mut coerce))?.data)
     }
 }
 
@@ -80,17 +81,18 @@ fn coerce(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let mut own = TypeCoercionRewriter::new(&schema);
     let plan = plan
-        .map_expressions(|expr| {
+        .map_expressions(step(&mut |expr| {
             let name = names.save(&expr);
             let mut rewriter = Numbers {
                 schema: &schema,
                 engine: TypeCoercionRewriter::new(&schema),
             };
             let coerced = expr.rewrite(&mut rewriter)?;
-            let checked = coerced
-                .transform_data(|expr| expr.transform_up(|expr| checked_casts(expr, &schema)))?;
+            let checked = coerced.transform_data(|expr| {
+                expr.transform_up(step(&mut |expr| checked_casts(expr, &schema)))
+            })?;
             Ok(checked.update_data(|expr| name.restore(expr)))
-        })?
+        }))?
         .map_data(|plan| own.coerce_plan(plan))?
         .map_data(|plan| plan.recompute_schema())?;
     Ok(plan)

@@ -16,21 +16,22 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use super::arithmetic::is_chain;
+use crate::trees::step;
 
 /// A logical plan whose sums are flat.
 ///
 /// # Errors
 /// A node cannot be built again.
 pub fn flat_arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let node = |plan: LogicalPlan| {
+    let mut node = |plan: LogicalPlan| {
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
+        plan.map_expressions(step(&mut |expr| {
             let name = names.save(&expr);
-            let changed = expr.transform_up(|expr| Ok(flat(expr)))?;
+            let changed = expr.transform_up(step(&mut |expr| Ok(flat(expr))))?;
             Ok(changed.update_data(|expr| name.restore(expr)))
-        })
+        }))
     };
-    Ok(plan.transform_up_with_subqueries(node)?.data)
+    Ok(plan.transform_up_with_subqueries(step(&mut node))?.data)
 }
 
 fn flat(expr: Expr) -> Transformed<Expr> {
@@ -55,7 +56,7 @@ fn flat(expr: Expr) -> Transformed<Expr> {
 /// # Errors
 /// A projection cannot be built again.
 pub fn flat_projections(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let node = |plan: Arc<dyn ExecutionPlan>| {
+    let mut node = |plan: Arc<dyn ExecutionPlan>| {
         let Some(projection) = plan.downcast_ref::<ProjectionExec>() else {
             return Ok(Transformed::no(plan));
         };
@@ -63,7 +64,8 @@ pub fn flat_projections(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executio
         let mut changed = false;
         let mut exprs: Vec<ProjectionExpr> = vec![];
         for one in projection.expr() {
-            let expr = Arc::clone(&one.expr).transform_up(|expr| flat_call(expr, &schema))?;
+            let expr =
+                Arc::clone(&one.expr).transform_up(step(&mut |expr| flat_call(expr, &schema)))?;
             changed |= expr.transformed;
             exprs.push(ProjectionExpr::new(expr.data, one.alias.clone()));
         }
@@ -73,7 +75,7 @@ pub fn flat_projections(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executio
         let flat = ProjectionExec::try_new(exprs, Arc::clone(projection.input()))?;
         Ok(Transformed::yes(Arc::new(flat) as Arc<dyn ExecutionPlan>))
     };
-    Ok(plan.transform_up(node)?.data)
+    Ok(plan.transform_up(step(&mut node))?.data)
 }
 
 fn flat_call(

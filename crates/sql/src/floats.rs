@@ -29,6 +29,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::analyzer::AnalyzerRule;
 use retail_values::{canonical_floats, canonical_scalar};
 
+use crate::trees::step;
+
 const NAME: &str = "canonical_float";
 
 /// Functions that give one of their arguments, or a part of one, back.
@@ -117,7 +119,9 @@ impl AnalyzerRule for CanonicalFloats {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(canonical)?.data)
+        Ok(plan
+            .transform_up_with_subqueries(step(&mut canonical))?
+            .data)
     }
 }
 
@@ -129,11 +133,11 @@ fn canonical(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         schema.merge(&table);
     }
     let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
+    let plan = plan.map_expressions(step(&mut |expr| {
         let name = names.save(&expr);
-        let changed = expr.transform_up(|expr| expression(expr, &schema))?;
+        let changed = expr.transform_up(step(&mut |expr| expression(expr, &schema)))?;
         Ok(changed.update_data(|expr| name.restore(expr)))
-    })?;
+    }))?;
     let plan = plan.map_data(|plan| plan.recompute_schema())?;
     let rows = match &plan.data {
         LogicalPlan::Aggregate(aggregate) => &aggregate.aggr_expr,

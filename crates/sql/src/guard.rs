@@ -16,6 +16,7 @@ use datafusion::logical_expr::utils::{conjunction, disjunction, merge_schema};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 
 use super::decimal::MAX_DIGITS;
+use crate::trees::step;
 
 /// Functions that refuse some of their arguments.
 const REFUSING: [&str; 24] = [
@@ -50,7 +51,9 @@ const REFUSING: [&str; 24] = [
 /// # Errors
 /// An expression has no type.
 pub fn guard_plan(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(guard_node)?.data)
+    Ok(plan
+        .transform_up_with_subqueries(step(&mut guard_node))?
+        .data)
 }
 
 fn guard_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -60,7 +63,7 @@ fn guard_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
     let filters = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_));
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
+    plan.map_expressions(step(&mut |expr| {
         let raises = can_raise(&expr, &schema)?;
         if !raises {
             return Ok(Transformed::no(expr));
@@ -68,7 +71,7 @@ fn guard_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let name = names.save(&expr);
         let guarded = guarded(expr, &schema, filters)?;
         Ok(Transformed::yes(name.restore(guarded)))
-    })
+    }))
 }
 
 /// `filters`: NULL means the same as false here.
@@ -83,7 +86,9 @@ fn guarded(expr: Expr, schema: &DFSchema, filters: bool) -> Result<Expr> {
             in_order(operands, op, schema, filters)
         }
         expr => expr
-            .map_children(|child| guarded(child, schema, false).map(Transformed::yes))
+            .map_children(step(&mut |child| {
+                guarded(child, schema, false).map(Transformed::yes)
+            }))
             .map(|t| t.data),
     }
 }

@@ -43,6 +43,7 @@ mod ranks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod texts;
+mod trees;
 mod walk;
 
 use datafusion::arrow::datatypes::Schema;

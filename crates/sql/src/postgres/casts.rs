@@ -12,6 +12,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::planner::{cast, length};
 use super::time::interval::is_interval;
+use crate::trees::step;
 
 /// Runs before type coercion: texts and dates that meet a timestamp become timestamps in microseconds, where the engine would
 /// take nanoseconds, in which `9999-12-31` has no place.
@@ -24,15 +25,15 @@ impl AnalyzerRule for TimeKinds {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let changed = plan.transform_up_with_subqueries(|plan| {
+        let changed = plan.transform_up_with_subqueries(step(&mut |plan| {
             let schema = schema_of(&plan)?;
             let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
+            plan.map_expressions(step(&mut |expr| {
                 let name = names.save(&expr);
-                let changed = expr.transform_up(|expr| kinds(expr, &schema))?;
+                let changed = expr.transform_up(step(&mut |expr| kinds(expr, &schema)))?;
                 Ok(changed.update_data(|expr| name.restore(expr)))
-            })
-        })?;
+            }))
+        }))?;
         Ok(changed.data)
     }
 }
@@ -197,18 +198,18 @@ impl AnalyzerRule for TimeCasts {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(in_node)?.data)
+        Ok(plan.transform_up_with_subqueries(step(&mut in_node))?.data)
     }
 }
 
 fn in_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = schema_of(&plan)?;
     let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
+    let plan = plan.map_expressions(step(&mut |expr| {
         let name = names.save(&expr);
-        let changed = expr.transform_up(|expr| in_expression(expr, &schema))?;
+        let changed = expr.transform_up(step(&mut |expr| in_expression(expr, &schema)))?;
         Ok(changed.update_data(|expr| name.restore(expr)))
-    })?;
+    }))?;
     let plan = if plan.transformed {
         plan.map_data(LogicalPlan::recompute_schema)?
     } else {

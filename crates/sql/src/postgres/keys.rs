@@ -15,6 +15,8 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::trees::step;
+
 /// Runs after types are coerced: a cast that coercion adds is such a key too.
 #[derive(Debug)]
 pub(crate) struct Keys;
@@ -26,7 +28,7 @@ impl AnalyzerRule for Keys {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let mut made = 0;
-        let node = |node: LogicalPlan| match node {
+        let mut node = |node: LogicalPlan| match node {
             LogicalPlan::Filter(filter) => keys_as_columns(filter, &mut made),
             LogicalPlan::Window(window) if reads_outer(&window.input) => {
                 not_impl_err!(
@@ -36,7 +38,7 @@ impl AnalyzerRule for Keys {
             }
             node => Ok(Transformed::no(node)),
         };
-        Ok(plan.transform_up_with_subqueries(node)?.data)
+        Ok(plan.transform_up_with_subqueries(step(&mut node))?.data)
     }
 }
 

@@ -7,6 +7,8 @@ use datafusion::common::{Column, DFSchema, ExprSchema, Result};
 use datafusion::logical_expr::logical_plan::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use crate::trees::step;
+
 /// A sort whose keys have no subqueries.
 pub(super) fn below_sort(sort: Sort) -> Result<Transformed<LogicalPlan>> {
     let mut found: Vec<Expr> = vec![];
@@ -15,7 +17,7 @@ pub(super) fn below_sort(sort: Sort) -> Result<Transformed<LogicalPlan>> {
         let mut by = key.clone();
         by.expr = by
             .expr
-            .transform_down(|expr| {
+            .transform_down(step(&mut |expr| {
                 if !matches!(expr, Expr::ScalarSubquery(_)) {
                     return Ok(Transformed::no(expr));
                 }
@@ -23,7 +25,7 @@ pub(super) fn below_sort(sort: Sort) -> Result<Transformed<LogicalPlan>> {
                 found.push(expr);
                 let column = Expr::Column(column);
                 Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
-            })?
+            }))?
             .data;
         keys.push(by);
     }

@@ -29,6 +29,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::only_row::only_row;
 use super::{lone, order};
+use crate::trees::step;
 
 /// Runs before types are coerced and before the engine checks that a correlated subquery is aggregated.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl AnalyzerRule for Subqueries {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         Ok(plan
-            .transform_up_with_subqueries(|node| self.node(node))?
+            .transform_up_with_subqueries(step(&mut |node| self.node(node)))?
             .data)
     }
 }
@@ -60,12 +61,13 @@ impl Subqueries {
         let schema = merge_schema(&plan.inputs());
         let in_filter = matches!(plan, LogicalPlan::Filter(_));
         let names = NamePreserver::new(&plan);
-        let plan = plan.map_expressions(|expr| {
+        let plan = plan.map_expressions(step(&mut |expr| {
             let name = names.save(&expr);
             let whole = in_filter && keeps_no_unknown(&expr, true);
-            let changed = expr.transform_up(|expr| self.expression(expr, &schema, whole))?;
+            let changed =
+                expr.transform_up(step(&mut |expr| self.expression(expr, &schema, whole)))?;
             Ok(changed.update_data(|expr| name.restore(expr)))
-        })?;
+        }))?;
         plan.transform_data(|plan| match plan {
             LogicalPlan::Aggregate(aggregate) => below_aggregate(aggregate),
             LogicalPlan::Sort(sort) => order::below_sort(sort),
@@ -265,12 +267,12 @@ fn without_from(plan: &LogicalPlan) -> Result<Option<Expr>> {
     if !one_row || !value.column_refs().is_empty() {
         return Ok(None);
     }
-    let value = value.clone().unalias().transform_up(|expr| {
+    let value = value.clone().unalias().transform_up(step(&mut |expr| {
         Ok(match expr {
             Expr::OuterReferenceColumn(_, column) => Transformed::yes(Expr::Column(column)),
             expr => Transformed::no(expr),
         })
-    })?;
+    }))?;
     Ok(Some(value.data))
 }
 
@@ -388,13 +390,13 @@ fn is_in(value: Expr, of: &Subquery, schema: &DFSchema) -> Result<Expr> {
     let column = Expr::Column(Column::new_unqualified("__in_value"));
     let outer = value
         .clone()
-        .transform_up(|expr| match expr {
+        .transform_up(step(&mut |expr| match expr {
             Expr::Column(column) => {
                 let field = Arc::clone(schema.field_from_column(&column)?);
                 Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
             }
             expr => Ok(Transformed::no(expr)),
-        })?
+        }))?
         .data;
     let matching = LogicalPlanBuilder::from(plan.clone())
         .filter(column.clone().eq(outer))?
@@ -478,7 +480,7 @@ fn below_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let mut replace = |expr: Expr| -> Result<Expr> {
         let name = expr.schema_name().to_string();
         let replaced = expr
-            .transform_down(|expr| {
+            .transform_down(step(&mut |expr| {
                 if matches!(expr, Expr::ScalarSubquery(_)) {
                     let at = found.iter().position(|f| *f == expr).unwrap_or(found.len());
                     if at == found.len() {
@@ -492,7 +494,7 @@ fn below_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
                     ));
                 }
                 Ok(Transformed::no(expr))
-            })?
+            }))?
             .data;
         Ok(if replaced.schema_name().to_string() == name {
             replaced

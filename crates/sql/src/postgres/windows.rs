@@ -14,6 +14,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::trees::step;
+
 /// Windows ordered by a time ([`by_peers`]) are planned; `lead(x, n) IGNORE NULLS` skips wrongly in the engine where n is more than 1, and `lag` does not: so it becomes the lag of
 /// the rows in reverse order.
 #[derive(Debug)]
@@ -25,13 +27,13 @@ impl AnalyzerRule for Windows {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let changed = plan.transform_up_with_subqueries(|plan| match plan {
+        let changed = plan.transform_up_with_subqueries(step(&mut |plan| match plan {
             LogicalPlan::Window(window) => split(window)?.transform_data(|plan| match plan {
                 LogicalPlan::Window(window) => by_peers(window),
                 plan => Ok(Transformed::no(plan)),
             }),
             plan => Ok(Transformed::no(plan)),
-        })?;
+        }))?;
         Ok(changed.data)
     }
 }
