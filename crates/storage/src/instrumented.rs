@@ -68,7 +68,7 @@ enum Instruments {
     Within { span: Span },
 }
 
-/// What a store is asked for, as its span names it.
+/// A request to a store, as its span names it.
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Get,

@@ -1,6 +1,6 @@
-//! Which crate may import which, as ARCHITECTURE.md draws it. A new edge is a decision, made here.
+//! Which crate may import which, as ARCHITECTURE.md shows it. A new edge is a decision, made here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -108,6 +108,38 @@ fn crates_import_what_the_table_lists_and_nothing_else() {
         );
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn architecture_shows_the_table_with_each_crate_above_what_it_imports() {
+    let mut wrong = Vec::new();
+    let mut floors = BTreeMap::new();
+    for line in repository::read("ARCHITECTURE.md").lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [floor, name, _, imports] = cells[..] else {
+            continue;
+        };
+        let Ok(floor) = floor.parse::<u32>() else {
+            continue;
+        };
+        let name = name.trim_matches('`').to_owned();
+        match EDGES.iter().find(|(known, _)| *known == name) {
+            Some((_, [])) if imports == "–" => {}
+            Some((_, edges)) if edges.join(", ") == imports => {}
+            Some((_, edges)) => wrong.push(format!("{name} imports {}", edges.join(", "))),
+            None => wrong.push(format!("{name} is no crate")),
+        }
+        floors.insert(name, floor);
+    }
+    for (name, edges) in EDGES {
+        let Some(floor) = floors.get(*name) else {
+            wrong.push(format!("{name} is missing"));
+            continue;
+        };
+        let not_below = |other: &&&str| floors.get(**other).is_none_or(|below| below >= floor);
+        wrong.extend((edges.iter().filter(not_below)).map(|o| format!("{name} is not above {o}")));
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "to mend in ARCHITECTURE.md");
 }
 
 #[test]
