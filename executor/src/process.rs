@@ -273,7 +273,7 @@ impl Executor {
                 let now = match self.cluster.request_removal(request).await {
                     Ok(answer) => answer.into_inner(),
                     Err(error) => {
-                        tracing::warn!(executor = %id, %error, "the scheduler cannot be asked who needs this executor's rows; not waiting for them");
+                        tracing::warn!(executor = %id, %error, "the scheduler does not answer who needs this executor's rows; not waiting for them");
                         return false;
                     }
                 };

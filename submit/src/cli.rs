@@ -44,7 +44,7 @@ pub struct Global {
     pub quiet: bool,
 }
 
-/// Where a scheduler listens unless told otherwise.
+/// Where a scheduler listens by default.
 pub const DEFAULT_SCHEDULER: &str = "http://localhost:50050";
 /// The folder of an in-process cluster: catalog, warehouse and the demo's input.
 pub const DEFAULT_DIR: &str = "./retail-data";
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_command_is_told_the_nearest() {
+    fn a_mistyped_command_is_refused_with_the_nearest() {
         let error = parse("retail-submit exeutors").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("'executors'"), "{error}");

@@ -8,7 +8,7 @@ use retail_api::job::JobState;
 
 use crate::exit::ExitCode;
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// Nothing answers there.

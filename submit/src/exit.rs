@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// It did what was asked.
+    /// It succeeded.
     Success = 0,
     /// The job failed, the server refused the request, or a number differs from the truth.
     Failed = 1,

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use crate::exit::ExitCode;
 
-/// Tells whether Ctrl-C was pressed; clones see the same.
+/// Whether Ctrl-C was pressed; clones see the same.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<bool>);
 

@@ -1,6 +1,6 @@
 //! The client of a retail cluster: submits jobs, watches them, queries what they published.
 //!
-//! `cli` is the command line, `commands` does what it says, `client` is the connection, whose answers `render`
+//! `cli` is the command line, `commands` runs it, `client` is the connection, whose answers `render`
 //! and `progress` turn into text, purely. `local` starts a cluster inside
 //! this process; the client's code is the same.
 

@@ -51,7 +51,7 @@ const LEAST_MEMORY: u64 = 512 << 20;
 pub struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Executor>,
-    /// Shuffle and spill files, beside the tables because that disk is meant for data; goes away with the cluster.
+    /// Shuffle and spill files, beside the tables because that disk is meant for data; removed with the cluster.
     _work: tempfile::TempDir,
 }
 

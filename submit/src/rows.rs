@@ -182,7 +182,7 @@ impl Page {
         }
     }
 
-    /// Adds the batch's rows, up to `limit` in all; says whether there were more.
+    /// Adds the batch's rows, up to `limit` in all; returns whether there were more.
     pub fn add(&mut self, batch: &RecordBatch, limit: usize) -> Result<bool, SubmitError> {
         let batch = &readable(batch)?;
         let options = FormatOptions::default()
@@ -205,7 +205,7 @@ impl Page {
         Ok(batch.num_rows() > room)
     }
 
-    /// The page as a table; `width` of a terminal, or none in a pipe. Says how many columns are shown.
+    /// The page as a table; `width` of a terminal, or none in a pipe. Returns how many columns are shown.
     pub fn lines(&self, width: Option<usize>, paint: Paint) -> (Vec<String>, usize) {
         let columns: Vec<table::Column<'_>> = self
             .columns

@@ -2,7 +2,7 @@
 //!
 //! Between processes errors travel as texts, each layer's wrapper before the last: what a person needs is inside.
 
-/// Starts the error of a Parquet file that cannot be read, where nothing says which file it is.
+/// Starts the error of a Parquet file that cannot be read, where nothing names the file.
 pub const UNREADABLE_PARQUET: &str = "a Parquet file cannot be read";
 
 /// Starts the error of an engine that failed at what it should not have failed at.
@@ -82,7 +82,7 @@ pub fn innermost(raw: &str) -> String {
     }
 }
 
-/// What the engine says of a fault of its own, without DataFusion's request to report it; none for any other text.
+/// The engine's message of a fault of its own, without DataFusion's request to report it; none for any other text.
 fn of_the_engine(text: &str) -> Option<String> {
     const REQUEST: &str = "This issue was likely caused by a bug in DataFusion";
     let message = match (panicked(text), text.split_once(REQUEST)) {

@@ -75,7 +75,7 @@ pub struct Failure {
     /// The text of `line`, for the caret.
     #[serde(default)]
     pub snippet: String,
-    /// What the caret says; without a place, what stands below the message.
+    /// The text at the caret; without a place, what stands below the message.
     #[serde(default)]
     pub cause: String,
     /// Characters to underline; 0 counts as 1.

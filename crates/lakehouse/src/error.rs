@@ -34,7 +34,7 @@ pub enum LakehouseError {
 
     /// Two columns that Iceberg finds by one name.
     #[error(
-        "table {table} has a column {name} and a field inside of another column that is called the same, which an iceberg table cannot tell apart: rename one"
+        "table {table} has a column {name} and a field inside of another column that is called the same, which an iceberg table cannot distinguish: rename one"
     )]
     SamePath { table: TableName, name: String },
 

@@ -374,7 +374,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_that_iceberg_cannot_hold_or_tell_apart_are_named() {
+    fn columns_that_iceberg_cannot_hold_or_distinguish_are_named() {
         let table = TableName {
             namespace: "marts".into(),
             name: "t".into(),
@@ -388,7 +388,7 @@ mod tests {
             made.map_or_else(|error| error.to_string(), |_| "made".to_string())
         };
         let same = "table marts.t has a column a.b.c and a field inside of another column that is called the same, which an \
-                    iceberg table cannot tell apart: rename one";
+                    iceberg table cannot distinguish: rename one";
         let deep = object("a", vec![object("b", vec![int("c")])]);
         assert_eq!(outcome(vec![int("a.b.c"), deep.clone()]), same);
         assert_eq!(outcome(vec![deep, int("a.c"), int("a.b.d")]), "made");

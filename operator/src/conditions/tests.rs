@@ -57,7 +57,7 @@ fn a_settled_cluster_is_ready_and_nothing_else() {
 }
 
 #[test]
-fn conditions_tell_states_apart() {
+fn conditions_distinguish_states() {
     let idle = Ok(Demand::default());
     let silent = Err("no answer".to_owned());
     let diagnosis = Diagnosis::new("ImagePullFailed", "no such image");

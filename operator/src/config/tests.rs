@@ -13,7 +13,7 @@ fn load(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Config, String
 }
 
 #[test]
-fn the_embedded_file_says_what_the_code_defaults_to() {
+fn the_embedded_file_has_the_defaults_of_the_code() {
     assert_eq!(load(&[], &[]).unwrap(), Config::default());
 }
 

@@ -90,5 +90,5 @@ async fn with_autoscaling_on_it_is_refused_with_what_to_do_instead() {
     .await
     .unwrap();
     let spec = || async { api.get("shop").await.unwrap().spec };
-    wait::until("six are asked for", spec, |s| s.replicas == 6).await;
+    wait::until("six are requested", spec, |s| s.replicas == 6).await;
 }

@@ -1,4 +1,4 @@
-//! Tells executors that were decommissioned from executors that were lost with tasks or rows.
+//! Distinguishes executors that were decommissioned from executors that were lost with tasks or rows.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

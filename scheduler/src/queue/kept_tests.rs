@@ -149,7 +149,7 @@ async fn failing_rows_that_cannot_be_stored_are_reported_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_fails_after_its_tests_says_which_tables_of_failing_rows_it_replaced() {
+async fn a_run_that_fails_after_its_tests_names_the_tables_of_failing_rows_it_replaced() {
     let shop = shop().await;
     let yaml = warns();
     shop.run(run_with("first", &yaml)).await.unwrap();

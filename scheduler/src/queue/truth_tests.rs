@@ -240,7 +240,7 @@ async fn a_run_that_waited_for_an_executor_reads_what_has_landed_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_source_files_are_gone_stops_and_says_which() {
+async fn a_run_whose_source_files_are_gone_stops_and_names_them() {
     let shop = Shop::new().await;
     for day in 1..=5 {
         shop.deliver(&format!("day={day}/orders.csv"), 3);
@@ -310,7 +310,7 @@ async fn a_pattern_that_chooses_fewer_files_is_no_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_another_engine_are_named_before_they_go_and_stay_where_asked() {
+async fn rows_of_another_engine_are_named_before_they_go_and_stay_where_requested() {
     let shop = Shop::new().await;
     shop.deliver("day=1/orders.csv", 3);
     shop.run(run("first")).await.unwrap();

@@ -94,7 +94,7 @@ fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status
             .cause(root(error))
             .caused_by(error)
             .note(
-                "the catalog's database keeps jobs and tables; does the scheduler reach it? Its admin port's /readyz says why not",
+                "the catalog's database keeps jobs and tables; does the scheduler reach it? Its admin port's /readyz shows why not",
             )
             .retryable(true);
     retail_api::codec::status_of(failure)

@@ -338,7 +338,10 @@ async fn send(out: &Out, response: Response) -> Result<(), Box<Failure>> {
 }
 
 fn gone() -> Box<Failure> {
-    Box::new(Failure::new(FailureKind::Cancelled, "the client went away"))
+    Box::new(Failure::new(
+        FailureKind::Cancelled,
+        "the client disconnected",
+    ))
 }
 
 fn refused(statement: &str) -> Failure {

@@ -134,7 +134,7 @@ pub(super) const COUNT_MODELS: &str = "UPDATE retail_jobs SET \
      row_count = (SELECT COALESCE(SUM(m.row_count), 0) FROM retail_job_models m WHERE m.job_id = $1), \
      byte_count = (SELECT COALESCE(SUM(m.byte_count), 0) FROM retail_job_models m WHERE m.job_id = $1) \
      WHERE id = $1";
-/// The first end counts: an owner that was replaced may tell another one later.
+/// The first end counts: an owner that was replaced may report another one later.
 pub(super) const FINISH_JOB: &str = "UPDATE retail_jobs SET state = $2, finished_at_us = $3, failure = $4 \
      WHERE id = $1 AND state IN ('queued', 'running')";
 /// Files that no table refers to are not rows that a job wrote.

@@ -255,7 +255,7 @@ async fn a_job_is_what_its_events_made_of_it_on_postgresql() {
         .unwrap();
 }
 
-/// Says aloud what was not tested, and in the file that the test run sums up.
+/// Reports what was not tested, and in the file that the test run sums up.
 fn skipped(what: &str) {
     use std::io::Write;
     eprintln!("skipped: {what}");

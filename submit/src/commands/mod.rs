@@ -16,7 +16,7 @@ use crate::error::SubmitError;
 use crate::format;
 use crate::session::{App, Session};
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitError> {
     match command {
         None => welcome(app),
@@ -49,11 +49,11 @@ pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitE
 /// What to try first.
 fn welcome(app: &App) -> Result<(), SubmitError> {
     let paint = app.console.out;
-    let line = |command: &str, says: &str| {
+    let line = |command: &str, what: &str| {
         format!(
             "  {}  {}",
             paint.bold(&format!("{command:<44}")),
-            paint.dim(says)
+            paint.dim(what)
         )
     };
     app.console.print_all([

@@ -16,7 +16,7 @@ use crate::rows::{self, Decoder, Page};
 use crate::session::{App, Session};
 use crate::term::Console;
 
-/// Rows of a table's page unless `--max-rows` says otherwise.
+/// Rows of a table's page unless `--max-rows` is given.
 const PAGE_ROWS: u64 = 100;
 
 /// `retail-submit sql`.
@@ -75,7 +75,7 @@ async fn query(
     } else {
         RowFormat::Table
     });
-    // A table is one page: one row more tells whether there are more, and the server need not compute the rest.
+    // A table is one page: one row more shows whether there are more, and the server need not compute the rest.
     let page = args.max_rows.unwrap_or(PAGE_ROWS);
     let max_rows = match (format, args.max_rows) {
         (RowFormat::Table, None) => PAGE_ROWS + 1,

@@ -187,12 +187,12 @@ fn say(screen: &Screen<'_>, text: String) -> Result<(), SubmitError> {
     }])
 }
 
-/// The error of a job that ended badly; failures before the last are handed to `tell` first.
+/// The error of a job that ended badly; failures before the last are handed to `report` first.
 pub fn settle(
     job_id: &str,
     outcome: Outcome,
     project_dir: Option<String>,
-    tell: impl Fn(&Failure),
+    report: impl Fn(&Failure),
 ) -> Result<Outcome, SubmitError> {
     if outcome.state == JobState::Succeeded {
         return Ok(outcome);
@@ -207,7 +207,7 @@ pub fn settle(
             &[][..],
         ),
     };
-    earlier.iter().for_each(tell);
+    earlier.iter().for_each(report);
     let state = match outcome.state {
         JobState::Queued | JobState::Running => JobState::Failed,
         state => state,

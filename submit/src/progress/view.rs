@@ -120,7 +120,7 @@ impl View {
                 project, trace_id, ..
             } => {
                 self.trace_id.clone_from(trace_id);
-                // A job that has to wait its turn says so in an event of its own.
+                // A job that has to wait its turn has an event of its own.
                 vec![line(
                     Level::Detail,
                     format!("job {}  {project}  queued", self.job_id),
@@ -309,7 +309,7 @@ impl View {
             .max()
             .unwrap_or(0);
         self.name_width = longest.clamp(20, 34);
-        // Enough to find it; `job` and --json tell all of it.
+        // Enough to find it; `job` and --json show all of it.
         let trace = match self.trace_id.as_ref().and_then(|id| id.get(..8)) {
             Some(begin) => format!("   trace {begin}…"),
             None => String::new(),
@@ -430,7 +430,7 @@ impl View {
         }
     }
 
-    /// A line per test that did not pass. What failed is told at the end, with its rows; a warning is told here.
+    /// A line per test that did not pass. What failed is shown at the end, with its rows; a warning is shown here.
     fn tested(&mut self, results: &[TestResult]) -> Vec<Line> {
         self.tests = TestCounts::of(results);
         self.testing = None;
@@ -492,7 +492,7 @@ impl View {
                 JobState::Interrupted => Some(
                     Failure::new(
                         FailureKind::Internal,
-                        "the scheduler went away while the job ran",
+                        "the scheduler ended while the job ran",
                     )
                     .note("nothing was published; run it again")
                     .retryable(true),

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_connection_says_how_to_get_a_scheduler() {
+    fn a_refused_connection_names_how_to_get_a_scheduler() {
         let error = SubmitError::Unreachable {
             url: "http://localhost:50050".into(),
             reason: "connection refused".into(),

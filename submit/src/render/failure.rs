@@ -55,7 +55,7 @@ impl Places {
     }
 }
 
-/// The lines of a failure, without the one that says how the job ended.
+/// The lines of a failure, without the one about how the job ended.
 ///
 /// `chain` adds the causes one by one, outermost first.
 pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> Vec<String> {
@@ -89,16 +89,16 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
                 paint.blue(&format!("{:>gutter$}", failure.line))
             ));
             if failure.column > 0 {
-                let mut says = cause.lines();
+                let mut texts = cause.lines();
                 let carets = paint.red(&"^".repeat(width));
-                let first = says.next().unwrap_or_default();
+                let first = texts.next().unwrap_or_default();
                 let line = format!(
                     "{pad}{bar}{}{carets} {}",
                     " ".repeat(start),
                     paint.red(first)
                 );
                 out.push(line.trim_end().to_string());
-                out.extend(says.map(|line| {
+                out.extend(texts.map(|line| {
                     format!(
                         "{pad}{bar}{}{}",
                         " ".repeat(start + width + 1),
@@ -283,7 +283,7 @@ error: cannot parse model staging.stg_orders
     }
 
     #[test]
-    fn the_chain_is_shown_only_when_asked_for() {
+    fn the_chain_is_shown_only_when_requested() {
         let failure = Failure {
             chain: vec!["cannot write file".into(), "disk full".into()],
             ..Failure::new(FailureKind::Storage, "cannot write")

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cluster_says_what_jobs_wait_for() {
+    fn an_empty_cluster_shows_what_jobs_wait_for() {
         let status = ClusterStatus {
             executors: vec![],
             slots: 0,

@@ -26,7 +26,7 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
-/// Every field says something.
+/// Every field has a value.
 fn a_failure() -> Failure {
     let mut failure = Failure::new(FailureKind::Source, "cannot read raw.orders")
         .model("staging.stg_orders")

@@ -131,7 +131,7 @@ async fn vector(
     let positions = positions.map_err(|reason| damaged(table, uri, reason))?;
     if positions.len() as u64 != file.record_count() {
         let reason = format!(
-            "{} positions where its manifest says {}",
+            "{} positions where its manifest has {}",
             positions.len(),
             file.record_count()
         );

@@ -270,7 +270,7 @@ async fn rows_of_a_deletion_vector_stay_deleted_on_executors() {
     let error = harness.refusal("lake.t", "SELECT id FROM t").await;
     assert!(error.contains(".puffin"), "{error}");
     assert!(
-        error.contains("5 positions where its manifest says 4"),
+        error.contains("5 positions where its manifest has 4"),
         "{error}"
     );
 }

@@ -139,7 +139,7 @@ fn a_failed_model_leaves_its_failure_in_the_outcome_once() {
         FailureKind::Project,
         "cannot plan model marts.fact_order_items",
     );
-    let told = failure.clone().note("nothing was published");
+    let reported = failure.clone().note("nothing was published");
     let lines = feed(
         &mut view,
         [
@@ -154,7 +154,7 @@ fn a_failed_model_leaves_its_failure_in_the_outcome_once() {
             },
             EventKind::Finished {
                 state: JobState::Failed,
-                failure: Some(Box::new(told.clone())),
+                failure: Some(Box::new(reported.clone())),
                 elapsed_ms: 2_100,
             },
         ],
@@ -169,7 +169,7 @@ fn a_failed_model_leaves_its_failure_in_the_outcome_once() {
     let outcome = view.outcome().unwrap();
     assert_eq!(
         (outcome.state, outcome.failures.as_slice()),
-        (JobState::Failed, [told].as_slice())
+        (JobState::Failed, [reported].as_slice())
     );
 }
 
@@ -198,12 +198,12 @@ fn a_new_attempt_forgets_the_failures_of_the_last() {
 }
 
 #[test]
-fn a_cancelled_or_interrupted_job_says_that_nothing_was_published() {
+fn a_cancelled_or_interrupted_job_reports_that_nothing_was_published() {
     for (state, message) in [
         (JobState::Cancelled, "job 7f3a was cancelled"),
         (
             JobState::Interrupted,
-            "the scheduler went away while the job ran",
+            "the scheduler ended while the job ran",
         ),
     ] {
         let mut view = view();
