@@ -87,7 +87,7 @@ async fn scrape(served: &Served) {
 
 fn demand(status: ClusterStatus, (jobs_running, jobs_queued): (u32, u32)) -> Demand {
     let executors = status.executors.into_iter().map(|executor| ExecutorLoad {
-        id: executor.id,
+        id: executor.id.into(),
         host: executor.host,
         flight_port: executor.flight_port,
         state: executor.state,

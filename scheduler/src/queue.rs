@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
 use retail_api::job::{Job, JobState};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, JobId, JobIdText};
 use retail_engine::ExecutorLoss;
 use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
 use retail_lakehouse::LakehouseError;
@@ -115,9 +115,9 @@ pub struct JobManager {
 
 struct State {
     admission: Admission,
-    live: HashMap<String, Arc<LiveJob>>,
+    live: HashMap<JobId, Arc<LiveJob>>,
     /// Woken when their job may run.
-    starts: HashMap<String, oneshot::Sender<()>>,
+    starts: HashMap<JobId, oneshot::Sender<()>>,
 }
 
 struct LiveJob {
@@ -208,7 +208,7 @@ impl JobManager {
     ///
     /// # Errors
     /// [`SubmitError::Stopping`] when the scheduler stops.
-    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<String, SubmitError> {
+    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<JobId, SubmitError> {
         if self.stopping.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
@@ -289,13 +289,27 @@ impl JobManager {
         Ok(stored.id)
     }
 
+    /// The jobs that a person may mean with `typed`: see [`JobStore::find`].
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn find(&self, typed: &str) -> Result<Vec<JobId>, StoreError> {
+        let typed = JobIdText::new(typed);
+        let whole = JobId::from(typed.as_str());
+        // A live job can be watched and cancelled while the store does not answer.
+        if self.state.lock().live.contains_key(&whole) {
+            return Ok(vec![whole]);
+        }
+        self.store.find(&typed).await
+    }
+
     /// A job's events after `after_seq`, to the job's end; `None` when there is no such job.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn watch(
         &self,
-        id: &str,
+        id: &JobId,
         after_seq: u64,
     ) -> Result<Option<BoxStream<'static, Result<JobEvent, StoreError>>>, StoreError> {
         let live = self
@@ -309,7 +323,7 @@ impl JobManager {
         }
         Ok(Some(feed::watch(
             self.store.clone(),
-            id.to_owned(),
+            id.clone(),
             after_seq,
             live,
         )))
@@ -319,7 +333,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn get(&self, id: &str) -> Result<Option<Job>, StoreError> {
+    pub async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         self.store.get(id).await
     }
 
@@ -335,10 +349,10 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn cancel(&self, id: &str) -> Result<Option<JobState>, StoreError> {
+    pub async fn cancel(&self, id: &JobId) -> Result<Option<JobState>, StoreError> {
         let live = self.state.lock().live.get(id).cloned();
         if let Some(job) = live {
-            tracing::info!(job = id, "job is being cancelled");
+            tracing::info!(job = %id, "job is being cancelled");
             job.stop(StoppedBy::Cancel);
             let _ = tokio::time::timeout(CANCEL_GRACE, job.over.cancelled()).await;
         }
@@ -445,7 +459,7 @@ impl JobManager {
     }
 
     /// Lets go of an ended job when all of it is stored: a store that failed gets its events as soon as it works.
-    async fn forget(&self, id: &str, job: &LiveJob) {
+    async fn forget(&self, id: &JobId, job: &LiveJob) {
         while !job.feed.store_rest().await {
             tokio::select! {
                 () = tokio::time::sleep(STORE_AGAIN) => {}
@@ -479,7 +493,7 @@ impl JobManager {
                     None => break,
                 },
                 Ok(ExecutorLoss { executor_id, reason }) = losses.recv() =>
-                    EventKind::ExecutorLost { executor_id, reason },
+                    EventKind::ExecutorLost { executor_id: executor_id.into(), reason },
             };
             counters::event(&event, &mut retried);
             job.feed.record(event).await;
@@ -489,13 +503,13 @@ impl JobManager {
             Err(_) => {
                 let waits = |reason| tracing::warn!(job = %id, reason, "job cannot be settled yet");
                 Err(panicked(
-                    self.context.lake.settle_publish(&id, &waits).await,
+                    self.context.lake.settle_publish(id.as_str(), &waits).await,
                 ))
             }
         }
     }
 
-    async fn leave(&self, id: &str) {
+    async fn leave(&self, id: &JobId) {
         let (actions, max_running) = {
             let mut state = self.state.lock();
             state.starts.remove(id);

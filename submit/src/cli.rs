@@ -17,7 +17,7 @@ use crate::format::parse_duration;
     max_term_width = 100,
     after_help = "Examples:\n  retail-submit demo\n  retail-submit run --local --project jobs/retail --vars input=./data"
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten, next_help_heading = "Options of every command")]
     pub global: Global,
     #[command(subcommand)]
@@ -26,7 +26,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Where the scheduler listens
     #[arg(long, global = true, env = "RETAIL_SCHEDULER", default_value = DEFAULT_SCHEDULER, value_name = "URL", hide_env_values = true)]
     pub scheduler: String,
@@ -45,13 +45,13 @@ pub struct Global {
 }
 
 /// Where a scheduler listens by default.
-pub const DEFAULT_SCHEDULER: &str = "http://localhost:50050";
+pub(crate) const DEFAULT_SCHEDULER: &str = "http://localhost:50050";
 /// The folder of an in-process cluster: catalog, warehouse and the demo's input.
-pub const DEFAULT_DIR: &str = "./retail-data";
+pub(crate) const DEFAULT_DIR: &str = "./retail-data";
 
 /// Flags of commands that can bring their own cluster.
 #[derive(Debug, Clone, Args)]
-pub struct LocalArgs {
+pub(crate) struct LocalArgs {
     /// Run scheduler and executors inside this process
     #[arg(long)]
     pub local: bool,
@@ -65,7 +65,7 @@ pub struct LocalArgs {
 
 /// A project and the part of it that is meant.
 #[derive(Debug, Clone, Args)]
-pub struct ProjectArgs {
+pub(crate) struct ProjectArgs {
     /// Folder with dbt_project.yml
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub project: PathBuf,
@@ -75,7 +75,7 @@ pub struct ProjectArgs {
 }
 
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Generate two days of retail data, run the retail project on both, and check every number
     #[command(
         after_help = "Examples:\n  retail-submit demo\n  retail-submit demo --dir /tmp/shop --orders 1000000 --executors 4"
@@ -196,7 +196,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Folder for input, tables and catalog
     #[arg(long, default_value = DEFAULT_DIR, value_name = "DIR")]
     pub dir: PathBuf,
@@ -213,13 +213,13 @@ pub struct DemoArgs {
 
 /// A file format of the daily files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FileFormat {
+pub(crate) enum FileFormat {
     Parquet,
     Csv,
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// Orders in all days together
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub orders: u64,
@@ -237,7 +237,7 @@ pub struct GenerateArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
     /// Models: name, name+, +name, tag:x, path:dir; all without it
@@ -264,7 +264,7 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct CompileArgs {
+pub(crate) struct CompileArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
     /// Models to write: name, name+, +name, tag:x, path:dir; all without it
@@ -277,7 +277,7 @@ pub struct CompileArgs {
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RowFormat {
+pub(crate) enum RowFormat {
     /// Aligned columns, one page
     Table,
     /// With a heading
@@ -289,7 +289,7 @@ pub enum RowFormat {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct SqlArgs {
+pub(crate) struct SqlArgs {
     /// The statement; - reads it from stdin
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub sql: Option<String>,
@@ -310,7 +310,7 @@ pub struct SqlArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The truth that `generate` wrote
     #[arg(long, value_name = "FILE")]
     pub truth: PathBuf,

@@ -6,7 +6,7 @@ use prost::Message;
 use retail_api::cluster::ClusterStatus;
 use retail_api::job::{Job, JobState, ModelExplanation};
 use retail_api::table::{Snapshot, Table};
-use retail_api::{Failure, FailureKind, codec};
+use retail_api::{Failure, FailureKind, JobId, codec};
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;
@@ -38,14 +38,14 @@ fn name_span(mut request: Request<()>) -> Result<Request<()>, Status> {
 
 /// A connected client; clones share the connection.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(crate) struct Client {
     url: String,
     channel: Channel,
 }
 
 impl Client {
     /// Connects to `url`; `host:port` alone means http.
-    pub async fn connect(url: &str) -> Result<Self, SubmitError> {
+    pub(crate) async fn connect(url: &str) -> Result<Self, SubmitError> {
         let url = if url.contains("://") {
             url.to_string()
         } else {
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Where it is connected to.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
@@ -100,18 +100,19 @@ impl Client {
     }
 
     /// Hands in a job; returns its id. A project larger than one message is refused before it is sent.
-    pub async fn submit(&self, request: v1::SubmitRequest) -> Result<String, SubmitError> {
+    pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<JobId, SubmitError> {
         fits(request.encoded_len(), &request.files)?;
         let project_dir = request.project_dir.clone();
         let answer = self.jobs().submit(request).await;
         Ok(answer
             .map_err(|status| self.refused(&status, Some(project_dir)))?
             .into_inner()
-            .job_id)
+            .job_id
+            .into())
     }
 
     /// The job's events after `after_seq`; the raw status decides whether the watcher comes back.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         job_id: &str,
         after_seq: u64,
@@ -123,8 +124,8 @@ impl Client {
         Ok(self.jobs().watch(request).await?.into_inner())
     }
 
-    /// One job with its models.
-    pub async fn job(&self, job_id: &str) -> Result<Job, SubmitError> {
+    /// One job with its models, by its id or the beginning of its short form.
+    pub(crate) async fn job(&self, job_id: &str) -> Result<Job, SubmitError> {
         let answer = self
             .jobs()
             .get(v1::GetJobRequest {
@@ -138,14 +139,14 @@ impl Client {
     }
 
     /// The newest jobs.
-    pub async fn list_jobs(&self, limit: u32) -> Result<Vec<Job>, SubmitError> {
+    pub(crate) async fn list_jobs(&self, limit: u32) -> Result<Vec<Job>, SubmitError> {
         let answer = self.jobs().list(v1::ListJobsRequest { limit }).await;
         let listed = answer.map_err(|status| self.refused(&status, None))?;
         Ok(ours(listed.into_inner().jobs))
     }
 
     /// Stops a job; the state it is in then.
-    pub async fn cancel(&self, job_id: &str) -> Result<JobState, SubmitError> {
+    pub(crate) async fn cancel(&self, job_id: &str) -> Result<JobState, SubmitError> {
         let answer = self
             .jobs()
             .cancel(v1::CancelJobRequest {
@@ -160,7 +161,7 @@ impl Client {
     }
 
     /// What models would do, without running them.
-    pub async fn explain(
+    pub(crate) async fn explain(
         &self,
         request: v1::ExplainRequest,
     ) -> Result<Vec<ModelExplanation>, SubmitError> {
@@ -172,7 +173,7 @@ impl Client {
     }
 
     /// Runs one statement; dropping the stream cancels it.
-    pub async fn sql(
+    pub(crate) async fn sql(
         &self,
         request: v1::SqlRequest,
     ) -> Result<Streaming<v1::SqlResponse>, SubmitError> {
@@ -183,7 +184,7 @@ impl Client {
     }
 
     /// The published tables, of one namespace if it is not empty.
-    pub async fn tables(&self, namespace: &str) -> Result<Vec<Table>, SubmitError> {
+    pub(crate) async fn tables(&self, namespace: &str) -> Result<Vec<Table>, SubmitError> {
         let answer = self
             .query()
             .list_tables(v1::ListTablesRequest {
@@ -195,7 +196,7 @@ impl Client {
     }
 
     /// A table's states.
-    pub async fn snapshots(&self, table: &str) -> Result<Vec<Snapshot>, SubmitError> {
+    pub(crate) async fn snapshots(&self, table: &str) -> Result<Vec<Snapshot>, SubmitError> {
         let answer = self
             .query()
             .list_snapshots(v1::ListSnapshotsRequest {
@@ -207,7 +208,7 @@ impl Client {
     }
 
     /// The executors and what they are doing.
-    pub async fn status(&self) -> Result<ClusterStatus, SubmitError> {
+    pub(crate) async fn status(&self) -> Result<ClusterStatus, SubmitError> {
         let answer = self.cluster().get_status(v1::GetStatusRequest {}).await;
         Ok(answer
             .map_err(|status| self.refused(&status, None))?
@@ -216,7 +217,7 @@ impl Client {
     }
 
     /// What a status means: the failure it carries, a lost connection, or its own words.
-    pub fn refused(&self, status: &Status, project_dir: Option<String>) -> SubmitError {
+    pub(crate) fn refused(&self, status: &Status, project_dir: Option<String>) -> SubmitError {
         if let Some(failure) = codec::failure_of_status(status) {
             return SubmitError::Refused {
                 failure: Box::new(failure),
@@ -257,7 +258,7 @@ fn ours<W, T: From<W>>(wire: Vec<W>) -> Vec<T> {
 }
 
 /// Whether a status is about the connection or a stopping server, not of the request: worth coming back.
-pub fn connection_lost(status: &Status) -> bool {
+pub(crate) fn connection_lost(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
         // A torn stream has no status of the server; tonic makes one up and names the transport as its source.
@@ -269,7 +270,7 @@ pub fn connection_lost(status: &Status) -> bool {
 }
 
 /// A lost connection in a few words.
-pub fn status_reason(status: &Status) -> String {
+pub(crate) fn status_reason(status: &Status) -> String {
     match std::error::Error::source(status) {
         Some(source) => reason(source),
         None => status.message().to_string(),

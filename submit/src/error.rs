@@ -3,14 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use retail_api::Failure;
 use retail_api::job::JobState;
+use retail_api::{Failure, JobId};
 
 use crate::exit::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
+pub(crate) enum SubmitError {
     /// Nothing answers there.
     #[error("no scheduler at {url} ({reason})")]
     Unreachable { url: String, reason: String },
@@ -22,9 +22,9 @@ pub enum SubmitError {
         notes: Vec<String>,
     },
     /// A job ended badly.
-    #[error("job {job_id} {state}: {failure}")]
+    #[error("job {} {state}: {failure}", job_id.short())]
     Job {
-        job_id: String,
+        job_id: JobId,
         state: JobState,
         failure: Box<Failure>,
         project_dir: Option<String>,
@@ -69,7 +69,7 @@ pub enum SubmitError {
 
 impl SubmitError {
     /// A wrong file, folder or setting.
-    pub fn config(message: impl Into<String>) -> Self {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::Config {
             message: message.into(),
             notes: vec![],
@@ -77,7 +77,7 @@ impl SubmitError {
     }
 
     /// A wrong file, folder or setting, and the way out.
-    pub fn config_with(message: impl Into<String>, note: impl Into<String>) -> Self {
+    pub(crate) fn config_with(message: impl Into<String>, note: impl Into<String>) -> Self {
         Self::Config {
             message: message.into(),
             notes: vec![note.into()],
@@ -85,7 +85,7 @@ impl SubmitError {
     }
 
     /// An error of writing to stdout: a reader that left is none.
-    pub fn stdout(source: io::Error) -> Self {
+    pub(crate) fn stdout(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,
             _ => Self::Io {
@@ -96,7 +96,7 @@ impl SubmitError {
     }
 
     /// An error of reading or writing `path`.
-    pub fn file(verb: &str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+    pub(crate) fn file(verb: &str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             doing: format!("{verb} {}", path.into().display()),
             source,
@@ -104,7 +104,7 @@ impl SubmitError {
     }
 
     /// The process's exit code.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => ExitCode::Unavailable,
             Self::Job { .. }
@@ -121,7 +121,7 @@ impl SubmitError {
     }
 
     /// Whether the same command can succeed later.
-    pub fn retryable(&self) -> bool {
+    pub(crate) fn retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Job { failure, .. }

@@ -3,7 +3,7 @@
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum ExitCode {
+pub(crate) enum ExitCode {
     /// It succeeded.
     Success = 0,
     /// The job failed, the server refused the request, or a number differs from the truth.
@@ -20,7 +20,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// The number the shell sees.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// `1234567` as `1,234,567`.
-pub fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -16,7 +16,7 @@ pub fn count(n: u64) -> String {
 }
 
 /// A change of a count: `+1,204`, `-3`, `0`.
-pub fn change(n: i64) -> String {
+pub(crate) fn change(n: i64) -> String {
     match n {
         0 => "0".into(),
         n if n > 0 => format!("+{}", count(n.unsigned_abs())),
@@ -25,13 +25,13 @@ pub fn change(n: i64) -> String {
 }
 
 /// `1 row`, `2,000 rows`.
-pub fn plural(n: u64, noun: &str) -> String {
+pub(crate) fn plural(n: u64, noun: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{} {noun}{s}", count(n))
 }
 
 /// Bytes in decimal units: `812 B`, `9.4 kB`, `118 MB`, `1.2 GB`.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");
@@ -53,7 +53,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// Rows per second: `840 rows/s`, `12 k rows/s`, `1.9 M rows/s`.
-pub fn rate(rows_per_second: f64) -> String {
+pub(crate) fn rate(rows_per_second: f64) -> String {
     let (value, unit) = match rows_per_second {
         r if r >= 999_500_000.0 => (r / 1e9, "G "),
         r if r >= 999_500.0 => (r / 1e6, "M "),
@@ -68,7 +68,7 @@ pub fn rate(rows_per_second: f64) -> String {
 }
 
 /// Milliseconds as a duration: `240 ms`, `9.4 s`, `2 min 5 s`, `1 h 4 min`, `3 d 2 h`.
-pub fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     if ms < 1000 {
         return format!("{ms} ms");
     }
@@ -84,7 +84,7 @@ pub fn duration(ms: u64) -> String {
 }
 
 /// Whole seconds for a line that counts up: `12 s`, `2 min 5 s`.
-pub fn ticking(ms: u64) -> String {
+pub(crate) fn ticking(ms: u64) -> String {
     match ms / 1000 {
         s if s < 60 => format!("{s} s"),
         s => duration(s * 1000),
@@ -92,7 +92,7 @@ pub fn ticking(ms: u64) -> String {
 }
 
 /// How long ago: `just now`, `12 s ago`, `2 min ago`, `3 h ago`, `5 d ago`; `-` when it never was.
-pub fn age(now_us: i64, then_us: Option<i64>) -> String {
+pub(crate) fn age(now_us: i64, then_us: Option<i64>) -> String {
     let Some(then_us) = then_us else {
         return "-".into();
     };
@@ -106,7 +106,7 @@ pub fn age(now_us: i64, then_us: Option<i64>) -> String {
 }
 
 /// Microseconds since the epoch as `2026-11-20T18:20:11Z`; `-` for none.
-pub fn instant(us: Option<i64>) -> String {
+pub(crate) fn instant(us: Option<i64>) -> String {
     match us.and_then(DateTime::<Utc>::from_timestamp_micros) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
         None => "-".into(),
@@ -114,7 +114,7 @@ pub fn instant(us: Option<i64>) -> String {
 }
 
 /// The first digits of a snapshot id: `8127…`; `-` for none.
-pub fn short_id(id: Option<i64>) -> String {
+pub(crate) fn short_id(id: Option<i64>) -> String {
     match id.map(|id| id.to_string()) {
         None => "-".into(),
         Some(digits) if digits.len() <= 6 => digits,
@@ -123,7 +123,7 @@ pub fn short_id(id: Option<i64>) -> String {
 }
 
 /// Reads `60s`, `500ms`, `2m`, `2min`, `1h`, or a plain number of seconds; returns milliseconds.
-pub fn parse_duration(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let split = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -149,7 +149,7 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
 }
 
 /// Cuts `text` to `width` characters, the last one `…` if something was lost.
-pub fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_string();
     }
@@ -161,7 +161,7 @@ pub fn fit(text: &str, width: usize) -> String {
 }
 
 /// Breaks `text` at spaces so that no line is longer than `width`; later lines start with `indent`.
-pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     let words = text.trim_start();
     let mut line = text[..text.len() - words.len()].to_string();
     let mut lines: Vec<String> = vec![];

@@ -6,11 +6,11 @@ use crate::exit::ExitCode;
 
 /// Whether Ctrl-C was pressed; clones see the same.
 #[derive(Debug, Clone)]
-pub struct Interrupt(watch::Receiver<bool>);
+pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
     /// Listens from now on. The second Ctrl-C ends the process at once, whatever blocks it.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             let mut pressed = false;
@@ -32,14 +32,9 @@ impl Interrupt {
     }
 
     /// Waits until Ctrl-C is pressed.
-    pub async fn pressed(&mut self) {
+    pub(crate) async fn pressed(&mut self) {
         if self.0.wait_for(|pressed| *pressed).await.is_err() {
             std::future::pending::<()>().await;
         }
-    }
-
-    /// Whether it was pressed already.
-    pub fn is_pressed(&self) -> bool {
-        *self.0.borrow()
     }
 }

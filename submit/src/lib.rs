@@ -10,23 +10,23 @@
     reason = "a failure is what a person reads; it is made once and not on a hot path"
 )]
 
-pub mod cli;
-pub mod client;
-pub mod commands;
-pub mod error;
-pub mod exit;
-pub mod format;
-pub mod interrupt;
-pub mod local;
+mod cli;
+mod client;
+mod commands;
+mod error;
+mod exit;
+mod format;
+mod interrupt;
+mod local;
 pub mod program;
-pub mod progress;
-pub mod project;
-pub mod render;
-pub mod rows;
-pub mod session;
-pub mod term;
-pub mod trace;
-pub mod vars;
+mod progress;
+mod project;
+mod render;
+mod rows;
+mod session;
+mod term;
+mod trace;
+mod vars;
 
 use cli::Cli;
 use exit::ExitCode;
@@ -36,7 +36,7 @@ use term::Console;
 use tracing::Instrument;
 
 /// Runs one command line to its end; errors are printed here and nowhere else.
-pub async fn run(cli: Cli) -> ExitCode {
+async fn run(cli: Cli) -> ExitCode {
     let global = cli.global;
     let console = Console::detect(global.json, global.no_color, global.quiet, global.verbose);
     // Without -vv nobody reads the log of an in-process cluster; what matters comes as events.

@@ -11,31 +11,31 @@ use crate::project::absolute;
 
 /// Where an in-process cluster keeps its catalog and tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Absolute.
     pub dir: PathBuf,
 }
 
 impl Layout {
     /// The layout below `dir`, which need not exist.
-    pub fn new(dir: &Path) -> Result<Self, SubmitError> {
+    pub(crate) fn new(dir: &Path) -> Result<Self, SubmitError> {
         Ok(Self {
             dir: absolute(dir)?,
         })
     }
 
     /// The database of the catalog, a file.
-    pub fn catalog(&self) -> PathBuf {
+    pub(crate) fn catalog(&self) -> PathBuf {
         self.dir.join("catalog.db")
     }
 
     /// `file:///abs/warehouse`.
-    pub fn warehouse(&self) -> String {
+    pub(crate) fn warehouse(&self) -> String {
         format!("file://{}", self.dir.join("warehouse").display())
     }
 
     /// The daily files of the demo.
-    pub fn input(&self) -> PathBuf {
+    pub(crate) fn input(&self) -> PathBuf {
         self.dir.join("input")
     }
 }
@@ -48,7 +48,7 @@ const FEWEST_SLOTS: usize = 2;
 const LEAST_MEMORY: u64 = 512 << 20;
 
 /// A running in-process cluster.
-pub struct LocalCluster {
+pub(crate) struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Executor>,
     /// Shuffle and spill files, beside the tables because that disk is meant for data; removed with the cluster.
@@ -59,7 +59,7 @@ impl LocalCluster {
     /// Starts a scheduler and `executors` executors on `layout`.
     ///
     /// Settings of the environment (`RETAIL__STORAGE__S3__ENDPOINT`) hold; ports, catalog and warehouse are ours.
-    pub async fn start(layout: &Layout, executors: u16) -> Result<Self, SubmitError> {
+    pub(crate) async fn start(layout: &Layout, executors: u16) -> Result<Self, SubmitError> {
         std::fs::create_dir_all(&layout.dir)
             .map_err(|error| SubmitError::file("create", &layout.dir, error))?;
         let work = tempfile::Builder::new()
@@ -112,12 +112,12 @@ impl LocalCluster {
     }
 
     /// Where its scheduler listens.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.scheduler.url()
     }
 
     /// Ends it in order, executors first.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         futures::future::join_all(
             self.executors
                 .into_iter()

@@ -12,7 +12,7 @@ use crate::vars;
 
 /// A project read from disk, with the variables of this run.
 #[derive(Debug, Clone)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// As given on the command line, for messages.
     pub dir: String,
     pub files: Vec<ProjectFile>,
@@ -21,7 +21,7 @@ pub struct Packed {
 
 impl Packed {
     /// Reads the folder and the variables; fails before anything is sent.
-    pub fn read(args: &ProjectArgs) -> Result<Self, SubmitError> {
+    pub(crate) fn read(args: &ProjectArgs) -> Result<Self, SubmitError> {
         let dir = args.project.display().to_string();
         let files = read_dir(&args.project).map_err(|failure| SubmitError::Project {
             failure: Box::new(failure),
@@ -39,7 +39,7 @@ impl Packed {
     }
 
     /// The files as the wire carries them.
-    pub fn wire_files(&self) -> Vec<v1::ProjectFile> {
+    pub(crate) fn wire_files(&self) -> Vec<v1::ProjectFile> {
         self.files
             .iter()
             .map(|file| v1::ProjectFile {
@@ -50,7 +50,7 @@ impl Packed {
     }
 
     /// The variables as one JSON object.
-    pub fn vars_json(&self) -> String {
+    pub(crate) fn vars_json(&self) -> String {
         Value::Object(self.vars.clone()).to_string()
     }
 }
@@ -76,7 +76,7 @@ fn environment_of(files: &[ProjectFile]) -> Vec<String> {
 }
 
 /// The person who runs this, for the list of jobs.
-pub fn submitted_by() -> String {
+pub(crate) fn submitted_by() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
@@ -84,7 +84,7 @@ pub fn submitted_by() -> String {
 }
 
 /// `path` from the root, whether it exists or not.
-pub fn absolute(path: &Path) -> Result<std::path::PathBuf, SubmitError> {
+pub(crate) fn absolute(path: &Path) -> Result<std::path::PathBuf, SubmitError> {
     let joined =
         std::path::absolute(path).map_err(|error| SubmitError::file("read", path, error))?;
     Ok(vars::clean(&joined))

@@ -21,11 +21,11 @@ use crate::term::Paint;
 
 /// Puts the chunks of one Arrow IPC stream together again.
 #[derive(Debug, Default)]
-pub struct Decoder(StreamDecoder);
+pub(crate) struct Decoder(StreamDecoder);
 
 impl Decoder {
     /// The batches that `chunk` completes.
-    pub fn push(&mut self, chunk: Vec<u8>) -> Result<Vec<RecordBatch>, SubmitError> {
+    pub(crate) fn push(&mut self, chunk: Vec<u8>) -> Result<Vec<RecordBatch>, SubmitError> {
         let mut buffer = Buffer::from_vec(chunk);
         let mut out = vec![];
         while !buffer.is_empty() {
@@ -38,12 +38,12 @@ impl Decoder {
     }
 
     /// The columns, once the first chunk has come.
-    pub fn schema(&self) -> Option<SchemaRef> {
+    pub(crate) fn schema(&self) -> Option<SchemaRef> {
         self.0.schema()
     }
 
     /// Fails if the stream broke off within a batch.
-    pub fn finish(&mut self) -> Result<(), SubmitError> {
+    pub(crate) fn finish(&mut self) -> Result<(), SubmitError> {
         self.0.finish().map_err(unreadable)
     }
 }
@@ -80,7 +80,7 @@ fn find_io(error: &ArrowError) -> Option<std::io::ErrorKind> {
 }
 
 /// Writes one batch as CSV, with a heading if it is the first. Lists, structs and maps are JSON in their cell.
-pub fn write_csv(
+pub(crate) fn write_csv(
     out: &mut impl Write,
     batch: &RecordBatch,
     heading: bool,
@@ -144,7 +144,7 @@ fn json_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 }
 
 /// Writes one batch as JSON, an object per line, nulls included.
-pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), SubmitError> {
+pub(crate) fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), SubmitError> {
     let mut writer = JsonWriterBuilder::new()
         .with_explicit_nulls(true)
         .build::<_, LineDelimited>(&mut *out);
@@ -156,14 +156,14 @@ pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), Submi
 
 /// Rows as text, and what their columns are.
 #[derive(Debug, Clone, Default)]
-pub struct Page {
+pub(crate) struct Page {
     pub columns: Vec<(String, Align)>,
     pub rows: Vec<Vec<String>>,
 }
 
 impl Page {
     /// An empty page with the columns of `schema`.
-    pub fn new(schema: &SchemaRef) -> Self {
+    pub(crate) fn new(schema: &SchemaRef) -> Self {
         let align = |kind: &DataType| {
             if kind.is_numeric() {
                 Align::Right
@@ -183,7 +183,7 @@ impl Page {
     }
 
     /// Adds the batch's rows, up to `limit` in all; returns whether there were more.
-    pub fn add(&mut self, batch: &RecordBatch, limit: usize) -> Result<bool, SubmitError> {
+    pub(crate) fn add(&mut self, batch: &RecordBatch, limit: usize) -> Result<bool, SubmitError> {
         let batch = &readable(batch)?;
         let options = FormatOptions::default()
             .with_null("null")
@@ -206,7 +206,7 @@ impl Page {
     }
 
     /// The page as a table; `width` of a terminal, or none in a pipe. Returns how many columns are shown.
-    pub fn lines(&self, width: Option<usize>, paint: Paint) -> (Vec<String>, usize) {
+    pub(crate) fn lines(&self, width: Option<usize>, paint: Paint) -> (Vec<String>, usize) {
         let columns: Vec<table::Column<'_>> = self
             .columns
             .iter()
@@ -235,7 +235,7 @@ fn cell(formatter: &ArrayFormatter<'_>, column: &dyn Array, row: usize) -> Strin
 }
 
 /// What stands below a page: `5 rows`, `first 100 rows, there are more: …`.
-pub fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -> String {
+pub(crate) fn page_end(rows: usize, more: bool, columns_shown: usize, columns: usize) -> String {
     let mut out = match more {
         false => format::plural(rows as u64, "row"),
         true => format!(

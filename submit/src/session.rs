@@ -10,7 +10,7 @@ use crate::local::{Layout, LocalCluster};
 use crate::term::Console;
 
 /// What every command has.
-pub struct App {
+pub(crate) struct App {
     pub console: Console,
     pub global: Global,
     pub interrupt: Interrupt,
@@ -20,7 +20,7 @@ pub struct App {
 const REGISTER: Duration = Duration::from_secs(20);
 
 /// A connected client and, with `--local`, the cluster it talks to.
-pub struct Session {
+pub(crate) struct Session {
     pub client: Client,
     local: Option<(LocalCluster, Layout)>,
     /// Flags that make the advised commands reach the same cluster; starts with a space unless empty.
@@ -29,7 +29,7 @@ pub struct Session {
 
 impl Session {
     /// Connects to `--scheduler`.
-    pub async fn remote(app: &App) -> Result<Self, SubmitError> {
+    pub(crate) async fn remote(app: &App) -> Result<Self, SubmitError> {
         let url = &app.global.scheduler;
         let client = Client::connect(url).await?;
         let known = url == DEFAULT_SCHEDULER
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Starts a cluster on `layout` and waits until its executors are registered.
-    pub async fn local(
+    pub(crate) async fn local(
         layout: Layout,
         executors: u16,
         shown_dir: &str,
@@ -67,7 +67,11 @@ impl Session {
     }
 
     /// Local or remote, as the flags say; `executors` false spares starting them where only the catalog is read.
-    pub async fn open(app: &App, args: &LocalArgs, executors: bool) -> Result<Self, SubmitError> {
+    pub(crate) async fn open(
+        app: &App,
+        args: &LocalArgs,
+        executors: bool,
+    ) -> Result<Self, SubmitError> {
         if args.local {
             let executors = if executors { args.executors } else { 0 };
             Self::local(
@@ -106,17 +110,17 @@ impl Session {
     }
 
     /// Whether the cluster ends with this process.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.local.is_some()
     }
 
     /// `retail-submit COMMAND` with the flags that reach this cluster.
-    pub fn advise(&self, command: &str) -> String {
+    pub(crate) fn advise(&self, command: &str) -> String {
         format!("retail-submit {command}{}", self.flags)
     }
 
     /// Ends what was started.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some((cluster, _)) = self.local {
             cluster.shutdown().await;
         }

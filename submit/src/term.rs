@@ -6,15 +6,15 @@ use crate::error::SubmitError;
 
 /// Paints text for a terminal, or leaves it alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Paint {
+pub(crate) struct Paint {
     on: bool,
 }
 
 impl Paint {
     /// No escape codes at all.
-    pub const OFF: Self = Self { on: false };
+    pub(crate) const OFF: Self = Self { on: false };
     /// Escape codes.
-    pub const ON: Self = Self { on: true };
+    pub(crate) const ON: Self = Self { on: true };
 
     fn wrap(self, code: &str, text: &str) -> String {
         if self.on && !text.is_empty() {
@@ -23,36 +23,36 @@ impl Paint {
             text.to_string()
         }
     }
-    pub fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
-    pub fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
-    pub fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.wrap("1;31", text)
     }
-    pub fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.wrap("32", text)
     }
-    pub fn yellow(self, text: &str) -> String {
+    pub(crate) fn yellow(self, text: &str) -> String {
         self.wrap("33", text)
     }
     /// Places and gutters.
-    pub fn blue(self, text: &str) -> String {
+    pub(crate) fn blue(self, text: &str) -> String {
         self.wrap("1;34", text)
     }
-    pub fn cyan(self, text: &str) -> String {
+    pub(crate) fn cyan(self, text: &str) -> String {
         self.wrap("36", text)
     }
 }
 
 /// Columns assumed where the terminal does not say, or there is none.
-pub const DEFAULT_WIDTH: usize = 80;
+pub(crate) const DEFAULT_WIDTH: usize = 80;
 
 /// The two output streams and what each can show. Results go to stdout, progress and errors to stderr.
 #[derive(Debug, Clone)]
-pub struct Console {
+pub(crate) struct Console {
     pub out: Paint,
     pub err: Paint,
     /// Columns of the terminal; 80 when not known.
@@ -69,7 +69,7 @@ pub struct Console {
 
 impl Console {
     /// Looks at the process's streams and environment (`NO_COLOR`, `TERM`).
-    pub fn detect(json: bool, no_color: bool, quiet: bool, verbose: u8) -> Self {
+    pub(crate) fn detect(json: bool, no_color: bool, quiet: bool, verbose: u8) -> Self {
         let plain = no_color
             || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -96,7 +96,7 @@ impl Console {
     }
 
     /// What this process logs: nothing, or what `RUST_LOG` or `-vv` asks for.
-    pub fn log_level(&self) -> Option<String> {
+    pub(crate) fn log_level(&self) -> Option<String> {
         match (
             std::env::var("RUST_LOG")
                 .ok()
@@ -111,7 +111,7 @@ impl Console {
     }
 
     /// Whether a moving display may be drawn on stderr.
-    pub fn animates(&self) -> bool {
+    pub(crate) fn animates(&self) -> bool {
         self.err_is_terminal
             && !self.json
             && !self.quiet
@@ -120,7 +120,7 @@ impl Console {
     }
 
     /// One line of the result.
-    pub fn print(&self, line: &str) -> Result<(), SubmitError> {
+    pub(crate) fn print(&self, line: &str) -> Result<(), SubmitError> {
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{line}")
             .and_then(|()| stdout.flush())
@@ -128,7 +128,7 @@ impl Console {
     }
 
     /// Lines of the result.
-    pub fn print_all<S: AsRef<str>>(
+    pub(crate) fn print_all<S: AsRef<str>>(
         &self,
         lines: impl IntoIterator<Item = S>,
     ) -> Result<(), SubmitError> {
@@ -140,27 +140,27 @@ impl Console {
     }
 
     /// A value as one line of JSON, the result of a command under `--json`.
-    pub fn print_json<T: serde::Serialize>(&self, value: &T) -> Result<(), SubmitError> {
+    pub(crate) fn print_json<T: serde::Serialize>(&self, value: &T) -> Result<(), SubmitError> {
         let text =
             serde_json::to_string(value).map_err(|error| SubmitError::stdout(error.into()))?;
         self.print(&text)
     }
 
     /// What is being done: stderr, silent under `--quiet` and `--json`.
-    pub fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         if !self.quiet && !self.json {
             self.warn(line);
         }
     }
 
     /// What a person must see: stderr, always. A closed stderr loses it, and nothing can be done about that.
-    pub fn warn(&self, line: &str) {
+    pub(crate) fn warn(&self, line: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 }
 
 /// Columns of the terminal, or of where there is none.
-pub fn terminal_width(terminal: bool) -> usize {
+pub(crate) fn terminal_width(terminal: bool) -> usize {
     if let Some(columns) = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok())

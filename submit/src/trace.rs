@@ -11,7 +11,7 @@ use crate::error::SubmitError;
 ///
 /// # Errors
 /// What is wrong with one of them, for a person.
-pub fn start(level: Option<String>) -> Result<Tracing, String> {
+pub(crate) fn start(level: Option<String>) -> Result<Tracing, String> {
     let log = level.map(|level| LogConfig {
         level,
         ..Default::default()
@@ -22,7 +22,7 @@ pub fn start(level: Option<String>) -> Result<Tracing, String> {
 }
 
 /// The root of what a command has the cluster do; none for commands that only look.
-pub fn span(command: Option<&Command>) -> Span {
+pub(crate) fn span(command: Option<&Command>) -> Span {
     let command = match command {
         Some(Command::Run(_)) => "run",
         Some(Command::Demo(_)) => "demo",
@@ -39,7 +39,7 @@ pub fn span(command: Option<&Command>) -> Span {
 }
 
 /// What a command came to. Of an error only the exit code: its text may quote SQL or data.
-pub fn ended(span: &Span, error: Option<&SubmitError>) {
+pub(crate) fn ended(span: &Span, error: Option<&SubmitError>) {
     if let Some(error) = error {
         span.record("otel.status_code", "ERROR");
         let code = format!("exit code {:?}", error.exit_code());

@@ -9,7 +9,10 @@ use crate::error::SubmitError;
 
 /// Reads the values of `--vars` in order; later ones win. Relative paths are made absolute below `current_dir`: the
 /// value of `input`, and any other that begins with `./` or `../`. Everything else stays as it is written.
-pub fn parse(arguments: &[String], current_dir: &Path) -> Result<Map<String, Value>, SubmitError> {
+pub(crate) fn parse(
+    arguments: &[String],
+    current_dir: &Path,
+) -> Result<Map<String, Value>, SubmitError> {
     let mut vars = Map::new();
     for argument in arguments {
         let is_pair = match (argument.find('='), argument.find(':')) {
@@ -78,7 +81,7 @@ fn absolute(name: &str, text: &str, current_dir: &Path) -> Option<String> {
 }
 
 /// The path without `.` and `..`, whether it exists or not.
-pub fn clean(path: &Path) -> PathBuf {
+pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

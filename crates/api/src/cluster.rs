@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::absent::{zero, zero_or};
+use crate::ids::ExecutorId;
 
 /// Whether an executor takes tasks.
 #[derive(
@@ -36,7 +37,7 @@ pub enum ExecutorState {
 /// One executor as the scheduler sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executor {
-    pub id: String,
+    pub id: ExecutorId,
     pub host: String,
     pub flight_port: u16,
     pub grpc_port: u16,

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ExecutorState;
+use crate::ids::ExecutorId;
 
 /// What runs and what waits at a scheduler. Unknown keys are ignored and absent ones are 0: a scheduler may be newer than
 /// its operator, or older.
@@ -26,7 +27,7 @@ pub struct Demand {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExecutorLoad {
-    pub id: String,
+    pub id: ExecutorId,
     pub host: String,
     pub flight_port: u16,
     pub state: ExecutorState,
@@ -60,7 +61,7 @@ mod tests {
         let expected = Demand {
             tasks_queued: 3,
             executors: vec![ExecutorLoad {
-                id: "a".to_owned(),
+                id: "a".into(),
                 ..ExecutorLoad::default()
             }],
             ..Demand::default()

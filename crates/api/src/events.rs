@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::absent::{minus_one, minus_one_or, zero, zero_or};
 use crate::failure::Failure;
+use crate::ids::{ExecutorId, JobId, SnapshotId};
 use crate::job::{JobState, TestResult};
 
 /// One fact of a job. `seq` counts from 1 within the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobEvent {
-    pub job_id: String,
+    pub job_id: JobId,
     pub seq: u64,
     /// Microseconds since the epoch, UTC.
     pub time_us: i64,
@@ -98,7 +99,7 @@ pub enum EventKind {
         line: u32,
     },
     ExecutorLost {
-        executor_id: String,
+        executor_id: ExecutorId,
         reason: String,
     },
 }
@@ -144,7 +145,7 @@ pub struct PublishedTable {
     pub rows_before: Option<u64>,
     /// Absent for a view.
     #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
-    pub snapshot_id: Option<i64>,
+    pub snapshot_id: Option<SnapshotId>,
     /// From the model's start to its staged table.
     pub elapsed_ms: u64,
 }

@@ -5,6 +5,7 @@ use strum::{AsRefStr, Display, EnumString};
 
 use crate::absent::{zero, zero_or};
 use crate::failure::Failure;
+use crate::ids::{JobId, SnapshotId};
 
 /// Where a job is in its life.
 #[derive(
@@ -81,8 +82,7 @@ pub enum TestState {
 /// One run of a project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Short id that people type; unique in one store.
-    pub id: String,
+    pub id: JobId,
     pub project: String,
     pub state: JobState,
     /// Who submitted it; free text.
@@ -137,7 +137,7 @@ pub struct ModelRun {
     pub finished_at_us: Option<i64>,
     /// Absent where the model wrote no table.
     #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
-    pub snapshot_id: Option<i64>,
+    pub snapshot_id: Option<SnapshotId>,
 }
 
 /// A declared test of the job, and what it came to.

@@ -1,4 +1,4 @@
-//! The vocabulary that clients, scheduler, operator and jobs share: failures, jobs and their events, sources, tables,
+//! The vocabulary that clients, scheduler, operator and jobs share: ids, failures, jobs and their events, sources, tables,
 //! executors; and how it travels ([`codec`]).
 //!
 //! Plain types: no engine and no store stands behind them.
@@ -13,6 +13,7 @@ pub mod codec;
 pub mod demand;
 pub mod events;
 mod failure;
+mod ids;
 pub mod job;
 pub mod source;
 pub mod suggest;
@@ -20,4 +21,5 @@ pub mod table;
 mod table_name;
 
 pub use failure::*;
+pub use ids::{ExecutorId, JobId, JobIdText, SnapshotId};
 pub use table_name::{InvalidName, TableName};

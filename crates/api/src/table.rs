@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString};
 
 use crate::absent::{zero, zero_or};
+use crate::ids::SnapshotId;
 
 /// What a name of the catalog stands for.
 #[derive(
@@ -33,7 +34,7 @@ pub struct Table {
     pub files: u64,
     /// Absent for a view, and for a table without rows.
     #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
-    pub snapshot_id: Option<i64>,
+    pub snapshot_id: Option<SnapshotId>,
     /// Microseconds since the epoch, UTC; absent for a view.
     #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
     pub updated_at_us: Option<i64>,
@@ -55,10 +56,10 @@ pub struct Column {
 /// One state of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    pub id: i64,
+    pub id: SnapshotId,
     /// Absent for the first.
     #[serde(serialize_with = "zero_or", deserialize_with = "zero")]
-    pub parent_id: Option<i64>,
+    pub parent_id: Option<SnapshotId>,
     /// Microseconds since the epoch, UTC.
     pub committed_at_us: i64,
     pub operation: String,

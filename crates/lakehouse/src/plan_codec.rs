@@ -153,7 +153,6 @@ fn encode_write(spec: &WriteSpec) -> Result<TableWrite> {
         partition_spec_json: serde_json::to_string(spec.partition.as_ref()).map_err(json)?,
         target_file_bytes: spec.target_file_bytes,
         write_id: spec.write_id.clone(),
-        compression: String::new(),
     })
 }
 

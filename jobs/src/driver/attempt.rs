@@ -218,7 +218,7 @@ async fn publish(
             materialized,
             rows: table.rows,
             rows_before: table.rows_before,
-            snapshot_id: Some(table.snapshot_id),
+            snapshot_id: Some(table.snapshot_id.into()),
             elapsed_ms,
         }
     });
@@ -260,7 +260,7 @@ async fn make_visible(
     let is_cancelled = || cancel.is_cancelled();
     let waiting = |reason| send(events, EventKind::Waiting { reason });
     let publish = Publish {
-        id: &spec.id,
+        id: spec.id.as_str(),
         lease: context.lease,
         is_cancelled: &is_cancelled,
         waiting: &waiting,

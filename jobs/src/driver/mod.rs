@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::quality::StoredRows;
 use retail_api::events::{EventKind, PlannedModel, PublishedTable};
 use retail_api::job::TestCounts;
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, JobId};
 use retail_project::{ModelName, Project};
 
 /// Where a job's facts go, in order.
@@ -51,7 +51,7 @@ pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct JobSpec {
     /// The job's id, which is also the publish id of its snapshots.
-    pub id: String,
+    pub id: JobId,
     pub project: Arc<Project>,
     /// The models to run, in the order of the graph.
     pub selected: Vec<ModelName>,

@@ -228,7 +228,7 @@ async fn table(
         None => HashMap::new(),
     };
     summary.extend([
-        (PUBLISH_ID.to_string(), spec.id.clone()),
+        (PUBLISH_ID.to_string(), spec.id.to_string()),
         ("retail.model".to_string(), model.table.to_string()),
         ("retail.project".to_string(), spec.project.name.clone()),
     ]);

@@ -150,7 +150,7 @@ impl Tested<'_> {
         let files = data_files(&target, &written).map_err(wrong)?;
         let rows = files.iter().map(|f| f.record_count()).sum();
         let summary = HashMap::from([
-            (PUBLISH_ID.to_string(), self.spec.id.clone()),
+            (PUBLISH_ID.to_string(), self.spec.id.to_string()),
             ("retail.test".to_string(), keep.test.name.clone()),
             ("retail.project".to_string(), self.spec.project.name.clone()),
         ]);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::store::{JobStore, StoreError};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use retail_api::JobId;
 use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
 use tokio::sync::broadcast::error::RecvError;
@@ -23,7 +24,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// Where a live job's events go. Durable ones get the next number; progress repeats the last one, so that a
 /// watcher that comes back "after N" misses nothing.
 pub(super) struct Feed {
-    job_id: String,
+    job_id: JobId,
     store: JobStore,
     /// Held while an event is stored: events are sent in order.
     log: Mutex<Log>,
@@ -41,7 +42,7 @@ struct Log {
 }
 
 impl Feed {
-    pub(super) fn new(job_id: String, store: JobStore) -> Self {
+    pub(super) fn new(job_id: JobId, store: JobStore) -> Self {
         Self {
             job_id,
             store,
@@ -110,7 +111,7 @@ impl Feed {
 /// `live` must have been subscribed before this reads the store, so that no event falls between the two.
 pub(super) fn watch(
     store: JobStore,
-    job_id: String,
+    job_id: JobId,
     after_seq: u64,
     live: Option<broadcast::Receiver<JobEvent>>,
 ) -> BoxStream<'static, Result<JobEvent, StoreError>> {
@@ -131,7 +132,7 @@ pub(super) fn watch(
 
 struct Watcher {
     store: JobStore,
-    job_id: String,
+    job_id: JobId,
     /// Number of the last durable event that was passed on.
     last_seq: u64,
     out: mpsc::Sender<Result<JobEvent, StoreError>>,

@@ -29,7 +29,7 @@ pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Resul
 /// Whether the job's publish took place. Settled, not guessed: a commit may be under way whose answer nobody awaits.
 async fn was_published(lake: &Lakehouse, job: &Job) -> Result<bool, LakehouseError> {
     let waits = |reason: String| tracing::warn!(job = %job.id, reason, "job cannot be settled yet");
-    let published = lake.settle_publish(&job.id, &waits).await?;
+    let published = lake.settle_publish(job.id.as_str(), &waits).await?;
     // A version before the ledger left its mark in the snapshots alone.
     Ok(published || published_in_catalog(lake, job).await?)
 }
@@ -52,9 +52,9 @@ async fn published_in_catalog(lake: &Lakehouse, job: &Job) -> Result<bool, Lakeh
             }
         };
         let ours = |s: &retail_lakehouse::SnapshotInfo| {
-            // Ids are short: one that was forgotten may have been given again.
-            s.summary.get(PUBLISH_ID) == Some(&job.id)
-                && s.committed_at_ms >= job.submitted_at_us / 1000
+            // An id of four digits may have been given before, to a job that was forgotten.
+            s.summary.get(PUBLISH_ID).map(String::as_str) == Some(job.id.as_str())
+                && (job.id.is_unique() || s.committed_at_ms >= job.submitted_at_us / 1000)
         };
         if table.snapshots().iter().any(ours) {
             return Ok(true);

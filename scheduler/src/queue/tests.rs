@@ -157,7 +157,7 @@ fn shop() -> Submission {
     }
 }
 
-async fn events(jobs: &JobManager, id: &str, after_seq: u64) -> Vec<JobEvent> {
+async fn events(jobs: &JobManager, id: &JobId, after_seq: u64) -> Vec<JobEvent> {
     let watch = jobs.watch(id, after_seq).await.unwrap().unwrap();
     tokio::time::timeout(Duration::from_secs(60), watch.map(Result::unwrap).collect())
         .await
@@ -168,7 +168,7 @@ fn durable(events: &[JobEvent]) -> Vec<&JobEvent> {
     events.iter().filter(|e| e.kind.is_durable()).collect()
 }
 
-async fn state(jobs: &JobManager, id: &str) -> JobState {
+async fn state(jobs: &JobManager, id: &JobId) -> JobState {
     jobs.get(id).await.unwrap().unwrap().state
 }
 
@@ -218,7 +218,7 @@ async fn a_watcher_sees_every_event_once_whenever_it_comes() {
         (JobState::Succeeded, 2, 2, 3)
     );
     assert_eq!(world.lake.list(Some("marts")).await.unwrap().len(), 2);
-    assert!(world.jobs.watch("nope", 0).await.unwrap().is_none());
+    assert!(world.jobs.watch(&"nope".into(), 0).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +257,7 @@ async fn a_second_job_waits_for_the_first_and_can_be_cancelled_meanwhile() {
             && reasons[1].ends_with("this one is next"),
         "{reasons:?}"
     );
-    assert_eq!(world.jobs.cancel("nope").await.unwrap(), None);
+    assert_eq!(world.jobs.cancel(&"nope".into()).await.unwrap(), None);
     assert_eq!(
         world.jobs.cancel(&first).await.unwrap(),
         Some(JobState::Succeeded)

@@ -102,7 +102,7 @@ impl Shop {
         let project = retail_project::load(&files, &serde_json::Map::new()).unwrap();
         let select: Vec<_> = run.select.iter().map(|&s| s.to_owned()).collect();
         JobSpec {
-            id: run.id.to_owned(),
+            id: run.id.into(),
             selected: retail_project::select::select(&project, &select, &[]).unwrap(),
             project: Arc::new(project),
             executor_timeout: None,

@@ -58,7 +58,7 @@ impl v1::cluster_server::Cluster for ClusterService {
 
 fn executor(status: ExecutorStatus) -> Executor {
     Executor {
-        id: status.id,
+        id: status.id.into(),
         host: status.host,
         flight_port: status.flight_port,
         grpc_port: status.grpc_port,

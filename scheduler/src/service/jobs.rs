@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use retail_api::{Failure, FailureKind, codec};
+use retail_api::{Failure, FailureKind, JobId, codec};
 use retail_engine::Cluster;
 use retail_lakehouse::Lakehouse;
 use retail_project::{ModelName, Project, ProjectFile, select};
@@ -35,6 +35,17 @@ impl JobsService {
             jobs,
             lake,
             cluster,
+        }
+    }
+
+    /// The job that a client means with `typed`.
+    async fn find(&self, typed: &str) -> Result<JobId, Status> {
+        let found = self.jobs.find(typed).await;
+        let found = found.map_err(|e| unavailable("read the job", &e))?;
+        match found.as_slice() {
+            [] => Err(no_such_job(typed)),
+            [id] => Ok(id.clone()),
+            several => Err(codec::status_of(ambiguous(typed, several))),
         }
     }
 }
@@ -72,7 +83,7 @@ impl v1::jobs_server::Jobs for JobsService {
             keep_foreign_rows: request.keep_foreign_rows,
         };
         match self.jobs.submit(submission).await {
-            Ok(job_id) => Ok(Response::new(v1::SubmitResponse { job_id })),
+            Ok(id) => Ok(Response::new(v1::SubmitResponse { job_id: id.into() })),
             Err(SubmitError::NotOwner(owner)) => Err(codec::status(
                 Code::FailedPrecondition,
                 Failure::new(FailureKind::Storage, "cannot run jobs on this catalog")
@@ -91,9 +102,10 @@ impl v1::jobs_server::Jobs for JobsService {
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let v1::WatchRequest { job_id, after_seq } = request.into_inner();
+        let id = self.find(&job_id).await?;
         let events = self
             .jobs
-            .watch(&job_id, after_seq)
+            .watch(&id, after_seq)
             .await
             .map_err(|e| unavailable("read the job", &e))?;
         let events = events.ok_or_else(|| no_such_job(&job_id))?;
@@ -104,7 +116,8 @@ impl v1::jobs_server::Jobs for JobsService {
     }
 
     async fn get(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let id = request.into_inner().job_id;
+        let typed = request.into_inner().job_id;
+        let id = self.find(&typed).await?;
         match self
             .jobs
             .get(&id)
@@ -112,7 +125,7 @@ impl v1::jobs_server::Jobs for JobsService {
             .map_err(|e| unavailable("read the job", &e))?
         {
             Some(job) => Ok(Response::new(job.into())),
-            None => Err(no_such_job(&id)),
+            None => Err(no_such_job(&typed)),
         }
     }
 
@@ -138,7 +151,8 @@ impl v1::jobs_server::Jobs for JobsService {
         &self,
         request: Request<v1::CancelJobRequest>,
     ) -> Result<Response<v1::CancelJobResponse>, Status> {
-        let id = request.into_inner().job_id;
+        let typed = request.into_inner().job_id;
+        let id = self.find(&typed).await?;
         match self
             .jobs
             .cancel(&id)
@@ -148,7 +162,7 @@ impl v1::jobs_server::Jobs for JobsService {
             Some(state) => Ok(Response::new(v1::CancelJobResponse {
                 state: v1::JobState::from(state).into(),
             })),
-            None => Err(no_such_job(&id)),
+            None => Err(no_such_job(&typed)),
         }
     }
 
@@ -222,6 +236,16 @@ fn vars(json: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failur
             .cause(e.to_string())
             .note(r#"write them as --vars '{"day": 2}' or --vars day=2"#)
     })
+}
+
+fn ambiguous(typed: &str, jobs: &[JobId]) -> Failure {
+    let shorts: Vec<&str> = jobs.iter().map(JobId::short).collect();
+    Failure::new(
+        FailureKind::Project,
+        format!("the ids of several jobs begin with {typed}"),
+    )
+    .cause(shorts.join(", "))
+    .note("give more of the id; retail-submit jobs lists them")
 }
 
 fn no_such_job(id: &str) -> Status {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use retail_api::TableName;
 use retail_api::table::{Column, Snapshot, Table, TableKind};
+use retail_api::{SnapshotId, TableName};
 use retail_engine::Cluster;
 use retail_lakehouse::{LakeTable, LakeView, Lakehouse, Relation};
 use retail_proto::v1;
@@ -130,8 +130,8 @@ impl v1::query_server::Query for QueryService {
             }
         };
         let snapshots = snapshots.into_iter().map(|s| Snapshot {
-            id: s.id,
-            parent_id: s.parent_id,
+            id: s.id.into(),
+            parent_id: s.parent_id.map(SnapshotId),
             committed_at_us: s.committed_at_ms * 1000,
             operation: s.operation,
             summary: s.summary.into_iter().collect(),
@@ -160,7 +160,7 @@ fn table(table: &LakeTable) -> Table {
         rows: table.row_count(),
         bytes: table.bytes(),
         files: table.file_count(),
-        snapshot_id: table.snapshot_id(),
+        snapshot_id: table.snapshot_id().map(SnapshotId),
         updated_at_us: Some(table.metadata().last_updated_ms() * 1000),
         location: table.location().to_owned(),
         metadata_location: table.metadata_location().to_owned(),

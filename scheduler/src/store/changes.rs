@@ -6,7 +6,7 @@ use retail_api::job::{JobState, ModelState};
 
 /// The statements that bring a job's rows up to date with an event.
 pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
-    let job = &event.job_id;
+    let job = event.job_id.as_str();
     let on_job = |text| statement(text).text(job);
     let on_model = |text, model: &str, state: ModelState| {
         statement(text).text(job).text(model).text(state.as_ref())
@@ -85,7 +85,7 @@ pub(super) fn of(event: &JobEvent) -> Vec<Statement> {
         EventKind::Published { tables, .. } => {
             let published = tables.iter().map(|t| {
                 on_model(sql::PUBLISH_MODEL, &t.table, ModelState::Published)
-                    .int(t.snapshot_id.unwrap_or_default())
+                    .int(t.snapshot_id.map_or(0, i64::from))
             });
             published.chain([all_published(job)]).collect()
         }

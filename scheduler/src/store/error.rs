@@ -1,5 +1,7 @@
 //! What can go wrong with the job store.
 
+use retail_api::JobId;
+
 /// Why the job store could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -18,7 +20,7 @@ pub enum StoreError {
     /// An event is not what this version writes.
     #[error("cannot read or write event {seq} of job {job}")]
     Event {
-        job: String,
+        job: JobId,
         seq: u64,
         #[source]
         source: serde_json::Error,

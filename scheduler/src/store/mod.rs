@@ -28,7 +28,7 @@ use statements::{Statement, statement};
 use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
 use retail_api::job::{Job, JobState};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, JobId, JobIdText};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -38,9 +38,6 @@ const VERSION: i64 = 1;
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
-/// Characters of a job's id, and how many collisions make it longer.
-const ID_LENGTH: usize = 4;
-const COLLISIONS: usize = 4;
 
 /// A job before it has an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,42 +95,51 @@ impl JobStore {
         Ok(store)
     }
 
-    /// Stores a queued job and gives it a short id of its own.
+    /// Stores a queued job under a new id.
     ///
     /// # Errors
     /// The database refuses.
     pub async fn create(&self, new: &NewJob, now_us: i64) -> Result<Job> {
-        self.create_with(new, now_us, random_id).await
+        let job = Job {
+            id: JobId::new(now_us),
+            project: new.project.clone(),
+            submitted_by: new.submitted_by.clone(),
+            submitted_at_us: now_us,
+            models_total: new.models_total,
+            ..Job::default()
+        };
+        let insert = statement(statements::INSERT_JOB)
+            .text(job.id.as_str())
+            .text(&job.project)
+            .text(job.state.as_ref())
+            .text(&job.submitted_by)
+            .int(now_us)
+            .int(i64::from(job.models_total));
+        self.write("store a job", vec![insert]).await?;
+        Ok(job)
     }
 
-    async fn create_with(
-        &self,
-        new: &NewJob,
-        now_us: i64,
-        mut id: impl FnMut(usize) -> String,
-    ) -> Result<Job> {
-        let mut tries = 0;
-        loop {
-            let job = Job {
-                id: id(ID_LENGTH + tries / COLLISIONS),
-                project: new.project.clone(),
-                submitted_by: new.submitted_by.clone(),
-                submitted_at_us: now_us,
-                models_total: new.models_total,
-                ..Job::default()
-            };
-            let insert = statement(statements::INSERT_JOB)
-                .text(&job.id)
-                .text(&job.project)
-                .text(job.state.as_ref())
-                .text(&job.submitted_by)
-                .int(now_us)
-                .int(i64::from(job.models_total))
-                .text(&job.id);
-            if self.write("store a job", vec![insert]).await? > 0 {
-                return Ok(job);
-            }
-            tries += 1;
+    /// The jobs that a person may mean with `typed`: the one of that id, or those whose short form begins so, the newest
+    /// first and a few at most.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn find(&self, typed: &JobIdText) -> Result<Vec<JobId>> {
+        const DOING: &str = "find a job";
+        let text = typed.as_str();
+        let beginning = typed
+            .digits()
+            .map(|digits| format!("{}{digits}%", statements::BEFORE_LAST_GROUP))
+            .unwrap_or_default();
+        let search = statement(statements::FIND).text(text).text(&beginning);
+        let mut found = vec![];
+        for row in self.rows(DOING, search).await? {
+            let id: String = row.try_get(0).map_err(|e| StoreError::database(DOING, e))?;
+            found.push(JobId::from(id));
+        }
+        match found.iter().position(|id| id.as_str() == text) {
+            Some(exact) => Ok(vec![found.swap_remove(exact)]),
+            None => Ok(found),
         }
     }
 
@@ -153,7 +159,7 @@ impl JobStore {
             source,
         })?;
         let insert = statement(statements::INSERT_EVENT)
-            .text(&event.job_id)
+            .text(event.job_id.as_str())
             .int(event.seq as i64)
             .int(event.time_us)
             .text(&text);
@@ -167,24 +173,24 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn get(&self, id: &str) -> Result<Option<Job>> {
+    pub async fn get(&self, id: &JobId) -> Result<Option<Job>> {
         const DOING: &str = "read a job";
         let found = self
-            .rows(DOING, statement(statements::JOB).text(id))
+            .rows(DOING, statement(statements::JOB).text(id.as_str()))
             .await?;
         let Some(row) = found.first() else {
             return Ok(None);
         };
         let mut job = rows::job(row).map_err(|e| StoreError::database(DOING, e))?;
         for row in self
-            .rows(DOING, statement(statements::MODELS).text(id))
+            .rows(DOING, statement(statements::MODELS).text(id.as_str()))
             .await?
         {
             job.models
                 .push(rows::model(&row).map_err(|e| StoreError::database(DOING, e))?);
         }
         for row in self
-            .rows(DOING, statement(statements::TESTS).text(id))
+            .rows(DOING, statement(statements::TESTS).text(id.as_str()))
             .await?
         {
             job.tests
@@ -195,9 +201,9 @@ impl JobStore {
     }
 
     /// The id of a job's trace, which its first event knows.
-    async fn trace_id(&self, id: &str) -> Result<Option<String>> {
+    async fn trace_id(&self, id: &JobId) -> Result<Option<String>> {
         const DOING: &str = "read a job's first event";
-        let first = statement(statements::FIRST_EVENT).text(id);
+        let first = statement(statements::FIRST_EVENT).text(id.as_str());
         let found = self.rows(DOING, first).await?;
         let Some(row) = found.first() else {
             return Ok(None);
@@ -228,11 +234,14 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses, or an event cannot be read.
-    pub async fn events(&self, id: &str, after_seq: u64) -> Result<Vec<JobEvent>> {
+    pub async fn events(&self, id: &JobId, after_seq: u64) -> Result<Vec<JobEvent>> {
         const DOING: &str = "read events";
         let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
         let found = self
-            .rows(DOING, statement(statements::EVENTS).text(id).int(after))
+            .rows(
+                DOING,
+                statement(statements::EVENTS).text(id.as_str()).int(after),
+            )
             .await?;
         found
             .iter()
@@ -240,12 +249,12 @@ impl JobStore {
                 let (seq, time_us, text) =
                     rows::event(row).map_err(|e| StoreError::database(DOING, e))?;
                 let kind = serde_json::from_str(&text).map_err(|source| StoreError::Event {
-                    job: id.to_owned(),
+                    job: id.clone(),
                     seq,
                     source,
                 })?;
                 Ok(JobEvent {
-                    job_id: id.to_owned(),
+                    job_id: id.clone(),
                     seq,
                     time_us,
                     kind,
@@ -274,7 +283,10 @@ impl JobStore {
     /// The database refuses.
     pub async fn interrupt(&self, job: &Job, published: bool, now_us: i64) -> Result<JobEvent> {
         let last = self
-            .rows("read events", statement(statements::LAST_SEQ).text(&job.id))
+            .rows(
+                "read events",
+                statement(statements::LAST_SEQ).text(job.id.as_str()),
+            )
             .await?;
         let last = last.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
         let last = last.map_err(|e| StoreError::database("read events", e))?;
@@ -394,10 +406,4 @@ pub fn interrupted_with(tables: Vec<String>) -> Failure {
     .retryable(true);
     failure.notes = tables;
     failure.note("submit the job again")
-}
-
-fn random_id(length: usize) -> String {
-    let mut id = uuid::Uuid::new_v4().simple().to_string();
-    id.truncate(length);
-    id
 }

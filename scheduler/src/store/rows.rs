@@ -5,12 +5,12 @@ use std::str::FromStr;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use retail_api::Failure;
 use retail_api::job::{Job, ModelRun, TestCounts, TestResult};
+use retail_api::{Failure, SnapshotId};
 
 pub(super) fn job(row: &AnyRow) -> sqlx::Result<Job> {
     Ok(Job {
-        id: row.try_get(0)?,
+        id: row.try_get::<String, _>(0)?.into(),
         project: row.try_get(1)?,
         state: state(row, 2)?,
         submitted_by: row.try_get(3)?,
@@ -45,7 +45,7 @@ pub(super) fn model(row: &AnyRow) -> sqlx::Result<ModelRun> {
         stages: count(row, 5)? as u32,
         started_at_us: present(row, 6)?,
         finished_at_us: present(row, 7)?,
-        snapshot_id: present(row, 8)?,
+        snapshot_id: present(row, 8)?.map(SnapshotId),
     })
 }
 

@@ -99,11 +99,9 @@ pub(super) const CREATE: [&str; 6] = [
 ];
 pub(super) const VERSION: &str = "SELECT version FROM retail_store_version";
 
-/// Not under an id that a publish was settled with: it would never publish again.
 pub(super) const INSERT_JOB: &str = "INSERT INTO retail_jobs (id, project, state, submitted_by, submitted_at_us, \
      models_total, started_at_us, finished_at_us, attempts, models_done, row_count, byte_count, failure) \
-     SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), 0, 0, 0, 0, 0, 0, '' \
-     WHERE NOT EXISTS (SELECT 1 FROM retail_publishes WHERE publish_id = $7) ON CONFLICT DO NOTHING";
+     VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, '')";
 pub(super) const INSERT_EVENT: &str = "INSERT INTO retail_job_events (job_id, seq, time_us, event) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 pub(super) const INSERT_MODEL: &str = "INSERT INTO retail_job_models (job_id, model, position, state, row_count, \
      byte_count, file_count, stage_count, started_at_us, finished_at_us, snapshot_id) \
@@ -154,6 +152,10 @@ macro_rules! job_columns {
     };
 }
 
+/// Matches the first four groups of a UUID.
+pub(super) const BEFORE_LAST_GROUP: &str = "________-____-____-____-";
+pub(super) const FIND: &str = "SELECT id FROM retail_jobs WHERE id = $1 OR id LIKE $2 \
+     ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, submitted_at_us DESC, id LIMIT 5";
 pub(super) const JOB: &str = concat!(job_columns!(), "WHERE id = $1");
 pub(super) const JOBS: &str = concat!(job_columns!(), "ORDER BY submitted_at_us DESC, id LIMIT $1");
 pub(super) const UNFINISHED: &str = concat!(

@@ -4,6 +4,7 @@ use retail_lakehouse::{CatalogConfig, Lakehouse};
 use retail_storage::ObjectStores;
 
 use super::*;
+use retail_api::SnapshotId;
 use retail_api::events::{PlannedModel, PublishedTable, StageProgress};
 use retail_api::job::{ModelState, TestCounts, TestResult, TestState};
 
@@ -75,7 +76,7 @@ fn tested(failures: i64) -> EventKind {
     }
 }
 
-async fn append(store: &JobStore, job: &str, kinds: Vec<EventKind>) {
+async fn append(store: &JobStore, job: &JobId, kinds: Vec<EventKind>) {
     let mut seq = store
         .events(job, 0)
         .await
@@ -85,7 +86,7 @@ async fn append(store: &JobStore, job: &str, kinds: Vec<EventKind>) {
     for kind in kinds {
         seq += 1;
         let event = JobEvent {
-            job_id: job.to_owned(),
+            job_id: job.clone(),
             seq,
             time_us: 1_000 + seq as i64,
             kind,
@@ -98,9 +99,9 @@ async fn append(store: &JobStore, job: &str, kinds: Vec<EventKind>) {
 async fn a_life(lake: &Lakehouse) {
     let store = JobStore::open(lake.pool()).await.unwrap();
     let job = store.create(&new_job(), 500).await.unwrap();
-    assert_eq!(job.id.len(), 4);
+    assert!(job.id.is_unique());
     assert_eq!(store.get(&job.id).await.unwrap(), Some(job.clone()));
-    assert_eq!(store.get("nope").await.unwrap(), None);
+    assert_eq!(store.get(&"nope".into()).await.unwrap(), None);
 
     let attempt = |attempt| EventKind::AttemptStarted { attempt };
     let started = |model: &str| EventKind::ModelStarted {
@@ -166,7 +167,7 @@ async fn a_life(lake: &Lakehouse) {
         materialized: "table".to_owned(),
         rows: 5,
         rows_before: None,
-        snapshot_id: Some(i64::MAX),
+        snapshot_id: Some(SnapshotId(i64::MAX)),
         elapsed_ms: 5,
     };
     let end = EventKind::Finished {
@@ -195,7 +196,7 @@ async fn a_life(lake: &Lakehouse) {
             done.models[0].files,
             done.models[0].stages
         ),
-        (Some(i64::MAX), 2, 3)
+        (Some(SnapshotId(i64::MAX)), 2, 3)
     );
     assert!(done.is_published() && done.models.iter().all(|m| m.state == ModelState::Published));
     assert!(done.finished_at_us > done.started_at_us && done.failure.is_none());
@@ -304,7 +305,7 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
     let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
     let events = interrupt_all(&store, 5_000_000).await;
     assert_eq!(
-        events.iter().map(|e| e.job_id.as_str()).collect::<Vec<_>>(),
+        events.iter().map(|e| &e.job_id).collect::<Vec<_>>(),
         [&queued, &running]
     );
     for (id, seq) in [(&queued, 1), (&running, 3)] {
@@ -361,15 +362,91 @@ async fn a_job_that_published_before_its_scheduler_was_gone_succeeded() {
 }
 
 #[tokio::test]
-async fn ids_are_unique_and_grow_when_they_collide() {
+async fn a_job_is_found_by_its_id_or_the_beginning_of_its_short_form() {
     let dir = tempfile::tempdir().unwrap();
     let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
-    let same = |length: usize| "7f3a5c".chars().take(length).collect::<String>();
-    let mut ids = vec![];
-    for _ in 0..3 {
-        ids.push(store.create_with(&new_job(), 1, same).await.unwrap().id);
+    let id = store.create(&new_job(), 1).await.unwrap().id;
+    let other = id_that_begins_as(&id);
+    let insert = statement(statements::INSERT_JOB)
+        .text(other.as_str())
+        .text("retail")
+        .text("queued")
+        .text("etl")
+        .int(2)
+        .int(0);
+    store.write("store a job", vec![insert]).await.unwrap();
+
+    let find = async |typed: &str| store.find(&JobIdText::new(typed)).await.unwrap();
+    assert_eq!(find(id.as_str()).await, [id.clone()]);
+    assert_eq!(find(&id.as_str().to_uppercase()).await, [id.clone()]);
+    assert_eq!(find(id.short()).await, [id.clone()]);
+    assert_eq!(find(&id.as_str()[24..]).await, [id.clone()]);
+    assert_eq!(find(&id.short()[..4]).await, [other, id.clone()]);
+    for typed in [&id.short()[..3], "%", "nope", "", &id.as_str()[..13]] {
+        assert_eq!(find(typed).await, [], "{typed}");
     }
-    assert_eq!(ids, ["7f3a", "7f3a5", "7f3a5c"]);
+}
+
+/// An id whose short form shares its first four digits and no more.
+fn id_that_begins_as(id: &JobId) -> JobId {
+    let mut text = id.as_str().to_owned();
+    let fifth = match &text[28..29] {
+        "0" => "1",
+        _ => "0",
+    };
+    text.replace_range(28..29, fifth);
+    text.into()
+}
+
+/// A store that the program before wrote, whose ids were four hexadecimal digits; one of its jobs was running.
+#[tokio::test]
+async fn a_store_with_ids_of_four_digits_opens_and_shows_its_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = lake(dir.path()).await;
+    sqlx::raw_sql(include_str!("tests/four_digit_ids.sql"))
+        .execute(lake.pool())
+        .await
+        .unwrap();
+    let store = JobStore::open(lake.pool()).await.unwrap();
+    let listed = store.list(10).await.unwrap();
+    let states: Vec<_> = listed.iter().map(|j| (j.id.short(), j.state)).collect();
+    assert_eq!(
+        states,
+        [
+            ("138a", JobState::Running),
+            ("43b9", JobState::Failed),
+            ("d8bf", JobState::Succeeded)
+        ]
+    );
+    let find = async |typed: &str| store.find(&JobIdText::new(typed)).await.unwrap();
+    for job in &listed {
+        assert_eq!(find(job.id.as_str()).await, [job.id.clone()]);
+    }
+    assert_eq!(find("43b").await, []);
+
+    let succeeded = store.get(&"d8bf".into()).await.unwrap().unwrap();
+    assert!(succeeded.is_published() && succeeded.models[0].snapshot_id.is_some());
+    assert_eq!(
+        (succeeded.tests.len(), succeeded.test_counts.passed),
+        (1, 1)
+    );
+    assert_eq!(store.events(&succeeded.id, 0).await.unwrap().len(), 11);
+    let failed = store.get(&"43b9".into()).await.unwrap().unwrap();
+    assert_eq!(failed.failure.unwrap().model.as_deref(), Some("main.bad"));
+
+    // It takes new jobs, and ends and forgets the old ones as its own.
+    let new = store
+        .create(&new_job(), 1_795_747_055_000_000)
+        .await
+        .unwrap();
+    let ended = interrupt_all(&store, 1_795_747_060_000_000).await;
+    assert_eq!(ended.len(), 2);
+    assert_eq!((ended[0].job_id.as_str(), ended[0].seq), ("138a", 5));
+    let interrupted = store.get(&"138a".into()).await.unwrap().unwrap();
+    assert_eq!(interrupted.state, JobState::Interrupted);
+    assert_eq!(store.prune(1).await.unwrap(), 3);
+    let left = store.list(10).await.unwrap();
+    assert_eq!(left.iter().map(|j| &j.id).collect::<Vec<_>>(), [&new.id]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::project::Packed;
 use crate::session::App;
 
 /// `retail-submit compile`: one file per model, below `--out` as it lies in the project.
-pub fn compile(app: &App, args: &CompileArgs) -> Result<(), SubmitError> {
+pub(crate) fn compile(app: &App, args: &CompileArgs) -> Result<(), SubmitError> {
     let packed = Packed::read(&args.project)?;
     let wrong = |failure: Failure| SubmitError::Refused {
         failure: Box::new(failure),

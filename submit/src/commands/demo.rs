@@ -34,7 +34,7 @@ const SEED: u64 = 42;
 const EXAMPLE: &str = "marts.fact_order_summary";
 
 /// `retail-submit demo`.
-pub async fn demo(app: &App, args: &DemoArgs) -> Result<(), SubmitError> {
+pub(crate) async fn demo(app: &App, args: &DemoArgs) -> Result<(), SubmitError> {
     let layout = Layout::new(&args.dir)?;
     let shown_dir = args.dir.display().to_string();
     let input = Input::open(&layout, args)?;
@@ -315,6 +315,8 @@ fn say_landed(app: &App, day: &DaySummary) {
 
 #[cfg(test)]
 mod tests {
+    use retail_api::SnapshotId;
+
     use super::*;
 
     fn args(dir: &Path, orders: Option<u64>) -> DemoArgs {
@@ -359,7 +361,7 @@ mod tests {
         };
         let lines = published_lines(
             &[
-                published("marts.dim_date", "table", 3_000, Some(812)),
+                published("marts.dim_date", "table", 3_000, Some(SnapshotId(812))),
                 published("marts.obt", "view", 0, None),
             ],
             &[],

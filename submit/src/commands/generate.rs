@@ -17,7 +17,7 @@ use crate::session::App;
 use crate::term::Console;
 
 /// `retail-submit generate`.
-pub fn generate(app: &App, args: &GenerateArgs) -> Result<(), SubmitError> {
+pub(crate) fn generate(app: &App, args: &GenerateArgs) -> Result<(), SubmitError> {
     let options = GenerateOptions {
         orders: args.orders,
         days: args.days,
@@ -51,7 +51,7 @@ pub fn generate(app: &App, args: &GenerateArgs) -> Result<(), SubmitError> {
 }
 
 /// `day=1  5 files  301,113 rows  12 MB  in ./retail-data/input/day=1`
-pub fn day_line(day: &DaySummary) -> String {
+pub(crate) fn day_line(day: &DaySummary) -> String {
     format!(
         "day={}  {}  {}  {}  in {}",
         day.day,
@@ -63,7 +63,7 @@ pub fn day_line(day: &DaySummary) -> String {
 }
 
 /// Files that cannot be written are a setting gone wrong; nothing was sent anywhere.
-pub fn failed(failure: Failure) -> SubmitError {
+pub(crate) fn failed(failure: Failure) -> SubmitError {
     SubmitError::Project {
         failure: Box::new(failure),
         project_dir: None,
@@ -71,15 +71,15 @@ pub fn failed(failure: Failure) -> SubmitError {
 }
 
 /// Whether the delivery of `day` has landed in `input`.
-pub fn landed(input: &Path, day: u32) -> bool {
+pub(crate) fn landed(input: &Path, day: u32) -> bool {
     input.join(format!("day={day}")).is_dir()
 }
 
 /// How far the generator is, on terminals only.
-pub struct Bar(Option<ProgressBar>);
+pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    pub fn new(console: &Console) -> Self {
+    pub(crate) fn new(console: &Console) -> Self {
         Self(console.animates().then(|| {
             let bar = terminal::bar(Some(1));
             let style = ProgressStyle::with_template("{spinner} {msg}  {bar:24}  {percent} %");
@@ -89,7 +89,7 @@ impl Bar {
         }))
     }
 
-    pub fn show(&self, progress: Progress) {
+    pub(crate) fn show(&self, progress: Progress) {
         if let Some(bar) = &self.0 {
             bar.set_length(progress.total.max(1));
             bar.set_position(progress.done);

@@ -28,7 +28,7 @@ fn show<T: Serialize>(
 }
 
 /// `retail-submit jobs`.
-pub async fn jobs(app: &App, local: &LocalArgs, limit: u32) -> Result<(), SubmitError> {
+pub(crate) async fn jobs(app: &App, local: &LocalArgs, limit: u32) -> Result<(), SubmitError> {
     let session = Session::open(app, local, false).await?;
     let jobs = session.client.list_jobs(limit).await;
     session.close().await;
@@ -38,7 +38,7 @@ pub async fn jobs(app: &App, local: &LocalArgs, limit: u32) -> Result<(), Submit
 }
 
 /// `retail-submit job JOB`.
-pub async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitError> {
+pub(crate) async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitError> {
     let session = Session::open(app, local, false).await?;
     let job = session.client.job(id).await;
     session.close().await;
@@ -60,7 +60,7 @@ pub async fn job(app: &App, local: &LocalArgs, id: &str) -> Result<(), SubmitErr
 }
 
 /// `retail-submit cancel JOB`.
-pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
+pub(crate) async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
     let state = session.client.cancel(id).await?;
     if app.console.json {
@@ -85,7 +85,7 @@ pub async fn cancel(app: &App, id: &str) -> Result<(), SubmitError> {
 }
 
 /// `retail-submit executors`.
-pub async fn executors(app: &App) -> Result<(), SubmitError> {
+pub(crate) async fn executors(app: &App) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
     let status = session.client.status().await?;
     match app.console.json {
@@ -97,7 +97,11 @@ pub async fn executors(app: &App) -> Result<(), SubmitError> {
 }
 
 /// `retail-submit tables [NAMESPACE]`.
-pub async fn tables(app: &App, local: &LocalArgs, namespace: &str) -> Result<(), SubmitError> {
+pub(crate) async fn tables(
+    app: &App,
+    local: &LocalArgs,
+    namespace: &str,
+) -> Result<(), SubmitError> {
     let session = Session::open(app, local, false).await?;
     let tables = session.client.tables(namespace).await;
     session.close().await;
@@ -107,7 +111,11 @@ pub async fn tables(app: &App, local: &LocalArgs, namespace: &str) -> Result<(),
 }
 
 /// `retail-submit snapshots TABLE`.
-pub async fn snapshots(app: &App, local: &LocalArgs, table: &str) -> Result<(), SubmitError> {
+pub(crate) async fn snapshots(
+    app: &App,
+    local: &LocalArgs,
+    table: &str,
+) -> Result<(), SubmitError> {
     let session = Session::open(app, local, false).await?;
     let snapshots = session.client.snapshots(table).await;
     session.close().await;
@@ -117,7 +125,7 @@ pub async fn snapshots(app: &App, local: &LocalArgs, table: &str) -> Result<(), 
 }
 
 /// `retail-submit explain MODEL…`.
-pub async fn explain(
+pub(crate) async fn explain(
     app: &App,
     local: &LocalArgs,
     project: &ProjectArgs,

@@ -1,12 +1,12 @@
 //! The commands: each reads its arguments, calls the cluster, prints. What is printed is decided in `render`.
 
-pub mod compile;
-pub mod demo;
-pub mod generate;
-pub mod inspect;
-pub mod run;
-pub mod sql;
-pub mod verify;
+pub(crate) mod compile;
+pub(crate) mod demo;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod run;
+pub(crate) mod sql;
+pub(crate) mod verify;
 
 use clap::CommandFactory;
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::format;
 use crate::session::{App, Session};
 
 /// Runs the command of the command line.
-pub async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitError> {
+pub(crate) async fn dispatch(app: &App, command: Option<Command>) -> Result<(), SubmitError> {
     match command {
         None => welcome(app),
         Some(Command::Demo(args)) => demo::demo(app, &args).await,

@@ -1,5 +1,6 @@
 //! `run`, `test` and `watch`: hand in a job, follow it to its end.
 
+use retail_api::JobId;
 use retail_api::job::JobState;
 use retail_proto::v1;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::render::failure::{self, Places};
 use crate::session::{App, Session};
 
 /// `retail-submit run`, and with `tests_only` `retail-submit test`.
-pub async fn run(app: &App, args: &RunArgs, tests_only: bool) -> Result<(), SubmitError> {
+pub(crate) async fn run(app: &App, args: &RunArgs, tests_only: bool) -> Result<(), SubmitError> {
     let packed = Packed::read(&args.project)?;
     let session = Session::open(app, &args.local, true).await?;
     let result = run_on(app, &session, &packed, args, tests_only).await;
@@ -46,18 +47,18 @@ async fn run_on(
         let job_id = session.client.submit(request).await?;
         app.console.note(&format!(
             "watch it: {}",
-            session.advise(&format!("watch {job_id}"))
+            session.advise(&format!("watch {}", job_id.short()))
         ));
         return match app.console.json {
             true => app.console.print_json(&json!({"job_id": job_id})),
-            false => app.console.print(&job_id),
+            false => app.console.print(job_id.as_str()),
         };
     }
     submit_and_follow(app, session, request).await.map(|_| ())
 }
 
 /// Hands in a job and follows it; fails unless it succeeds.
-pub async fn submit_and_follow(
+pub(crate) async fn submit_and_follow(
     app: &App,
     session: &Session,
     request: v1::SubmitRequest,
@@ -68,22 +69,25 @@ pub async fn submit_and_follow(
 }
 
 /// `retail-submit watch JOB`.
-pub async fn watch(app: &App, job_id: &str) -> Result<(), SubmitError> {
+pub(crate) async fn watch(app: &App, job_id: &str) -> Result<(), SubmitError> {
     let session = Session::remote(app).await?;
-    follow_to_end(app, &session, job_id, None).await.map(|_| ())
+    follow_to_end(app, &session, &job_id.into(), None)
+        .await
+        .map(|_| ())
 }
 
 async fn follow_to_end(
     app: &App,
     session: &Session,
-    job_id: &str,
+    job_id: &JobId,
     project_dir: Option<String>,
 ) -> Result<Outcome, SubmitError> {
     let console = &app.console;
     let width = console
         .width
         .saturating_sub(if console.animates() { MARGIN } else { 0 });
-    let mut view = View::new(job_id, console.err, width, &session.advise("sql"));
+    let short = job_id.short();
+    let mut view = View::new(short, console.err, width, &session.advise("sql"));
     let screen = Screen::new(console);
     let mut interrupt = app.interrupt.clone();
     match follow(&session.client, job_id, &mut view, &screen, &mut interrupt).await? {
@@ -99,21 +103,21 @@ async fn follow_to_end(
         }
         Watched::Left if session.is_local() => {
             // Its cluster ends with this process: stop it in order rather than tear it.
-            let state = session.client.cancel(job_id).await;
+            let state = session.client.cancel(job_id.as_str()).await;
             let what = what_was_left(state.ok());
             Err(SubmitError::Interrupted {
-                notes: vec![format!("job {job_id} {what} (exit 130)")],
+                notes: vec![format!("job {short} {what} (exit 130)")],
             })
         }
         Watched::Left => Err(SubmitError::Interrupted {
             notes: vec![
                 format!(
-                    "job {job_id} goes on; watch it again: {}",
-                    session.advise(&format!("watch {job_id}"))
+                    "job {short} goes on; watch it again: {}",
+                    session.advise(&format!("watch {short}"))
                 ),
                 format!(
                     "stop it: {} (exit 130)",
-                    session.advise(&format!("cancel {job_id}"))
+                    session.advise(&format!("cancel {short}"))
                 ),
             ],
         }),

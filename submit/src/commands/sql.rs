@@ -20,7 +20,7 @@ use crate::term::Console;
 const PAGE_ROWS: u64 = 100;
 
 /// `retail-submit sql`.
-pub async fn sql(app: &App, args: &SqlArgs) -> Result<(), SubmitError> {
+pub(crate) async fn sql(app: &App, args: &SqlArgs) -> Result<(), SubmitError> {
     let statement = statement(args)?;
     let session = Session::open(app, &args.local, true).await?;
     let result = query(app, &session, &statement, args).await;
@@ -106,7 +106,7 @@ async fn query(
 }
 
 /// What a query answers with, in order.
-pub enum Item<'a> {
+pub(crate) enum Item<'a> {
     /// Bytes of the Arrow IPC stream.
     Bytes(&'a [u8]),
     /// The same, decoded: the columns, then the rows.
@@ -114,7 +114,7 @@ pub enum Item<'a> {
 }
 
 /// Runs a statement and hands over what comes. Ctrl-C drops the stream, which cancels the query.
-pub async fn fetch(
+pub(crate) async fn fetch(
     spinner: &Spinner,
     session: &Session,
     request: v1::SqlRequest,
@@ -232,7 +232,7 @@ impl Sink {
 }
 
 /// The first rows of a statement, for commands that show results beside other things.
-pub async fn first_rows(
+pub(crate) async fn first_rows(
     app: &App,
     session: &Session,
     statement: &str,
@@ -268,13 +268,13 @@ pub async fn first_rows(
 }
 
 /// How far the query is, on terminals only.
-pub struct Spinner(Option<(ProgressBar, usize)>);
+pub(crate) struct Spinner(Option<(ProgressBar, usize)>);
 
 impl Spinner {
     /// Shows nothing: for several queries at once, which would write over each other.
-    pub const HIDDEN: Self = Self(None);
+    pub(crate) const HIDDEN: Self = Self(None);
 
-    pub fn new(console: &Console) -> Self {
+    pub(crate) fn new(console: &Console) -> Self {
         Self(console.animates().then(|| {
             let bar = terminal::bar(None);
             bar.set_style(
@@ -285,7 +285,7 @@ impl Spinner {
         }))
     }
 
-    pub fn say(&self, text: String) {
+    pub(crate) fn say(&self, text: String) {
         if let Some((bar, width)) = &self.0 {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar.set_message(format::fit(&text, *width));

@@ -16,7 +16,7 @@ const MOST_ROWS: usize = 10_000;
 const AT_ONCE: usize = 4;
 
 /// `retail-submit verify`: exit code 1 if any number differs.
-pub async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
+pub(crate) async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
     let truth = Truth::read(&args.truth).map_err(super::generate::failed)?;
     let session = Session::open(app, &args.local, true).await?;
     let checks = check(app, &session, &truth).await;
@@ -25,7 +25,11 @@ pub async fn verify(app: &App, args: &VerifyArgs) -> Result<(), SubmitError> {
 }
 
 /// Asks every query of the truth, several at once; the answers in the truth's order.
-pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Check>, SubmitError> {
+pub(crate) async fn check(
+    app: &App,
+    session: &Session,
+    truth: &Truth,
+) -> Result<Vec<Check>, SubmitError> {
     let queries = checks(truth);
     let total = queries.len();
     let spinner = Spinner::new(&app.console);
@@ -54,7 +58,7 @@ pub async fn check(app: &App, session: &Session, truth: &Truth) -> Result<Vec<Ch
 }
 
 /// Prints each number beside the truth, or a summary; fails if any differs.
-pub fn show(app: &App, checks: &[Check], summary: bool) -> Result<(), SubmitError> {
+pub(crate) fn show(app: &App, checks: &[Check], summary: bool) -> Result<(), SubmitError> {
     if app.console.json {
         for check in checks {
             app.console.print_json(&json!({"check": check.name, "found": check.found, "truth": check.truth, "ok": check.ok}))?;

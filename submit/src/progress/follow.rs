@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retail_api::clock::now_us;
 use retail_api::job::JobState;
-use retail_api::{Failure, FailureKind, codec};
+use retail_api::{Failure, FailureKind, JobId, codec};
 use retail_proto::v1;
 use tonic::{Code, Status, Streaming};
 
@@ -16,7 +16,7 @@ use crate::interrupt::Interrupt;
 
 /// How watching ended.
 #[derive(Debug)]
-pub enum Watched {
+pub(crate) enum Watched {
     /// The job ended.
     Ended(Outcome),
     /// Ctrl-C; the job goes on.
@@ -25,7 +25,7 @@ pub enum Watched {
 
 /// Waits between attempts to come back: doubling, bounded each and in total.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     spent: Duration,
 }
@@ -37,7 +37,7 @@ impl Backoff {
     const IN_TOTAL: Duration = Duration::from_secs(120);
 
     /// Nothing waited yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             next: Self::FIRST,
             spent: Duration::ZERO,
@@ -45,7 +45,7 @@ impl Backoff {
     }
 
     /// The next wait; `None` when it is time to give up.
-    pub fn step(&mut self) -> Option<Duration> {
+    pub(crate) fn step(&mut self) -> Option<Duration> {
         if self.spent >= Self::IN_TOTAL {
             return None;
         }
@@ -65,9 +65,9 @@ impl Default for Backoff {
 /// Watches `job_id` from its first event until it ends or Ctrl-C is pressed.
 ///
 /// Fails when the job is unknown, or the scheduler stays away longer than [`Backoff`] allows.
-pub async fn follow(
+pub(crate) async fn follow(
     client: &Client,
-    job_id: &str,
+    job_id: &JobId,
     view: &mut View,
     screen: &Screen<'_>,
     interrupt: &mut Interrupt,
@@ -79,7 +79,7 @@ pub async fn follow(
 
 async fn watch(
     client: &Client,
-    job_id: &str,
+    job_id: &JobId,
     view: &mut View,
     screen: &Screen<'_>,
     interrupt: &mut Interrupt,
@@ -89,7 +89,7 @@ async fn watch(
     let mut lost = false;
     loop {
         let broke = tokio::select! {
-            opened = client.watch(job_id, seen) => match opened {
+            opened = client.watch(job_id.as_str(), seen) => match opened {
                 Ok(mut stream) => {
                     let before = seen;
                     let read = read(&mut stream, &mut seen, view, screen, interrupt, &mut lost).await?;
@@ -115,7 +115,8 @@ async fn watch(
                 url: client.url().into(),
                 reason,
                 notes: vec![format!(
-                    "job {job_id} may still run; look again with: retail-submit watch {job_id} (exit 69)"
+                    "job {0} may still run; look again with: retail-submit watch {0} (exit 69)",
+                    job_id.short()
                 )],
             });
         };
@@ -188,8 +189,8 @@ fn say(screen: &Screen<'_>, text: String) -> Result<(), SubmitError> {
 }
 
 /// The error of a job that ended badly; failures before the last are handed to `report` first.
-pub fn settle(
-    job_id: &str,
+pub(crate) fn settle(
+    job_id: &JobId,
     outcome: Outcome,
     project_dir: Option<String>,
     report: impl Fn(&Failure),
@@ -202,7 +203,7 @@ pub fn settle(
         None => (
             Failure::new(
                 FailureKind::Internal,
-                format!("job {job_id} did not succeed"),
+                format!("job {} did not succeed", job_id.short()),
             ),
             &[][..],
         ),
@@ -213,7 +214,7 @@ pub fn settle(
         state => state,
     };
     Err(SubmitError::Job {
-        job_id: job_id.into(),
+        job_id: job_id.clone(),
         state,
         failure: Box::new(last),
         project_dir,

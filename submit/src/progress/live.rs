@@ -15,7 +15,7 @@ const NARROWEST_BAR: usize = 6;
 
 impl View {
     /// At most `height` lines, none wider than the view's width.
-    pub fn live(&self, now_us: i64, height: usize) -> Vec<String> {
+    pub(crate) fn live(&self, now_us: i64, height: usize) -> Vec<String> {
         if self.outcome().is_some() {
             return vec![];
         }

@@ -11,13 +11,13 @@ use crate::error::SubmitError;
 use crate::term::Console;
 
 /// How often the moving part is drawn.
-pub const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Lines the moving part may take.
 const HEIGHT: usize = 16;
 
 /// The screen while a job is watched.
-pub struct Screen<'a> {
+pub(crate) struct Screen<'a> {
     console: &'a Console,
     /// One bar whose message is the whole moving part; absent in a pipe.
     bar: Option<ProgressBar>,
@@ -25,7 +25,7 @@ pub struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     /// A screen that moves if the console can.
-    pub fn new(console: &'a Console) -> Self {
+    pub(crate) fn new(console: &'a Console) -> Self {
         let bar = console.animates().then(|| {
             let bar = terminal::bar(None);
             bar.set_style(
@@ -38,12 +38,12 @@ impl<'a> Screen<'a> {
     }
 
     /// Whether [`Screen::draw`] shows anything.
-    pub fn moves(&self) -> bool {
+    pub(crate) fn moves(&self) -> bool {
         self.bar.is_some()
     }
 
     /// Lines that stay. Results go to stdout, facts to stderr; `--json` shows neither.
-    pub fn print(&self, lines: &[Line]) -> Result<(), SubmitError> {
+    pub(crate) fn print(&self, lines: &[Line]) -> Result<(), SubmitError> {
         if self.console.json {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl<'a> Screen<'a> {
     }
 
     /// An event as a line of JSON, under `--json`.
-    pub fn event(&self, event: &JobEvent) -> Result<(), SubmitError> {
+    pub(crate) fn event(&self, event: &JobEvent) -> Result<(), SubmitError> {
         if self.console.json {
             self.console.print_json(event)
         } else {
@@ -77,7 +77,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Draws the moving part anew.
-    pub fn draw(&self, view: &View, now_us: i64) {
+    pub(crate) fn draw(&self, view: &View, now_us: i64) {
         if let Some(bar) = &self.bar {
             bar.set_message(view.live(now_us, HEIGHT).join("\n"));
             bar.tick();
@@ -85,7 +85,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Takes the moving part away.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -8,7 +8,7 @@ use crate::format;
 const NAMED: usize = 3;
 
 /// `  what changed: fact_order_items +1,204,331 rows, 21 new tables, 3 with as many rows as before`
-pub fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
+pub(crate) fn what_changed(tables: &[PublishedTable], width: usize) -> Vec<String> {
     let tables: Vec<&PublishedTable> = tables
         .iter()
         .filter(|table| table.materialized != "view")

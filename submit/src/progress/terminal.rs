@@ -13,12 +13,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
 use crate::term::terminal_width;
 
 /// Columns that moving lines leave free for an echoed `^C`.
-pub const MARGIN: usize = 3;
+pub(crate) const MARGIN: usize = 3;
 /// Frames per second at most.
 const HERTZ: u8 = 20;
 
 /// A bar of `length` steps, or of unknown length, that is drawn on this terminal.
-pub fn bar(length: Option<u64>) -> ProgressBar {
+pub(crate) fn bar(length: Option<u64>) -> ProgressBar {
     ProgressBar::with_draw_target(
         length,
         ProgressDrawTarget::term_like_with_hz(Box::new(Stderr::default()), HERTZ),

@@ -12,7 +12,7 @@ use crate::term::Paint;
 
 /// Who has to see a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Only under `-v`.
     Detail,
     /// Progress that the moving part shows by itself: only where nothing moves.
@@ -25,14 +25,14 @@ pub enum Level {
 
 /// One line that stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     pub level: Level,
     pub text: String,
 }
 
 /// What a job came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub state: JobState,
     /// Failures of models first, then the job's own, each once.
     pub failures: Vec<Failure>,
@@ -65,7 +65,7 @@ pub(super) struct Row {
 
 /// The state of one watched job.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     pub(super) job_id: String,
     pub(super) paint: Paint,
     pub(super) width: usize,
@@ -88,7 +88,7 @@ pub struct View {
 
 impl View {
     /// A view that has seen nothing yet; `sql_command` is what its last line advises, up to the statement.
-    pub fn new(job_id: &str, paint: Paint, width: usize, sql_command: &str) -> Self {
+    pub(crate) fn new(job_id: &str, paint: Paint, width: usize, sql_command: &str) -> Self {
         Self {
             job_id: job_id.into(),
             paint,
@@ -108,12 +108,12 @@ impl View {
     }
 
     /// How the job ended, once it has.
-    pub fn outcome(&self) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
     }
 
     /// Takes in one event, at `now_us` on this machine's clock; returns the lines that stay.
-    pub fn on(&mut self, event: &JobEvent, now_us: i64) -> Vec<Line> {
+    pub(crate) fn on(&mut self, event: &JobEvent, now_us: i64) -> Vec<Line> {
         let waited = self.waiting.take();
         match &event.kind {
             EventKind::Queued {

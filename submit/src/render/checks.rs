@@ -6,7 +6,7 @@ use crate::render::table::{self, Align::Left, Align::Right};
 use crate::term::Paint;
 
 /// A line per number, those that differ marked.
-pub fn lines(checks: &[Check], paint: Paint) -> Vec<String> {
+pub(crate) fn lines(checks: &[Check], paint: Paint) -> Vec<String> {
     let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
@@ -38,7 +38,7 @@ pub fn lines(checks: &[Check], paint: Paint) -> Vec<String> {
 const LARGE: usize = 10;
 
 /// The checks with large families as one line where all of it is right: `revenue by state: 49 numbers`.
-pub fn summarised(checks: &[Check]) -> Vec<Check> {
+pub(crate) fn summarised(checks: &[Check]) -> Vec<Check> {
     let mut out: Vec<Check> = vec![];
     for group in checks.chunk_by(|a, b| family(a) == family(b)) {
         let family = family(&group[0]);
@@ -68,7 +68,7 @@ fn family(check: &Check) -> &str {
 }
 
 /// `all 71 numbers are the truth`, or how many are not.
-pub fn verdict(checks: &[Check], paint: Paint) -> String {
+pub(crate) fn verdict(checks: &[Check], paint: Paint) -> String {
     match differing(checks) {
         0 => paint.green(&format!(
             "all {} numbers are as the truth has them",
@@ -82,7 +82,7 @@ pub fn verdict(checks: &[Check], paint: Paint) -> String {
 }
 
 /// How many numbers are wrong.
-pub fn differing(checks: &[Check]) -> usize {
+pub(crate) fn differing(checks: &[Check]) -> usize {
     checks.iter().filter(|check| !check.ok).count()
 }
 

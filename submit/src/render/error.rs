@@ -7,7 +7,7 @@ use crate::render::failure::{self, Places};
 use crate::term::Paint;
 
 /// The lines of an error; none where nobody reads.
-pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
+pub(crate) fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
     let exit = error.exit_code();
     let title = |text: &str| format!("{} {}", paint.red("error:"), paint.bold(text));
     let notes = |notes: &[String]| {
@@ -30,7 +30,7 @@ pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
                 paint,
                 chain,
             );
-            out.push(failure::ending(job_id, *state, exit));
+            out.push(failure::ending(job_id.short(), *state, exit));
             out
         }
         SubmitError::Refused {
@@ -85,7 +85,7 @@ pub fn lines(error: &SubmitError, paint: Paint, chain: bool) -> Vec<String> {
 }
 
 /// The error as one JSON object, for `--json`.
-pub fn json(error: &SubmitError) -> serde_json::Value {
+pub(crate) fn json(error: &SubmitError) -> serde_json::Value {
     let failure = match error {
         SubmitError::Job { failure, .. }
         | SubmitError::Refused { failure, .. }

@@ -3,7 +3,6 @@
 use retail_api::Failure;
 use retail_api::job::JobState;
 
-use crate::format;
 use crate::term::Paint;
 
 /// Columns between tab stops when a source line is shown.
@@ -11,7 +10,7 @@ const TAB: usize = 4;
 
 /// How file names of a failure are written for the person at this terminal.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub(crate) struct Places {
     /// The project folder as it was given on the command line; prefixed to the project's files.
     pub project_dir: Option<String>,
     /// The current folder; cut from absolute paths below it.
@@ -20,7 +19,7 @@ pub struct Places {
 
 impl Places {
     /// The places of a project as seen from the current folder.
-    pub fn of_project(project_dir: Option<String>) -> Self {
+    pub(crate) fn of_project(project_dir: Option<String>) -> Self {
         let current_dir = std::env::current_dir()
             .ok()
             .map(|path| path.display().to_string());
@@ -31,7 +30,7 @@ impl Places {
     }
 
     /// `models/x.sql` as `jobs/retail/models/x.sql`; `/here/data/a.csv` as `data/a.csv`.
-    pub fn show(&self, file: &str) -> String {
+    pub(crate) fn show(&self, file: &str) -> String {
         let file = file.strip_prefix("file://").unwrap_or(file);
         if file.contains("://") {
             return file.to_string();
@@ -58,7 +57,7 @@ impl Places {
 /// The lines of a failure, without the one about how the job ended.
 ///
 /// `chain` adds the causes one by one, outermost first.
-pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> Vec<String> {
+pub(crate) fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> Vec<String> {
     let mut out = vec![format!(
         "{} {}",
         paint.red("error:"),
@@ -137,7 +136,7 @@ pub fn lines(failure: &Failure, places: &Places, paint: Paint, chain: bool) -> V
 }
 
 /// How a job ended, the last line of its failure: `  job 7f3a failed (exit 1)`.
-pub fn ending(job_id: &str, state: JobState, exit: crate::exit::ExitCode) -> String {
+pub(crate) fn ending(job_id: &str, state: JobState, exit: crate::exit::ExitCode) -> String {
     format!("  job {job_id} {state} (exit {})", exit.code())
 }
 
@@ -167,11 +166,6 @@ fn underline(snippet: &str, column: u32, span: u32) -> (String, usize, usize) {
     let start = start.unwrap_or(shown);
     let end = end.unwrap_or(shown).max(start + 1);
     (text, start, end - start)
-}
-
-/// One line for lists: the message, cut to `width`.
-pub fn short(failure: &Failure, width: usize) -> String {
-    format::fit(&failure.message, width)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::render::table::{self, Align::Left, Align::Right};
 use crate::term::Paint;
 
 /// `retail-submit jobs`, newest first as the server sends them.
-pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
+pub(crate) fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
     if jobs.is_empty() {
         return vec!["no jobs yet; run one with: retail-submit run --project DIR".into()];
     }
@@ -18,7 +18,7 @@ pub fn jobs(jobs: &[Job], now_us: i64, paint: Paint) -> Vec<String> {
         .iter()
         .map(|job| {
             vec![
-                job.id.clone(),
+                job.id.short().into(),
                 job.project.clone(),
                 job.state.to_string(),
                 format!("{}/{}", job.models_done, job.models_total),
@@ -56,7 +56,7 @@ fn took_us(us: Option<i64>) -> String {
 }
 
 /// `retail-submit job JOB`, without its failure.
-pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
+pub(crate) fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
     let mut head = format!(
         "job {}  {}  {}  {} of {} models  {}",
         job.id,
@@ -96,7 +96,7 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
                     format::size(model.bytes),
                     model.files.to_string(),
                     took_us(ran.map(|(start, end)| end - start)),
-                    format::short_id(model.snapshot_id),
+                    format::short_id(model.snapshot_id.map(i64::from)),
                 ]
             })
             .collect();
@@ -140,7 +140,7 @@ pub fn job(job: &Job, now_us: i64, paint: Paint) -> Vec<String> {
 }
 
 /// `retail-submit tables`.
-pub fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
+pub(crate) fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
     if tables.is_empty() {
         return vec!["no tables yet; a job publishes them: retail-submit run --project DIR".into()];
     }
@@ -158,7 +158,7 @@ pub fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
                 if view {
                     "view".into()
                 } else {
-                    format::short_id(table.snapshot_id)
+                    format::short_id(table.snapshot_id.map(i64::from))
                 },
                 table.partition_by.join(", "),
             ]
@@ -177,7 +177,7 @@ pub fn tables(tables: &[Table], now_us: i64, paint: Paint) -> Vec<String> {
 }
 
 /// `retail-submit snapshots TABLE`.
-pub fn snapshots(snapshots: &[Snapshot], now_us: i64, paint: Paint) -> Vec<String> {
+pub(crate) fn snapshots(snapshots: &[Snapshot], now_us: i64, paint: Paint) -> Vec<String> {
     if snapshots.is_empty() {
         return vec!["no snapshots: nothing was written yet, or it is a view".into()];
     }
@@ -215,7 +215,7 @@ pub fn snapshots(snapshots: &[Snapshot], now_us: i64, paint: Paint) -> Vec<Strin
 }
 
 /// `retail-submit executors`.
-pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<String> {
+pub(crate) fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<String> {
     let mut out = vec![];
     if !status.executors.is_empty() {
         let rows: Vec<Vec<String>> = status
@@ -223,7 +223,7 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
             .iter()
             .map(|executor| {
                 vec![
-                    executor.id.clone(),
+                    executor.id.to_string(),
                     executor.host.clone(),
                     executor.flight_port.to_string(),
                     format!("{} of {}", executor.slots_free, executor.slots),
@@ -259,7 +259,7 @@ pub fn executors(status: &ClusterStatus, now_us: i64, paint: Paint) -> Vec<Strin
 }
 
 /// `retail-submit explain MODEL`; `plans` adds the SQL and both plans.
-pub fn explanation(model: &ModelExplanation, plans: bool, paint: Paint) -> Vec<String> {
+pub(crate) fn explanation(model: &ModelExplanation, plans: bool, paint: Paint) -> Vec<String> {
     let mut out = vec![format!(
         "{}  {}  {}",
         paint.bold(&model.model),

@@ -1,9 +1,9 @@
 //! Facts to text, purely: what is printed is decided here and written elsewhere.
 
-pub mod checks;
-pub mod error;
-pub mod failure;
-pub mod lists;
-pub mod next;
-pub mod plan;
-pub mod table;
+pub(crate) mod checks;
+pub(crate) mod error;
+pub(crate) mod failure;
+pub(crate) mod lists;
+pub(crate) mod next;
+pub(crate) mod plan;
+pub(crate) mod table;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// What the advice is about.
 #[derive(Debug, Clone)]
-pub struct Demo<'a> {
+pub(crate) struct Demo<'a> {
     /// As given on the command line.
     pub dir: &'a str,
     /// The file of the SQLite catalog, absolute.
@@ -19,7 +19,7 @@ pub struct Demo<'a> {
 }
 
 /// The commands to try next, ready to paste.
-pub fn lines(demo: &Demo<'_>) -> Vec<String> {
+pub(crate) fn lines(demo: &Demo<'_>) -> Vec<String> {
     let Demo {
         dir,
         warehouse,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// `scan 3, hash join 2, aggregate 2, write 1; 2 exchanges`; empty for an empty plan.
-pub fn summary(physical_plan: &str) -> String {
+pub(crate) fn summary(physical_plan: &str) -> String {
     let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut exchanges = 0;
     for line in physical_plan.lines() {

@@ -5,19 +5,19 @@ use crate::term::Paint;
 
 /// Where a column's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// A heading and its alignment.
-pub type Column<'a> = (&'a str, Align);
+pub(crate) type Column<'a> = (&'a str, Align);
 
 /// Spaces between columns.
 const GAP: usize = 2;
 
 /// The lines of a table with its heading first; cells are counted in characters.
-pub fn lines(columns: &[Column<'_>], rows: &[Vec<String>], paint: Paint) -> Vec<String> {
+pub(crate) fn lines(columns: &[Column<'_>], rows: &[Vec<String>], paint: Paint) -> Vec<String> {
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -71,7 +71,7 @@ const NARROW: usize = 20;
 /// A table made to fit `width` columns: the widest columns are cut first, then columns of the middle are left out.
 ///
 /// Returns the lines and how many columns they show.
-pub fn fitted(
+pub(crate) fn fitted(
     columns: &[Column<'_>],
     rows: &[Vec<String>],
     width: usize,

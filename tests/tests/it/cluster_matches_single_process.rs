@@ -106,7 +106,7 @@ async fn in_this_process(lake: &LakeAt, project: &Path, input: &Path) {
     let vars: Map<_, _> = [("input".to_owned(), json!(input))].into_iter().collect();
     let project = retail_project::load(&files, &vars).unwrap();
     let spec = JobSpec {
-        id: "reference".to_owned(),
+        id: "reference".into(),
         selected: select::select(&project, &[], &[]).unwrap(),
         project: Arc::new(project),
         executor_timeout: None,

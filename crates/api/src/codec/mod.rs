@@ -17,6 +17,8 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::ids::{ExecutorId, JobId, SnapshotId};
+
 pub use event::event;
 pub use failure::{failure_of_status, status, status_of};
 
@@ -87,7 +89,7 @@ impl Field<String> for Option<String> {
     }
 }
 
-/// Absent: 0, which no time and no snapshot is.
+/// Absent: 0, which is no time.
 impl Field<i64> for Option<i64> {
     fn encode(self) -> i64 {
         self.unwrap_or_default()
@@ -96,6 +98,40 @@ impl Field<i64> for Option<i64> {
         (wire != 0).then_some(wire)
     }
 }
+
+impl Field<i64> for SnapshotId {
+    fn encode(self) -> i64 {
+        self.into()
+    }
+    fn decode(wire: i64) -> Self {
+        wire.into()
+    }
+}
+
+/// Absent: 0, as for a time.
+impl Field<i64> for Option<SnapshotId> {
+    fn encode(self) -> i64 {
+        self.map_or(0, i64::from)
+    }
+    fn decode(wire: i64) -> Self {
+        (wire != 0).then(|| wire.into())
+    }
+}
+
+/// Ids are what the server gives out: none is refused.
+macro_rules! text_ids {
+    ($($id:ident),*) => {$(
+        impl Field<String> for $id {
+            fn encode(self) -> String {
+                self.into()
+            }
+            fn decode(wire: String) -> Self {
+                wire.into()
+            }
+        }
+    )*};
+}
+text_ids!(JobId, ExecutorId);
 
 /// Absent: -1; 0 is a count.
 impl Field<i64> for Option<u64> {

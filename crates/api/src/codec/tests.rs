@@ -56,7 +56,7 @@ fn a_test() -> TestResult {
 
 fn a_job() -> Job {
     Job {
-        id: text("7f3a"),
+        id: JobId::new(1_795_198_811_000_000),
         project: text("retail"),
         state: JobState::Failed,
         submitted_by: text("etl"),
@@ -80,7 +80,7 @@ fn a_job() -> Job {
                 stages: 4,
                 started_at_us: Some(5),
                 finished_at_us: Some(6),
-                snapshot_id: Some(i64::MAX),
+                snapshot_id: Some(SnapshotId(i64::MAX)),
             },
             ModelRun::default(),
         ],
@@ -101,7 +101,7 @@ fn events() -> Vec<EventKind> {
         materialized: text("table"),
         rows: 1,
         rows_before: Some(0),
-        snapshot_id: Some(i64::MIN),
+        snapshot_id: Some(SnapshotId(i64::MIN)),
         elapsed_ms: 2,
     };
     let view = PublishedTable {
@@ -189,7 +189,7 @@ fn events() -> Vec<EventKind> {
             line: 3,
         },
         EventKind::ExecutorLost {
-            executor_id: text("e"),
+            executor_id: "e".into(),
             reason: text("r"),
         },
     ]
@@ -197,7 +197,7 @@ fn events() -> Vec<EventKind> {
 
 fn an_event(kind: EventKind) -> JobEvent {
     JobEvent {
-        job_id: text("7f3a"),
+        job_id: "7f3a".into(),
         seq: 4,
         time_us: 5,
         kind,
@@ -221,7 +221,7 @@ fn what_is_sent_arrives_with_all_its_fields() {
         rows: 1,
         bytes: 2,
         files: 3,
-        snapshot_id: Some(4),
+        snapshot_id: Some(SnapshotId(4)),
         updated_at_us: Some(5),
         location: text("s3://b/a"),
         metadata_location: text("s3://b/a/m.json"),
@@ -236,7 +236,7 @@ fn what_is_sent_arrives_with_all_its_fields() {
         assert_eq!(travelled::<_, v1::Table>(ours.clone()), ours);
     }
     let ours = Snapshot {
-        id: 1,
+        id: SnapshotId(1),
         parent_id: None,
         committed_at_us: 3,
         operation: text("append"),
@@ -244,7 +244,7 @@ fn what_is_sent_arrives_with_all_its_fields() {
     };
     assert_eq!(travelled::<_, v1::Snapshot>(ours.clone()), ours);
     let executor = |state| Executor {
-        id: text("e"),
+        id: "e".into(),
         host: text("h"),
         flight_port: u16::MAX,
         grpc_port: 2,

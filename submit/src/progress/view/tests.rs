@@ -52,7 +52,7 @@ fn published(table: &str, rows: u64, rows_before: Option<u64>) -> PublishedTable
         materialized: materialized.into(),
         rows,
         rows_before,
-        snapshot_id: Some(1),
+        snapshot_id: Some(retail_api::SnapshotId(1)),
         elapsed_ms: 5,
     }
 }
