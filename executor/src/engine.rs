@@ -16,7 +16,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
-use retail_engine::or_refuse;
+use retail_engine::catch_panic;
 
 use crate::metrics::MeasuredEngine;
 
@@ -41,7 +41,7 @@ impl ExecutionEngine for TaskEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        or_refuse("a task cannot be set up", || {
+        catch_panic("a task cannot be set up", || {
             let silent = has_union(&plan);
             covers_no_more_than(&plan, &output_partitions)?;
             let stage = self.ballista.create_query_stage_exec(

@@ -16,7 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
-use retail_engine::Origin;
+use retail_engine::QueryContext;
 use retail_storage::stores_within;
 use retail_telemetry::trace;
 use tracing::field::Empty;
@@ -61,8 +61,8 @@ fn task(
     partitions: usize,
     config: &SessionConfig,
 ) -> Span {
-    let origin = config.options().extensions.get::<Origin>();
-    let some = |of: fn(&Origin) -> &String| origin.map(of).filter(|text| !text.is_empty());
+    let context = config.options().extensions.get::<QueryContext>();
+    let some = |of: fn(&QueryContext) -> &String| context.map(of).filter(|text| !text.is_empty());
     let span = tracing::info_span!(
         parent: None,
         "task",
@@ -77,7 +77,7 @@ fn task(
         otel.status_code = Empty,
         otel.status_description = Empty,
     );
-    if let Some(parent) = origin.and_then(|o| trace::stage_parent(&o.traceparent, stage)) {
+    if let Some(parent) = context.and_then(|c| trace::stage_parent(&c.traceparent, stage)) {
         trace::follow(&span, &parent);
     }
     span

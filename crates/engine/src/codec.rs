@@ -23,11 +23,11 @@ use retail_proto::v1::{
     Gather, OneTask, PlanNode, PlannedJoin, RecursiveQuery, Unclaimed, WorkTable, plan_node,
 };
 
-use crate::gather::GatherExec;
-use crate::keep_first;
-use crate::one_task::{self, OneTaskExec};
-use crate::order_claims::{Forget, UnclaimedExec};
-use crate::planned_join::{PlannedJoinExec, over};
+use crate::nodes::gather::GatherExec;
+use crate::nodes::one_task::{self, OneTaskExec};
+use crate::nodes::planned_join::PlannedJoinExec;
+use crate::nodes::unclaimed::{Forget, UnclaimedExec};
+use crate::nodes::{over, partitioned_topk};
 use retail_connect::{checked_cast, text_scan};
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
@@ -57,7 +57,7 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             return Ok(plan);
         }
         match (node.node, inputs) {
-            (Some(plan_node::Node::KeepFirst(node)), [input]) => keep_first::decode(&node, Arc::clone(input)),
+            (Some(plan_node::Node::PartitionedTopk(node)), [input]) => partitioned_topk::decode(&node, Arc::clone(input)),
             (Some(plan_node::Node::Gather(_)), inputs) if !inputs.is_empty() => {
                 Ok(Arc::new(GatherExec::try_new(inputs.to_vec())?))
             }
@@ -102,8 +102,8 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
         buf: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        let engines = if let Some(node) = keep_first::encode(&node) {
-            Some(plan_node::Node::KeepFirst(node))
+        let engines = if let Some(node) = partitioned_topk::encode(&node) {
+            Some(plan_node::Node::PartitionedTopk(node))
         } else if node.is::<GatherExec>() {
             Some(plan_node::Node::Gather(Gather {}))
         } else if let Some(node) = node.downcast_ref::<UnclaimedExec>() {

@@ -12,8 +12,8 @@ pub struct EngineConfig {
     pub batch_size: usize,
     /// Most partitions that one task runs; 0 = as many as its executor has free slots.
     pub max_partitions_per_task: usize,
-    /// Deduplicate `row_number() … = 1` with a hash table instead of a sort.
-    pub keep_first: bool,
+    /// Evaluate `row_number() … <= n` with a hash table of the keys instead of a sort.
+    pub partitioned_topk: bool,
     /// Build sides smaller than this are sent to every task, in bytes.
     pub broadcast_bytes: usize,
 }
@@ -24,7 +24,7 @@ impl Default for EngineConfig {
             target_partitions: 0,
             batch_size: 8192,
             max_partitions_per_task: 0,
-            keep_first: true,
+            partitioned_topk: true,
             broadcast_bytes: 16 * 1024 * 1024,
         }
     }

@@ -7,21 +7,21 @@
 use std::sync::Arc;
 
 use ballista_core::registry::BallistaFunctionRegistry;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 
 /// Every function, by kind. A later one replaces an earlier one of its name.
 #[derive(Debug, Clone)]
-pub struct Functions {
-    pub scalar: Vec<Arc<ScalarUDF>>,
-    pub aggregate: Vec<Arc<AggregateUDF>>,
-    pub window: Vec<Arc<WindowUDF>>,
-    pub higher_order: Vec<Arc<HigherOrderUDF>>,
+struct Functions {
+    scalar: Vec<Arc<ScalarUDF>>,
+    aggregate: Vec<Arc<AggregateUDF>>,
+    window: Vec<Arc<WindowUDF>>,
+    higher_order: Vec<Arc<HigherOrderUDF>>,
 }
 
 impl Functions {
     /// DataFusion's functions, then ours, which may replace them.
-    pub fn all() -> Self {
+    fn all() -> Self {
         let mut functions = Self {
             scalar: SessionStateDefaults::default_scalar_functions(),
             aggregate: SessionStateDefaults::default_aggregate_functions(),
@@ -45,18 +45,25 @@ fn our_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 
 fn our_window_functions() -> Vec<Arc<WindowUDF>> {
     [
-        crate::windows::flagged_windows(),
+        crate::rewrites::windows::flagged_windows(),
         retail_sql::functions::window(),
     ]
     .concat()
 }
 
+/// Gives a session the functions that executors have too.
+pub(crate) fn with_functions(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let functions = Functions::all();
+    builder
+        .with_scalar_functions(functions.scalar)
+        .with_aggregate_functions(functions.aggregate)
+        .with_window_functions(functions.window)
+        .with_higher_order_functions(functions.higher_order)
+}
+
 /// What an executor finds functions in: the same ones, under their names and aliases as a session has them.
 pub fn function_registry() -> BallistaFunctionRegistry {
-    let state = crate::session::with_functions(
-        datafusion::execution::SessionStateBuilder::new().with_default_features(),
-    )
-    .build();
+    let state = with_functions(SessionStateBuilder::new().with_default_features()).build();
     BallistaFunctionRegistry::from(&state)
 }
 

@@ -52,7 +52,7 @@ impl Cluster for InProcess {
         Ok(SessionContext::new_with_state(session_state(
             session,
             Arc::clone(&self.runtime),
-            self.config.keep_first,
+            self.config.partitioned_topk,
             Execution::InProcess,
         )))
     }

@@ -1,6 +1,6 @@
 //! Panics while a query is prepared, as errors.
 //!
-//! Ballista catches panics only while a task runs. One before that is told to nobody: a panic in planning ends the
+//! Ballista catches panics only while a task runs. One before that is reported nowhere: a panic in planning ends the
 //! scheduler's event loop, one in decoding a task leaves the scheduler waiting for that task without end.
 
 use std::any::Any;
@@ -13,17 +13,20 @@ use futures::FutureExt;
 ///
 /// # Errors
 /// Those of `prepare`, and its panic.
-pub fn or_refuse<T>(what: &str, prepare: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn catch_panic<T>(what: &str, prepare: impl FnOnce() -> Result<T>) -> Result<T> {
     // What was being built is dropped: nobody sees it half made.
     std::panic::catch_unwind(AssertUnwindSafe(prepare))
         .unwrap_or_else(|panic| Err(defect(what, panic.as_ref())))
 }
 
-/// [`or_refuse`] for a future.
+/// [`catch_panic`] for a future.
 ///
 /// # Errors
 /// Those of `prepare`, and its panic.
-pub async fn or_refuse_async<T>(what: &str, prepare: impl Future<Output = Result<T>>) -> Result<T> {
+pub async fn catch_panic_async<T>(
+    what: &str,
+    prepare: impl Future<Output = Result<T>>,
+) -> Result<T> {
     AssertUnwindSafe(prepare)
         .catch_unwind()
         .await
@@ -46,13 +49,13 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_an_error_with_its_text() {
         let panics = || -> Result<()> { panic!("index {} out of bounds", 3) };
-        let told = or_refuse("a task cannot be decoded", panics).unwrap_err();
+        let error = catch_panic("a task cannot be decoded", panics).unwrap_err();
         assert_eq!(
-            told.to_string(),
+            error.to_string(),
             "Execution error: a task cannot be decoded: index 3 out of bounds; \
              this is a defect of the engine, please report the SQL"
         );
-        let told = or_refuse_async("the query cannot be planned", async { panics() }).await;
-        assert!(told.unwrap_err().to_string().contains("index 3"));
+        let error = catch_panic_async("the query cannot be planned", async { panics() }).await;
+        assert!(error.unwrap_err().to_string().contains("index 3"));
     }
 }

@@ -5,27 +5,26 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
-use datafusion::common::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use retail_lakehouse::WritePlanner;
 
-use crate::filter_names::ByClearNames;
-use crate::gather::gather_unions;
-use crate::keep_first::keep_first_rule;
-use crate::one_task::as_one_task;
-use crate::order_claims::{WithoutFalseClaims, do_sorts};
-use crate::panics::or_refuse_async;
-use crate::planned_join::{JoinModes, seal_joins};
-use crate::sort_keys::each_key_once;
-use crate::values_limit::limits_above_values;
-use crate::windows::{check_frames, seal_windows};
+use crate::nodes::gather::gather_unions;
+use crate::nodes::one_task::as_one_task;
+use crate::nodes::partitioned_topk::partitioned_topk_rule;
+use crate::nodes::planned_join::{JoinModes, seal_joins};
+use crate::panics::catch_panic_async;
+use crate::rewrites::filter_names::by_clear_names;
+use crate::rewrites::order_claims::{do_sorts, without_false_claims};
+use crate::rewrites::sort_keys::each_key_once;
+use crate::rewrites::values_limit::limits_above_values;
+use crate::rewrites::windows::{check_frames, seal_windows};
+use crate::rewrites::{Rule, rule};
 use retail_sql::{flat_arithmetic, flat_projections, guard_plan};
 
 /// Where a plan is to run, which decides what its plan must hold.
@@ -40,20 +39,20 @@ pub enum Execution {
 /// Turns logical plans into physical ones: what can fail is put behind what guards it ([`guard_plan`]), then, in four steps:
 ///
 /// 1. the initial plan, with table writes planned by the lakehouse;
-/// 2. our rules that need a plan no exchange has been put into (gathered unions, keep-first);
+/// 2. our rules that need a plan no exchange has been put into (gathered unions, top-k per key);
 /// 3. the session's optimizer rules, then the marker that carries field-id scans to executors, and `order_claims::do_sorts`;
 /// 4. for executors, joins are sealed: nothing changes them any more.
 #[derive(Debug)]
-pub struct RetailPlanner {
-    keep_first: bool,
+pub(crate) struct RetailPlanner {
+    partitioned_topk: bool,
     execution: Execution,
 }
 
 impl RetailPlanner {
-    /// `keep_first`: whether `row_number() … = 1` becomes a hash operator.
-    pub fn new(keep_first: bool, execution: Execution) -> Self {
+    /// `partitioned_topk`: whether `row_number() … <= n` becomes a hash operator.
+    pub(crate) fn new(partitioned_topk: bool, execution: Execution) -> Self {
         Self {
-            keep_first,
+            partitioned_topk,
             execution,
         }
     }
@@ -70,7 +69,7 @@ impl QueryPlanner for RetailPlanner {
         let state = state.ok_or_else(|| {
             DataFusionError::Internal("the session is not a SessionState".to_string())
         })?;
-        or_refuse_async("the query cannot be planned", self.plan(plan, state)).await
+        catch_panic_async("the query cannot be planned", self.plan(plan, state)).await
     }
 }
 
@@ -89,62 +88,29 @@ impl RetailPlanner {
     }
 
     /// Every step after the initial plan is a rule, so that EXPLAIN shows the plan that runs.
-    fn steps(&self, state: &SessionState) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-        let mut rules = vec![step("GatherUnions", gather_unions)];
-        if self.keep_first {
-            rules.push(keep_first_rule());
+    fn steps(&self, state: &SessionState) -> Vec<Rule> {
+        let mut rules = vec![rule("GatherUnions", gather_unions)];
+        if self.partitioned_topk {
+            rules.push(partitioned_topk_rule());
         }
         rules.extend(state.physical_optimizers().iter().cloned());
-        rules.push(step("CheckFrames", check_frames));
-        rules.push(step("FlatProjections", flat_projections));
+        rules.push(rule("CheckFrames", check_frames));
+        rules.push(rule("FlatProjections", flat_projections));
         rules.push(retail_lakehouse::scan_rule());
-        rules.push(step("DoSorts", do_sorts));
+        rules.push(rule("DoSorts", do_sorts));
         if self.execution == Execution::InStages {
-            rules.push(step("LimitsAboveValues", limits_above_values));
-            rules.push(step("SealJoins", seal_joins));
-            rules.push(step("SealWindows", seal_windows));
+            rules.push(rule("LimitsAboveValues", limits_above_values));
+            rules.push(rule("SealJoins", seal_joins));
+            rules.push(rule("SealWindows", seal_windows));
         }
         rules
     }
 }
 
-type Rewrite = fn(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>;
-
-/// A rewrite as a rule of the optimizer.
-fn step(name: &'static str, rewrite: Rewrite) -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
-    Arc::new(Step { name, rewrite })
-}
-
-#[derive(Debug)]
-struct Step {
-    name: &'static str,
-    rewrite: Rewrite,
-}
-
-impl PhysicalOptimizerRule for Step {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        (self.rewrite)(plan)
-    }
-
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// The physical optimizer's rules, with ours that decides joins where they can still be planned around.
-pub(crate) fn physical_rules(
-    execution: Execution,
-) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+pub(crate) fn physical_rules(execution: Execution) -> Vec<Rule> {
     let mut rules = PhysicalOptimizer::new().rules;
-    // It tells a scan in which order rows are wanted, and the wire does not carry that.
+    // It sets in a scan which order is wanted, and the wire does not carry that.
     rules.retain(|rule| rule.name() != "PushdownSort");
     if execution == Execution::InStages {
         let selection = rules
@@ -154,9 +120,9 @@ pub(crate) fn physical_rules(
     }
     for rule in &mut rules {
         if rule.name() == "EnsureRequirements" {
-            *rule = Arc::new(WithoutFalseClaims(Arc::clone(rule)));
+            *rule = without_false_claims(Arc::clone(rule));
         } else if rule.name().starts_with("FilterPushdown") {
-            *rule = Arc::new(ByClearNames(Arc::clone(rule)));
+            *rule = by_clear_names(Arc::clone(rule));
         }
     }
     rules
@@ -169,7 +135,7 @@ pub(crate) fn physical_rules(
 pub async fn plan_one_task(
     plan: &LogicalPlan,
     state: &SessionState,
-    keep_first: bool,
+    partitioned_topk: bool,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let mut config = state.config().clone();
     config.options_mut().execution.target_partitions = 1;
@@ -182,7 +148,7 @@ pub async fn plan_one_task(
         .with_config(config)
         .with_physical_optimizer_rules(physical_rules(Execution::InProcess))
         .with_query_planner(Arc::new(RetailPlanner::new(
-            keep_first,
+            partitioned_topk,
             Execution::InProcess,
         )))
         .build();

@@ -1,6 +1,6 @@
 //! Holds a physical plan to what executors will make of it.
 //!
-//! datafusion-proto drops what it cannot spell and says nothing: IGNORE NULLS and FILTER of window functions, a scan's
+//! datafusion-proto silently drops what it cannot encode: IGNORE NULLS and FILTER of window functions, a scan's
 //! expression adapter, whether a window was reversed. A plan is therefore encoded and decoded before it is sent, and what
 //! comes back is compared with what went in, node by node: name, columns, partitions, display, expressions.
 
@@ -23,7 +23,7 @@ use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
 use crate::codec::RetailPhysicalCodec;
-use crate::one_task::OneTaskExec;
+use crate::nodes::one_task::OneTaskExec;
 
 /// What of a plan does not reach executors as it is; none when all of it does.
 pub fn lost_on_the_wire(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) -> Option<String> {

@@ -18,11 +18,10 @@ use retail_storage::ObjectStores;
 
 use crate::codec::{RetailLogicalCodec, RetailPhysicalCodec};
 use crate::config::EngineConfig;
-use crate::functions::Functions;
-use crate::origin::{Origin, follow_spawned_work};
+use crate::functions::with_functions;
 use crate::planner::{Execution, RetailPlanner, physical_rules};
-use crate::windows::FilterAsCase;
-use retail_sql;
+use crate::query_context::{QueryContext, follow_spawned_work};
+use crate::rewrites::windows::FilterAsCase;
 use retail_sql::optimizer_rules;
 
 /// What a row of a join's smaller side is taken to have, in bytes, where only its rows are known.
@@ -64,7 +63,7 @@ pub fn session_config(config: &EngineConfig, slots: usize) -> SessionConfig {
         config.broadcast_bytes / ROW_BYTES;
     options.catalog.default_schema = "main".to_string();
     options.catalog.default_catalog = "retail".to_string();
-    options.extensions.insert(Origin::default());
+    options.extensions.insert(QueryContext::default());
     session
 }
 
@@ -88,7 +87,7 @@ pub fn runtime_env(stores: &ObjectStores, spill: Option<&Path>) -> Result<Arc<Ru
 pub fn session_state(
     session: SessionConfig,
     runtime: Arc<RuntimeEnv>,
-    keep_first: bool,
+    partitioned_topk: bool,
     execution: Execution,
 ) -> SessionState {
     let builder = with_functions(SessionStateBuilder::new().with_default_features())
@@ -97,18 +96,8 @@ pub fn session_state(
         .with_optimizer_rules(optimizer_rules())
         .with_analyzer_rule(Arc::new(FilterAsCase))
         .with_physical_optimizer_rules(physical_rules(execution))
-        .with_query_planner(Arc::new(RetailPlanner::new(keep_first, execution)));
+        .with_query_planner(Arc::new(RetailPlanner::new(partitioned_topk, execution)));
     retail_sql::install(builder).build()
-}
-
-/// Gives a session the functions that executors have too.
-pub(crate) fn with_functions(builder: SessionStateBuilder) -> SessionStateBuilder {
-    let functions = Functions::all();
-    builder
-        .with_scalar_functions(functions.scalar)
-        .with_aggregate_functions(functions.aggregate)
-        .with_window_functions(functions.window)
-        .with_higher_order_functions(functions.higher_order)
 }
 
 /// A fresh session in which a run registers its relations.
@@ -124,7 +113,7 @@ pub fn session(
     Ok(SessionContext::new_with_state(session_state(
         session_config(config, slots),
         runtime,
-        config.keep_first,
+        config.partitioned_topk,
         Execution::InProcess,
     )))
 }

@@ -1,21 +1,17 @@
 //! Task plans as executors decode them.
 
-use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
-use crate::panics::or_refuse;
+use crate::nodes::idle::IdleExec;
+use crate::panics::catch_panic;
 
 /// A task's plan on the wire: DataFusion's encoding, with what would panic taken out when it is decoded.
 ///
@@ -40,7 +36,7 @@ impl AsExecutionPlan for TaskPlan {
         ctx: &TaskContext,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        or_refuse("a task cannot be decoded", || {
+        catch_panic("a task cannot be decoded", || {
             without_idle_sorts(self.0.try_into_physical_plan(ctx, codec)?)
         })
     }
@@ -61,7 +57,7 @@ fn without_idle_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
         else {
             return Ok(Transformed::no(node));
         };
-        Ok(Transformed::yes(Arc::new(Idle::new(Arc::clone(
+        Ok(Transformed::yes(Arc::new(IdleExec::new(Arc::clone(
             sort.input(),
         )))))
     })
@@ -70,73 +66,6 @@ fn without_idle_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
 
 fn partitions(plan: &Arc<dyn ExecutionPlan>) -> usize {
     plan.output_partitioning().partition_count()
-}
-
-/// Stands where a node would have nothing to do: it has no partitions, and metrics that stay empty.
-#[derive(Debug)]
-struct Idle {
-    input: Arc<dyn ExecutionPlan>,
-    metrics: ExecutionPlanMetricsSet,
-}
-
-impl Idle {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        Self {
-            input,
-            metrics: ExecutionPlanMetricsSet::new(),
-        }
-    }
-}
-
-impl DisplayAs for Idle {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Idle")
-    }
-}
-
-impl ExecutionPlan for Idle {
-    fn name(&self) -> &str {
-        "Idle"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.as_slice() {
-            [input] => Ok(Arc::new(Self::new(Arc::clone(input)))),
-            _ => Err(DataFusionError::Internal(
-                "an idle node has one input".to_string(),
-            )),
-        }
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
-use retail_engine::{Query, QueryError, QueryProgress, until_whole};
+use retail_engine::{Query, QueryError, QueryProgress, retry_lost_results};
 use retail_lakehouse::WriteOptions;
 use retail_lakehouse::{
     PUBLISH_ID, Relation, SourceFiles, Staged, WriteMode, data_files, write_plan,
@@ -200,7 +200,7 @@ async fn table(
         };
         send(events, restarted);
     };
-    let whole = until_whole(query, again, |query| rows_of(context, query));
+    let whole = retry_lost_results(query, again, |query| rows_of(context, query));
     // The last progress is told before the model's end: telling stops when the query lets go of its sender.
     let (outcome, ()) = tokio::join!(whole, told);
     let (written, stages) = match outcome {

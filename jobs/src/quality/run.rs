@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use retail_api::TableName;
-use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
+use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -456,7 +456,7 @@ impl Tested<'_> {
             cancel: self.cancel.clone(),
             progress: watch::Sender::new(QueryProgress::default()),
         };
-        let ran = until_whole(
+        let ran = retry_lost_results(
             query,
             |_, _| {},
             |query| async {

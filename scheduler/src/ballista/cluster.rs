@@ -110,7 +110,7 @@ impl ClusterOnExecutors {
 
     async fn plan(&self, query: &Query) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let state = query.session.state();
-        let planned = stage_check::plan(&query.plan, &state, self.engine.keep_first).await?;
+        let planned = stage_check::plan(&query.plan, &state, self.engine.partitioned_topk).await?;
         if let Some(reason) = planned.one_task_because {
             tracing::info!(query = query.label, reason, "the query runs as one task");
         }
@@ -172,7 +172,7 @@ impl Cluster for ClusterOnExecutors {
         Ok(SessionContext::new_with_state(session_state(
             config,
             Arc::clone(&self.runtime),
-            self.engine.keep_first,
+            self.engine.partitioned_topk,
             Execution::InStages,
         )))
     }

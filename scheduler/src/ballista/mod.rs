@@ -71,7 +71,7 @@ pub async fn start(
 ) -> anyhow::Result<(Server, Arc<ClusterOnExecutors>)> {
     let runtime = runtime_env(stores, None)?;
     let engine = assembly.engine.clone();
-    let keep_first = engine.keep_first;
+    let partitioned_topk = engine.partitioned_topk;
     let session_runtime = Arc::clone(&runtime);
     let config = SchedulerConfig {
         external_host: assembly.advertise_host.clone(),
@@ -98,7 +98,7 @@ pub async fn start(
             Ok(session_state(
                 config,
                 Arc::clone(&session_runtime),
-                keep_first,
+                partitioned_topk,
                 Execution::InStages,
             ))
         })),

@@ -11,7 +11,7 @@ use ballista_core::serde::protobuf::task_status::Status;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 use datafusion::prelude::SessionContext;
-use retail_engine::{Origin, QueryError, QueryProgress};
+use retail_engine::{QueryContext, QueryError, QueryProgress};
 use retail_telemetry::trace::{self, Stage};
 use retail_telemetry::{fields, trace::record_stage};
 use tracing::Span;
@@ -31,16 +31,16 @@ pub(super) fn query() -> Span {
     )
 }
 
-/// The session with the query's origin among the settings that its tasks get. The driver's own stays as it is.
+/// The session with the query's context among the settings that its tasks get. The driver's own stays as it is.
 pub(super) fn with_origin(session: &SessionContext, span: &Span) -> Arc<SessionContext> {
     let about = |name| span.in_scope(|| fields::current(name)).unwrap_or_default();
-    let origin = Origin {
+    let context = QueryContext {
         traceparent: trace::traceparent(span).unwrap_or_default(),
         job: about("job"),
         model: about("model"),
     };
     let mut state = session.state();
-    state.config_mut().options_mut().extensions.insert(origin);
+    state.config_mut().options_mut().extensions.insert(context);
     Arc::new(SessionContext::new_with_state(state))
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Planned {
 pub(super) async fn plan(
     query: &LogicalPlan,
     state: &SessionState,
-    keep_first: bool,
+    partitioned_topk: bool,
 ) -> Result<Planned> {
     let (reason, error) = match state.create_physical_plan(query).await {
         Ok(staged) => match find_violation(&staged, state) {
@@ -69,7 +69,7 @@ pub(super) async fn plan(
         },
         Err(error) => ("its stages cannot be planned".to_string(), Some(error)),
     };
-    let whole = plan_one_task(query, state, keep_first).await;
+    let whole = plan_one_task(query, state, partitioned_topk).await;
     let whole = match (whole, error) {
         (Ok(whole), _) => whole,
         // An error of the query itself is already reported for its stages.

@@ -24,7 +24,9 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use retail_api::events::StageProgress;
 use retail_api::{Failure, FailureKind, codec};
-use retail_engine::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, until_whole};
+use retail_engine::{
+    Cluster, Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results,
+};
 use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::sql_errors::{at_suspects_of, run_words, sql_failure};
 use retail_lakehouse::Lakehouse;
@@ -230,7 +232,7 @@ async fn on_cluster(
         progress,
     };
     // Rows that the client has are not taken back: once they flow, what is lost is an error.
-    let running = until_whole(query, |_, _| {}, |query| cluster.execute(query));
+    let running = retry_lost_results(query, |_, _| {}, |query| cluster.execute(query));
     let mut running = std::pin::pin!(running);
     let run = loop {
         tokio::select! {

@@ -64,7 +64,12 @@ impl Claims {
                 .options_mut()
                 .optimizer
                 .enable_dynamic_filter_pushdown = false;
-            let state = session_state(config, runtime, engine.keep_first, Execution::InStages);
+            let state = session_state(
+                config,
+                runtime,
+                engine.partitioned_topk,
+                Execution::InStages,
+            );
             let session = SessionContext::new_with_state(state);
             register(&session, &lakehouse).await?;
             sessions.push(session);

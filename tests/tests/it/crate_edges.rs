@@ -21,7 +21,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("connect", &["values", "storage", "api", "proto"]),
     (
         "engine",
-        &["sql", "connect", "lakehouse", "storage", "api", "proto"],
+        &[
+            "sql",
+            "connect",
+            "lakehouse",
+            "storage",
+            "values",
+            "api",
+            "proto",
+        ],
     ),
     ("datagen", &["project", "api"]),
     (

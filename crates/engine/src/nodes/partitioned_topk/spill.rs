@@ -1,4 +1,4 @@
-//! Moves held rows to disk, one file per hash partition of the key, when the memory pool refuses more.
+//! Moves stored rows to disk, one file per hash partition of the key, when the memory pool refuses more.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use datafusion::physical_plan::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::held::HeldRows;
+use super::row_store::RowStore;
 
 /// Hash partitions per spill. Each is read back alone, so memory need shrinks by this factor per level.
 const PARTITIONS: usize = 16;
@@ -25,24 +25,25 @@ pub(super) struct Spilled {
 }
 
 impl Spilled {
-    /// Writes all rows alive. The caller drops `held` afterwards.
+    /// Writes all rows alive. The caller drops `store` afterwards.
     ///
     /// # Errors
     /// The disk manager refuses files, or the disk is full.
     pub(super) async fn write(
         &mut self,
-        mut held: HeldRows,
+        mut store: RowStore,
         batch_size: usize,
         manager: &SpillManager,
     ) -> Result<()> {
-        held.forget_groups();
-        let partitions = partition(&held)?;
-        let batches: Vec<&RecordBatch> = held.batches().iter().map(|held| &held.batch).collect();
+        store.forget_groups();
+        let partitions = partition(&store)?;
+        let batches: Vec<&RecordBatch> =
+            store.batches().iter().map(|stored| &stored.batch).collect();
         for (files, rows) in self.files.iter_mut().zip(partitions) {
             if rows.is_empty() {
                 continue;
             }
-            let mut file = manager.create_in_progress_file("KeepFirst")?;
+            let mut file = manager.create_in_progress_file("HashTopK")?;
             for chunk in rows.chunks(batch_size.max(1)) {
                 file.append_batch(&interleave_record_batch(&batches, chunk)?)?;
                 tokio::task::consume_budget().await;
@@ -75,11 +76,11 @@ pub(super) fn read(
 }
 
 /// Positions (batch, row) of the rows alive, per hash partition.
-fn partition(held: &HeldRows) -> Result<[Vec<(usize, usize)>; PARTITIONS]> {
+fn partition(store: &RowStore) -> Result<[Vec<(usize, usize)>; PARTITIONS]> {
     let mut partitions: [Vec<(usize, usize)>; PARTITIONS] = Default::default();
     let mut hashes = Vec::new();
-    for (i, batch) in held.batches().iter().enumerate() {
-        held.hash(&batch.batch, &mut hashes)?;
+    for (i, batch) in store.batches().iter().enumerate() {
+        store.hash(&batch.batch, &mut hashes)?;
         for (row, hash) in hashes
             .iter()
             .enumerate()

@@ -21,19 +21,20 @@ use datafusion::physical_plan::windows::{
 };
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-use super::exec::{KeepFirstExec, Mode, OrderColumn, Spec};
+use super::exec::HashTopKExec;
+use super::spec::{Mode, OrderColumn, Spec};
 
-/// The rule that replaces `row_number() … <= n` by [`KeepFirstExec`] where that is exact.
+/// The rule that replaces `row_number() … <= n` by [`HashTopKExec`] where that is exact.
 ///
 /// It must run before `EnsureRequirements`; a plan whose window is sorted already is left alone.
-pub fn keep_first_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
-    Arc::new(KeepFirst)
+pub(crate) fn partitioned_topk_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
+    Arc::new(PartitionedTopK)
 }
 
 #[derive(Debug)]
-struct KeepFirst;
+struct PartitionedTopK;
 
-impl PhysicalOptimizerRule for KeepFirst {
+impl PhysicalOptimizerRule for PartitionedTopK {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -49,7 +50,7 @@ impl PhysicalOptimizerRule for KeepFirst {
     }
 
     fn name(&self) -> &'static str {
-        "KeepFirst"
+        "PartitionedTopK"
     }
 
     fn schema_check(&self) -> bool {
@@ -103,7 +104,7 @@ fn rewrite(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan
         return Ok(None);
     }
 
-    let mut plan = keep_first(ranking.input, spec)?;
+    let mut plan = topk_over(ranking.input, spec)?;
     for projection in between.iter().rev() {
         let Some((kept, above)) = without_number(projection.expr(), &columns, limit)? else {
             return Ok(None);
@@ -167,7 +168,7 @@ impl<'a> Shape<'a> {
             between.push(projection);
             window = projection.input();
         }
-        // Fewer rows reach these now, which only a volatile expression can tell.
+        // Fewer rows reach these now, which only a volatile expression can observe.
         if between
             .iter()
             .flat_map(|p| p.expr())
@@ -275,7 +276,7 @@ fn is_volatile(expr: &Arc<dyn PhysicalExpr>) -> bool {
 }
 
 /// The operator over `input`; with a partial pass unless the rows of a key are together already.
-fn keep_first(input: Arc<dyn ExecutionPlan>, spec: Spec) -> Result<Arc<dyn ExecutionPlan>> {
+fn topk_over(input: Arc<dyn ExecutionPlan>, spec: Spec) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = input.schema();
     let key =
         |k: &usize| Arc::new(Column::new(schema.field(*k).name(), *k)) as Arc<dyn PhysicalExpr>;
@@ -288,9 +289,9 @@ fn keep_first(input: Arc<dyn ExecutionPlan>, spec: Spec) -> Result<Arc<dyn Execu
     let input = if is_together {
         input
     } else {
-        Arc::new(KeepFirstExec::try_new(input, spec.clone(), Mode::Partial)?)
+        Arc::new(HashTopKExec::try_new(input, spec.clone(), Mode::Partial)?)
     };
-    Ok(Arc::new(KeepFirstExec::try_new(input, spec, Mode::Final)?))
+    Ok(Arc::new(HashTopKExec::try_new(input, spec, Mode::Final)?))
 }
 
 /// One condition of the filter.
@@ -393,7 +394,7 @@ fn without_number(
 }
 
 /// The expression over columns at their new places. The row number is 1 where only one row per key is kept, and
-/// unknown otherwise: then an expression that asks for it is `None`.
+/// unknown otherwise: then an expression that needs it is `None`.
 fn rebase(
     expr: &Arc<dyn PhysicalExpr>,
     columns: &[Option<usize>],

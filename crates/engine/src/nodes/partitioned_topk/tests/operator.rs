@@ -12,7 +12,8 @@ use futures::StreamExt;
 use prost::Message;
 
 use super::*;
-use crate::keep_first::{OrderColumn, Spec, decode, encode};
+use crate::nodes::partitioned_topk::spec::{OrderColumn, Spec};
+use crate::nodes::partitioned_topk::{decode, encode};
 
 fn runtime(bytes: usize, disk: DiskManagerMode) -> Arc<RuntimeEnv> {
     RuntimeEnvBuilder::new()
@@ -32,7 +33,7 @@ fn source(rows: usize) -> Arc<dyn ExecutionPlan> {
 }
 
 /// Keeps the first row by `o_int DESC` per value of one column.
-fn keep_first(rows: usize, key: &str, mode: Mode) -> KeepFirstExec {
+fn topk(rows: usize, key: &str, mode: Mode) -> HashTopKExec {
     let source = source(rows);
     let options = SortOptions {
         descending: true,
@@ -46,7 +47,7 @@ fn keep_first(rows: usize, key: &str, mode: Mode) -> KeepFirstExec {
         }],
         limit: 1,
     };
-    KeepFirstExec::try_new(source, spec, mode).unwrap()
+    HashTopKExec::try_new(source, spec, mode).unwrap()
 }
 
 const QUERIES: [&str; 3] = [
@@ -148,7 +149,7 @@ async fn a_dropped_stream_gives_its_memory_back() {
         ..Setup::default()
     }
     .session();
-    let node = keep_first(600, "id", Mode::Final);
+    let node = topk(600, "id", Mode::Final);
     let mut stream = node.execute(0, session.task_ctx()).unwrap();
     assert!(stream.next().await.unwrap().unwrap().num_rows() > 0);
     assert!(session.runtime_env().memory_pool.reserved() > 0);
@@ -163,7 +164,7 @@ async fn output_comes_in_batches_of_the_session() {
         ..Setup::default()
     }
     .session();
-    let plan: Arc<dyn ExecutionPlan> = Arc::new(keep_first(600, "id", Mode::Final));
+    let plan: Arc<dyn ExecutionPlan> = Arc::new(topk(600, "id", Mode::Final));
     let sizes: Vec<usize> = collect(plan, session.task_ctx())
         .await
         .unwrap()
@@ -176,7 +177,7 @@ async fn output_comes_in_batches_of_the_session() {
 #[tokio::test]
 async fn a_partial_pass_drops_what_it_can() {
     let session = Setup::default().session();
-    let node = keep_first(600, "k_small", Mode::Partial).with_tuning(Tuning {
+    let node = topk(600, "k_small", Mode::Partial).with_tuning(Tuning {
         probe_rows: 200,
         ..Tuning::default()
     });
@@ -204,7 +205,7 @@ async fn a_partial_pass_over_new_keys_gives_up_and_lets_rows_pass_in_order() {
         ..Setup::default()
     }
     .session();
-    let node = keep_first(600, "id", Mode::Partial).with_tuning(Tuning {
+    let node = topk(600, "id", Mode::Partial).with_tuning(Tuning {
         probe_rows: 200,
         ..Tuning::default()
     });
@@ -239,13 +240,13 @@ async fn a_partial_pass_without_memory_emits_instead_of_spilling() {
         ..Setup::default()
     }
     .session();
-    let plan: Arc<dyn ExecutionPlan> = Arc::new(keep_first(600, "id", Mode::Partial));
+    let plan: Arc<dyn ExecutionPlan> = Arc::new(topk(600, "id", Mode::Partial));
     assert_eq!(ids(&session, &plan).await, (0..600).collect::<Vec<i64>>());
 }
 
 #[tokio::test]
 async fn input_statistics_become_an_upper_bound() {
-    let node = keep_first(600, "id", Mode::Final);
+    let node = topk(600, "id", Mode::Final);
     let statistics = StatisticsContext::new()
         .compute(&node, &StatisticsArgs::new())
         .unwrap();
@@ -255,13 +256,13 @@ async fn input_statistics_become_an_upper_bound() {
 #[test]
 fn the_codec_brings_back_the_same_node() {
     for mode in [Mode::Partial, Mode::Final] {
-        let node = keep_first(10, "k_str", mode);
-        let (input, spec) = (Arc::clone(node.input()), node.spec().clone());
+        let node = topk(10, "k_str", mode);
+        let (input, spec) = (Arc::clone(node.children()[0]), node.spec().clone());
         let node: Arc<dyn ExecutionPlan> = Arc::new(node);
         let bytes = encode(&node).unwrap().encode_to_vec();
-        let message = retail_proto::v1::KeepFirst::decode(bytes.as_slice()).unwrap();
+        let message = retail_proto::v1::PartitionedTopK::decode(bytes.as_slice()).unwrap();
         let back = decode(&message, input).unwrap();
-        let back = back.downcast_ref::<KeepFirstExec>().unwrap();
+        let back = back.downcast_ref::<HashTopKExec>().unwrap();
         assert_eq!((back.spec(), back.mode()), (&spec, mode));
     }
     assert!(encode(&source(10)).is_none());
@@ -269,27 +270,27 @@ fn the_codec_brings_back_the_same_node() {
 
 #[test]
 fn a_message_that_does_not_fit_its_input_is_refused() {
-    let node: Arc<dyn ExecutionPlan> = Arc::new(keep_first(10, "k_str", Mode::Final));
+    let node: Arc<dyn ExecutionPlan> = Arc::new(topk(10, "k_str", Mode::Final));
     let message = encode(&node).unwrap();
     let float = source(10).schema().index_of("o_float").unwrap() as u32;
     for broken in [
-        retail_proto::v1::KeepFirst {
+        retail_proto::v1::PartitionedTopK {
             keys: vec![99],
             ..message.clone()
         },
-        retail_proto::v1::KeepFirst {
+        retail_proto::v1::PartitionedTopK {
             keys: vec![float],
             ..message.clone()
         },
-        retail_proto::v1::KeepFirst {
+        retail_proto::v1::PartitionedTopK {
             keys: vec![],
             ..message.clone()
         },
-        retail_proto::v1::KeepFirst {
+        retail_proto::v1::PartitionedTopK {
             limit: 0,
             ..message.clone()
         },
-        retail_proto::v1::KeepFirst {
+        retail_proto::v1::PartitionedTopK {
             limit: u64::MAX,
             ..message.clone()
         },

@@ -3,52 +3,41 @@
 //! DataFusion 55 hands a filter down by the names of its columns (`FilterRemapper` of datafusion-physical-plan). Where two
 //! columns of an input have one name, both become the first of them: `a.price IS DISTINCT FROM b.price` above a join of `a` and
 //! `b` is looked for as `price IS DISTINCT FROM price`, below the join. While filters are handed down, a node that takes none
-//! stands above each node with such columns.
+//! stands above each node with such columns: a [`FilterBarrierExec`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::order_claims::{Forget, UnclaimedExec};
+use super::{Rule, shielded};
+use crate::nodes::filter_barrier::FilterBarrierExec;
 
-/// A rule that hands filters down, on plans whose names are clear.
-#[derive(Debug)]
-pub(crate) struct ByClearNames(pub Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+/// A rule that hands filters down, kept above nodes whose columns share a name.
+pub(crate) fn by_clear_names(rule: Rule) -> Rule {
+    shielded(rule, with_barriers, without_barriers)
+}
 
-impl PhysicalOptimizerRule for ByClearNames {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(|node| {
-            Ok(match names_are_clear(&node) {
-                true => Transformed::no(node),
-                false => Transformed::yes(Arc::new(UnclaimedExec::new(node, Forget::Keys)) as _),
-            })
-        });
-        let plan = self.0.optimize(plan.data()?, config)?;
-        plan.transform_up(|node| {
-            Ok(match node.downcast_ref::<UnclaimedExec>() {
-                Some(stop) => Transformed::yes(Arc::clone(stop.children()[0])),
-                None => Transformed::no(node),
-            })
+fn with_barriers(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        Ok(match names_are_clear(&node) {
+            true => Transformed::no(node),
+            false => Transformed::yes(Arc::new(FilterBarrierExec::new(node)) as _),
         })
-        .data()
-    }
+    })
+    .data()
+}
 
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn schema_check(&self) -> bool {
-        self.0.schema_check()
-    }
+fn without_barriers(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        Ok(match node.downcast_ref::<FilterBarrierExec>() {
+            Some(barrier) => Transformed::yes(Arc::clone(barrier.input())),
+            None => Transformed::no(node),
+        })
+    })
+    .data()
 }
 
 fn names_are_clear(node: &Arc<dyn ExecutionPlan>) -> bool {

@@ -28,7 +28,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode,
 };
@@ -36,28 +35,31 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
+    InputDistributionRequirements, PlanProperties,
 };
+
+use super::over;
+
 /// A join behind which Ballista does not look.
 #[derive(Debug)]
-pub struct PlannedJoinExec {
+pub(crate) struct PlannedJoinExec {
     join: Arc<dyn ExecutionPlan>,
     one_task: bool,
 }
 
 impl PlannedJoinExec {
     /// `join`: any node with two inputs. `one_task`: both inputs are read whole, by one task.
-    pub fn new(join: Arc<dyn ExecutionPlan>, one_task: bool) -> Self {
+    pub(crate) fn new(join: Arc<dyn ExecutionPlan>, one_task: bool) -> Self {
         Self { join, one_task }
     }
 
     /// The join as DataFusion planned it.
-    pub fn join(&self) -> &Arc<dyn ExecutionPlan> {
+    pub(crate) fn join(&self) -> &Arc<dyn ExecutionPlan> {
         &self.join
     }
 
     /// Whether both inputs are read whole, by one task.
-    pub fn one_task(&self) -> bool {
+    pub(crate) fn one_task(&self) -> bool {
         self.one_task
     }
 }
@@ -159,7 +161,7 @@ impl ExecutionPlan for PlannedJoinExec {
 
 /// Decides how joins are distributed, after their sides and modes were chosen and before exchanges and sorts are put in.
 #[derive(Debug)]
-pub struct JoinModes;
+pub(crate) struct JoinModes;
 
 impl PhysicalOptimizerRule for JoinModes {
     fn optimize(
@@ -220,7 +222,7 @@ fn right_decides(join_type: JoinType) -> bool {
 ///
 /// # Errors
 /// A join cannot be built again over its inputs.
-pub fn seal_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn seal_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
         let is_join = node.is::<HashJoinExec>()
             || node.is::<NestedLoopJoinExec>()
@@ -255,15 +257,6 @@ fn computed_once(join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>
     }
     let left = Arc::new(CoalescePartitionsExec::new(Arc::clone(left)));
     over(join, vec![left, Arc::clone(right)])
-}
-
-/// A node over other inputs.
-pub(crate) fn over(
-    node: Arc<dyn ExecutionPlan>,
-    inputs: Vec<Arc<dyn ExecutionPlan>>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    node.replace_children(inputs, recompute)
 }
 
 /// A scan, perhaps filtered: cheaper to read in each task than to hand on.

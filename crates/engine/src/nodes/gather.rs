@@ -33,7 +33,7 @@ use futures::{StreamExt, TryStreamExt};
 
 /// Reads its inputs one after the other into one partition.
 #[derive(Debug)]
-pub struct GatherExec {
+pub(crate) struct GatherExec {
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
 }
@@ -43,7 +43,7 @@ impl GatherExec {
     ///
     /// # Errors
     /// The inputs' columns differ.
-    pub fn try_new(inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+    pub(crate) fn try_new(inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
         let schema = UnionExec::try_new(inputs.clone())?.schema();
         Ok(Self::with_schema(inputs, schema))
     }
@@ -141,7 +141,7 @@ impl ExecutionPlan for GatherExec {
 ///
 /// # Errors
 /// A union's branches do not fit, which its own construction would have refused.
-pub fn gather_unions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn gather_unions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
         let Some(union) = node.downcast_ref::<UnionExec>() else {
             return Ok(Transformed::no(node));

@@ -1,4 +1,4 @@
-//! What decides which row of a key comes first: order columns as comparable keys.
+//! What decides which row of a key comes first: order columns encoded as comparable keys.
 
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::compute::SortOptions;
@@ -6,12 +6,12 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::Result;
 
-use super::exec::OrderColumn;
-use super::keys::{is_narrow, ordered_bits};
+use super::key_hash::{is_narrow, ordered_bits};
+use super::spec::OrderColumn;
 
-/// Turns the order columns of a batch into [`Ranks`].
+/// Turns the order columns of a batch into [`OrderKeys`].
 #[derive(Debug)]
-pub(super) enum Ranker {
+pub(super) enum OrderKeyEncoder {
     /// No order: the row seen first is first.
     Unordered,
     /// One column of at most 64 bits.
@@ -25,13 +25,13 @@ pub(super) enum Ranker {
 
 /// One comparable key per row of a batch; less is earlier.
 #[derive(Debug)]
-pub(super) enum Ranks {
+pub(super) enum OrderKeys {
     Unordered,
     Narrow(Vec<u128>),
     Wide(Rows),
 }
 
-impl Ranker {
+impl OrderKeyEncoder {
     pub(super) fn try_new(schema: &Schema, order_by: &[OrderColumn]) -> Result<Self> {
         match order_by {
             [] => Ok(Self::Unordered),
@@ -54,11 +54,11 @@ impl Ranker {
         }
     }
 
-    pub(super) fn rank(&self, columns: &[ArrayRef]) -> Result<Ranks> {
+    pub(super) fn encode(&self, columns: &[ArrayRef]) -> Result<OrderKeys> {
         match self {
-            Self::Unordered => Ok(Ranks::Unordered),
+            Self::Unordered => Ok(OrderKeys::Unordered),
             Self::Narrow { column, options } => {
-                Ok(Ranks::Narrow(narrow(&columns[*column], *options)?))
+                Ok(OrderKeys::Narrow(narrow(&columns[*column], *options)?))
             }
             Self::Wide {
                 columns: order,
@@ -68,7 +68,7 @@ impl Ranker {
                     .iter()
                     .map(|i| ArrayRef::clone(&columns[*i]))
                     .collect();
-                Ok(Ranks::Wide(converter.convert_columns(&order)?))
+                Ok(OrderKeys::Wide(converter.convert_columns(&order)?))
             }
         }
     }
@@ -95,7 +95,7 @@ fn narrow(array: &ArrayRef, options: SortOptions) -> Result<Vec<u128>> {
     })
 }
 
-impl Ranks {
+impl OrderKeys {
     /// Whether row `row` comes strictly before row `other_row` of `other`.
     pub(super) fn before(&self, row: u32, other: &Self, other_row: u32) -> bool {
         match (self, other) {
@@ -109,7 +109,7 @@ impl Ranks {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Unordered => 0,
-            Self::Narrow(ranks) => ranks.capacity() * size_of::<u128>(),
+            Self::Narrow(order_keys) => order_keys.capacity() * size_of::<u128>(),
             Self::Wide(rows) => rows.size(),
         }
     }

@@ -1,4 +1,4 @@
-//! One partition of [`KeepFirstExec`](super::KeepFirstExec): reads, keeps, spills, emits.
+//! One partition of a top-k per key: reads, keeps, spills, emits.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, Count, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::exec::{Mode, Spec, Tuning};
-use super::held::HeldRows;
+use super::row_store::RowStore;
+use super::spec::{Mode, Spec, Tuning};
 use super::spill::{self, LEVELS_MAX, Spilled};
 
 /// A partial pass gives up when it could drop less than this share of the rows it probed, in percent.
 const DROPPED_MIN_PERCENT: usize = 20;
 
-/// What one partition of the operator works with.
-pub(super) struct Work {
+/// What one partition of the operator needs.
+pub(super) struct TopKTask {
     pub(super) spec: Spec,
     pub(super) mode: Mode,
     pub(super) tuning: Tuning,
@@ -38,12 +38,12 @@ pub(super) struct Work {
 type Output = TryEmitter<RecordBatch, DataFusionError>;
 
 /// Runs one partition over its input.
-pub(super) fn run(work: Work, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let schema = Arc::clone(&work.schema);
+pub(super) fn run(task: TopKTask, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let schema = Arc::clone(&task.schema);
     let rows = async_try_stream(move |output| async move {
-        match work.mode {
-            Mode::Partial => work.thin_out(input, output).await,
-            Mode::Final => work.keep_first(input, output).await,
+        match task.mode {
+            Mode::Partial => task.run_partial(input, output).await,
+            Mode::Final => task.run_final(input, output).await,
         }
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, rows))
@@ -51,18 +51,18 @@ pub(super) fn run(work: Work, input: SendableRecordBatchStream) -> SendableRecor
 
 /// How the rows of a stream ended up.
 enum Kept {
-    InMemory(HeldRows),
+    InMemory(RowStore),
     OnDisk(Spilled),
 }
 
-impl Work {
+impl TopKTask {
     /// Exact: all rows of a key are in `input`. Spilled partitions are worked off one at a time.
-    async fn keep_first(self, input: SendableRecordBatchStream, mut output: Output) -> Result<()> {
+    async fn run_final(self, input: SendableRecordBatchStream, mut output: Output) -> Result<()> {
         let mut unread = Vec::new();
         let mut next = Some((input, 0));
         while let Some((rows, level)) = next.take() {
             match self.read(rows, level).await? {
-                Kept::InMemory(held) => self.emit(held, &mut output).await?,
+                Kept::InMemory(store) => self.emit(store, &mut output).await?,
                 Kept::OnDisk(spilled) => {
                     unread.extend(spilled.into_partitions().map(|files| (files, level + 1)))
                 }
@@ -78,10 +78,10 @@ impl Work {
     /// Takes in a whole stream, to disk where memory does not suffice. `level` counts the spills before.
     async fn read(&self, input: SendableRecordBatchStream, level: u32) -> Result<Kept> {
         let mut rows = FullBatches::new(self, input);
-        let mut held = self.hold_nothing(level)?;
+        let mut store = self.empty_store(level)?;
         let mut spilled: Option<Spilled> = None;
         while let Some(batch) = rows.next().await? {
-            let Err(refusal) = self.take_in(&mut held, batch) else {
+            let Err(refusal) = self.store_batch(&mut store, batch) else {
                 continue;
             };
             let refused = refusal.find_root();
@@ -91,34 +91,34 @@ impl Work {
             let Some(manager) = &self.spills else {
                 return Err(refusal);
             };
-            let full = std::mem::replace(&mut held, self.hold_nothing(level)?);
+            let full = std::mem::replace(&mut store, self.empty_store(level)?);
             self.spill(full, spilled.get_or_insert_default(), manager)
                 .await?;
         }
         let Some(mut spilled) = spilled else {
-            return Ok(Kept::InMemory(held));
+            return Ok(Kept::InMemory(store));
         };
         if let Some(manager) = &self.spills {
-            self.spill(held, &mut spilled, manager).await?;
+            self.spill(store, &mut spilled, manager).await?;
         }
         Ok(Kept::OnDisk(spilled))
     }
 
     /// Drops what it can before the shuffle. When the pool refuses memory it emits what it holds and starts over;
     /// when nearly every row stays it lets the rest pass.
-    async fn thin_out(self, input: SendableRecordBatchStream, mut output: Output) -> Result<()> {
+    async fn run_partial(self, input: SendableRecordBatchStream, mut output: Output) -> Result<()> {
         let mut rows = FullBatches::new(&self, input);
-        let mut held = self.hold_nothing(0)?;
+        let mut store = self.empty_store(0)?;
         while let Some(batch) = rows.next().await? {
-            let refused = match self.take_in(&mut held, batch) {
+            let refused = match self.store_batch(&mut store, batch) {
                 Ok(()) => false,
                 Err(e) if matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)) => true,
                 Err(e) => return Err(e),
             };
-            let is_probed = held.seen() >= self.tuning.probe_rows;
-            let in_vain = is_probed && held.dropped() * 100 < held.seen() * DROPPED_MIN_PERCENT;
+            let is_probed = store.seen() >= self.tuning.probe_rows;
+            let in_vain = is_probed && store.dropped() * 100 < store.seen() * DROPPED_MIN_PERCENT;
             if refused || in_vain {
-                let full = std::mem::replace(&mut held, self.hold_nothing(0)?);
+                let full = std::mem::replace(&mut store, self.empty_store(0)?);
                 self.emit(full, &mut output).await?;
                 self.reservation.free();
             }
@@ -129,11 +129,11 @@ impl Work {
                 return Ok(());
             }
         }
-        self.emit(held, &mut output).await
+        self.emit(store, &mut output).await
     }
 
-    fn hold_nothing(&self, level: u32) -> Result<HeldRows> {
-        HeldRows::try_new(
+    fn empty_store(&self, level: u32) -> Result<RowStore> {
+        RowStore::try_new(
             Arc::clone(&self.schema),
             &self.spec,
             self.batch_size,
@@ -145,48 +145,49 @@ impl Work {
     /// Adds a batch and accounts for it.
     ///
     /// # Errors
-    /// [`DataFusionError::ResourcesExhausted`] when the pool refuses the memory; the batch is held nevertheless, and
+    /// [`DataFusionError::ResourcesExhausted`] when the pool refuses the memory; the batch is stored nevertheless, and
     /// the caller must let go of the rows.
-    fn take_in(&self, held: &mut HeldRows, batch: RecordBatch) -> Result<()> {
+    fn store_batch(&self, store: &mut RowStore, batch: RecordBatch) -> Result<()> {
         let _timer = self.metrics.elapsed_compute().timer();
-        held.push(batch)?;
-        let refused = self.reservation.try_resize(held.bytes());
-        if refused.is_err() && held.is_worth_compacting() {
-            held.compact()?;
-            return self.reservation.try_resize(held.bytes());
+        store.push(batch)?;
+        let refused = self.reservation.try_resize(store.bytes());
+        if refused.is_err() && store.is_worth_compacting() {
+            store.compact()?;
+            return self.reservation.try_resize(store.bytes());
         }
         refused
     }
 
     async fn spill(
         &self,
-        held: HeldRows,
+        store: RowStore,
         spilled: &mut Spilled,
         manager: &SpillManager,
     ) -> Result<()> {
-        self.duplicates_dropped.add(held.dropped());
-        spilled.write(held, self.batch_size, manager).await?;
+        self.duplicates_dropped.add(store.dropped());
+        spilled.write(store, self.batch_size, manager).await?;
         self.reservation.free();
         Ok(())
     }
 
     /// Emits the rows alive in batches of the session's size, in the order they were seen.
-    async fn emit(&self, held: HeldRows, output: &mut Output) -> Result<()> {
-        self.duplicates_dropped.add(held.dropped());
+    async fn emit(&self, store: RowStore, output: &mut Output) -> Result<()> {
+        self.duplicates_dropped.add(store.dropped());
         let mut coalescer = BatchCoalescer::new(Arc::clone(&self.schema), self.batch_size);
-        let batches = held.into_batches();
+        let batches = store.into_batches();
         // Only the batches are left of what was reserved.
-        for held in batches {
+        for stored in batches {
             let timer = self.metrics.elapsed_compute().timer();
-            let rows = held.batch.num_rows();
+            let rows = stored.batch.num_rows();
             let mut whole = None;
-            if held.alive.iter().all(|alive| *alive)
+            if stored.alive.iter().all(|alive| *alive)
                 && (self.batch_size / 2..=self.batch_size).contains(&rows)
             {
                 coalescer.finish_buffered_batch()?;
-                whole = Some(held.batch);
+                whole = Some(stored.batch);
             } else {
-                coalescer.push_batch_with_filter(held.batch, &BooleanArray::from(held.alive))?;
+                coalescer
+                    .push_batch_with_filter(stored.batch, &BooleanArray::from(stored.alive))?;
             }
             timer.done();
             while let Some(batch) = coalescer.next_completed_batch() {
@@ -214,12 +215,12 @@ struct FullBatches {
 }
 
 impl FullBatches {
-    fn new(work: &Work, input: SendableRecordBatchStream) -> Self {
-        let coalescer = BatchCoalescer::new(Arc::clone(&work.schema), work.batch_size)
-            .with_biggest_coalesce_batch_size(Some(work.batch_size / 2));
+    fn new(task: &TopKTask, input: SendableRecordBatchStream) -> Self {
+        let coalescer = BatchCoalescer::new(Arc::clone(&task.schema), task.batch_size)
+            .with_biggest_coalesce_batch_size(Some(task.batch_size / 2));
         Self {
             input,
-            schema: Arc::clone(&work.schema),
+            schema: Arc::clone(&task.schema),
             coalescer,
             ended: false,
         }

@@ -46,9 +46,9 @@ async fn the_shuffle_stands_between_the_two_passes() {
         nodes[..4],
         [
             "ProjectionExec: expr=[id@0 as id, k_int@1 as k_int]",
-            "KeepFirstExec: mode=Final, limit=1, keys=[k_int@1], order_by=[o_time@2 DESC]",
+            "HashTopKExec: mode=Final, limit=1, keys=[k_int@1], order_by=[o_time@2 DESC]",
             "RepartitionExec: partitioning=Hash([k_int@1], 4), input_partitions=4",
-            "KeepFirstExec: mode=Partial, limit=1, keys=[k_int@1], order_by=[o_time@2 DESC]",
+            "HashTopKExec: mode=Partial, limit=1, keys=[k_int@1], order_by=[o_time@2 DESC]",
         ]
     );
 }
@@ -64,7 +64,7 @@ async fn a_parent_that_needs_an_order_gets_its_own_sort() {
     let sql = format!("{} ORDER BY k_int, id", numbered(window, "rn = 1"));
     let plan = tree(&plan(&session, &sql).await);
     assert!(
-        plan.find("SortExec").unwrap() < plan.find("KeepFirstExec").unwrap(),
+        plan.find("SortExec").unwrap() < plan.find("HashTopKExec").unwrap(),
         "{plan}"
     );
 }
@@ -149,7 +149,7 @@ async fn a_plan_whose_requirements_are_enforced_is_left_alone() {
         "rn = 1",
     );
     let enforced = plan(&session, &sql).await;
-    let after = keep_first_rule()
+    let after = partitioned_topk_rule()
         .optimize(Arc::clone(&enforced), session.state().config_options())
         .unwrap();
     assert_eq!(tree(&after), tree(&enforced));

@@ -20,8 +20,9 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::exec::Tuning;
-use super::{KeepFirstExec, Mode, keep_first_rule};
+use super::exec::HashTopKExec;
+use super::partitioned_topk_rule;
+use super::spec::{Mode, Tuning};
 
 /// A session over table `t`, in as many partitions as the session has.
 struct Setup {
@@ -48,13 +49,13 @@ impl Setup {
     fn session(&self) -> SessionContext {
         let mut rules = PhysicalOptimizer::new().rules;
         if self.rule {
-            rules.insert(0, keep_first_rule());
+            rules.insert(0, partitioned_topk_rule());
         }
         let config = SessionConfig::new()
             .with_target_partitions(self.partitions)
             .with_batch_size(self.batch_size);
         let builder = SessionStateBuilder::new().with_default_features();
-        let state = crate::session::with_functions(builder)
+        let state = crate::functions::with_functions(builder)
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_physical_optimizer_rules(rules)
@@ -96,7 +97,7 @@ fn tree(plan: &Arc<dyn ExecutionPlan>) -> String {
 }
 
 fn is_rewritten(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    tree(plan).contains("KeepFirstExec: mode=Final")
+    tree(plan).contains("HashTopKExec: mode=Final")
 }
 
 /// The plan's rows as a table.
@@ -107,9 +108,9 @@ async fn rows(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) -> String
 
 fn tuned(plan: Arc<dyn ExecutionPlan>, tuning: Tuning) -> Arc<dyn ExecutionPlan> {
     plan.transform_up(|node| {
-        Ok(match node.downcast_ref::<KeepFirstExec>() {
-            Some(keep_first) => {
-                Transformed::yes(Arc::new(keep_first.with_tuning(tuning)) as Arc<dyn ExecutionPlan>)
+        Ok(match node.downcast_ref::<HashTopKExec>() {
+            Some(topk) => {
+                Transformed::yes(Arc::new(topk.with_tuning(tuning)) as Arc<dyn ExecutionPlan>)
             }
             None => Transformed::no(node),
         })
@@ -128,7 +129,7 @@ fn metric(
     let mut open = vec![Arc::clone(plan)];
     while let Some(node) = open.pop() {
         if node
-            .downcast_ref::<KeepFirstExec>()
+            .downcast_ref::<HashTopKExec>()
             .is_some_and(|k| k.mode() == mode)
         {
             sum += of(&node.metrics().unwrap()).unwrap_or(0);

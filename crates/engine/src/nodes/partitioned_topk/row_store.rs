@@ -1,4 +1,4 @@
-//! The rows an operator holds, and which of them are first of their key so far.
+//! The rows an operator has in memory, and which of them are first of their key so far.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::common::{Result, internal_err};
 use hashbrown::hash_table::{Entry, HashTable};
 
-use super::exec::Spec;
-use super::keys::KeyHasher;
-use super::rank::{Ranker, Ranks};
+use super::key_hash::KeyHasher;
+use super::order_key::{OrderKeyEncoder, OrderKeys};
+use super::spec::Spec;
 
-/// A row among the held batches.
+/// A row among the stored batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RowId {
     batch: u32,
@@ -25,10 +25,10 @@ struct RowId {
 
 /// A batch whose rows are candidates; `alive[row]` until a better row of the same key takes its place.
 #[derive(Debug)]
-pub(super) struct HeldBatch {
+pub(super) struct StoredBatch {
     pub(super) batch: RecordBatch,
     pub(super) alive: Vec<bool>,
-    ranks: Ranks,
+    order_keys: OrderKeys,
 }
 
 /// The rows kept per group, best first.
@@ -47,21 +47,21 @@ struct Bucket {
 
 /// Input rows grouped by key, of which the first `limit` by order are alive.
 ///
-/// Keys are compared only where hashes are equal, a batch at a time, against a row of the group that is held anyway:
+/// Keys are compared only where hashes are equal, a batch at a time, against a row of the group that is stored anyway:
 /// no copy of the keys is made.
 #[derive(Debug)]
-pub(super) struct HeldRows {
+pub(super) struct RowStore {
     schema: SchemaRef,
     keys: Vec<usize>,
     batch_size: usize,
     hash_mask: u64,
     hasher: KeyHasher,
-    ranker: Ranker,
+    encoder: OrderKeyEncoder,
     key_rows: RowConverter,
-    batches: Vec<HeldBatch>,
+    batches: Vec<StoredBatch>,
     counter: RecordBatchMemoryCounter,
-    rank_bytes: usize,
-    held: usize,
+    order_key_bytes: usize,
+    stored: usize,
     dead: usize,
     seen: usize,
     dropped: usize,
@@ -73,8 +73,8 @@ pub(super) struct HeldRows {
     hashes: Vec<u64>,
 }
 
-impl HeldRows {
-    /// Nothing held yet. `level` counts the spills that these rows went through; `hash_mask` weakens the hash in tests.
+impl RowStore {
+    /// An empty store. `level` counts the spills that these rows went through; `hash_mask` weakens the hash in tests.
     pub(super) fn try_new(
         schema: SchemaRef,
         spec: &Spec,
@@ -92,13 +92,13 @@ impl HeldRows {
             batch_size: batch_size.max(1),
             hash_mask,
             hasher: KeyHasher::new(&types, level),
-            ranker: Ranker::try_new(&schema, &spec.order_by)?,
+            encoder: OrderKeyEncoder::try_new(&schema, &spec.order_by)?,
             key_rows: RowConverter::new(types.into_iter().map(SortField::new).collect())?,
             schema,
             batches: Vec::new(),
             counter: RecordBatchMemoryCounter::new(),
-            rank_bytes: 0,
-            held: 0,
+            order_key_bytes: 0,
+            stored: 0,
             dead: 0,
             seen: 0,
             dropped: 0,
@@ -127,18 +127,18 @@ impl HeldRows {
         self.dropped
     }
 
-    /// Bytes held. Buffers that several batches share count once.
+    /// Bytes in memory. Buffers that several batches share count once.
     pub(super) fn bytes(&self) -> usize {
         let winners = match &self.winners {
             Winners::One(rows) => rows.capacity() * size_of::<RowId>(),
             Winners::Many { rows, .. } => {
                 rows.capacity() * size_of::<Vec<RowId>>()
-                    + (rows.len() * 4 + self.held) * size_of::<RowId>()
+                    + (rows.len() * 4 + self.stored) * size_of::<RowId>()
             }
         };
         self.counter.memory_usage()
-            + self.rank_bytes
-            + self.held
+            + self.order_key_bytes
+            + self.stored
             + winners
             + self.buckets.allocation_size()
             + self.collided_bytes
@@ -153,7 +153,7 @@ impl HeldRows {
         }
         let id = self.batches.len() as u32;
         self.seen += rows;
-        self.hold(compact_views(batch)?)?;
+        self.store(compact_views(batch)?)?;
 
         let mut hashes = std::mem::take(&mut self.hashes);
         let keys = self.key_columns(id);
@@ -170,7 +170,7 @@ impl HeldRows {
         }
         self.hashes = hashes;
 
-        if self.dead * 2 > self.held && self.held > 8 * self.batch_size {
+        if self.dead * 2 > self.stored && self.stored > 8 * self.batch_size {
             self.compact()?;
         }
         Ok(())
@@ -178,25 +178,25 @@ impl HeldRows {
 
     /// Whether dropping dead rows would free a good part of the memory.
     pub(super) fn is_worth_compacting(&self) -> bool {
-        self.dead * 8 > self.held
+        self.dead * 8 > self.stored
     }
 
     /// Drops dead rows and joins what is left to full batches, in the same order.
     pub(super) fn compact(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.batches);
         self.counter = RecordBatchMemoryCounter::new();
-        (self.rank_bytes, self.held, self.dead) = (0, 0, 0);
+        (self.order_key_bytes, self.stored, self.dead) = (0, 0, 0);
 
         let mut moved: Vec<Vec<usize>> = Vec::with_capacity(batches.len());
         let mut next = 0;
         let mut coalescer = BatchCoalescer::new(Arc::clone(&self.schema), self.batch_size);
-        for HeldBatch {
+        for StoredBatch {
             batch,
             alive,
-            ranks,
+            order_keys,
         } in batches
         {
-            drop(ranks);
+            drop(order_keys);
             let position = |alive: &bool| {
                 let at = next;
                 next += usize::from(*alive);
@@ -205,12 +205,12 @@ impl HeldRows {
             moved.push(alive.iter().map(position).collect());
             coalescer.push_batch_with_filter(batch, &BooleanArray::from(alive))?;
             while let Some(full) = coalescer.next_completed_batch() {
-                self.hold(full)?;
+                self.store(full)?;
             }
         }
         coalescer.finish_buffered_batch()?;
         while let Some(rest) = coalescer.next_completed_batch() {
-            self.hold(rest)?;
+            self.store(rest)?;
         }
 
         // Where a row is now follows from its place among the living, as all batches but the last are full.
@@ -220,7 +220,7 @@ impl HeldRows {
             .iter()
             .rev()
             .skip(1)
-            .any(|held| held.alive.len() != batch_size)
+            .any(|stored| stored.alive.len() != batch_size)
         {
             return internal_err!("a coalesced batch does not have {batch_size} rows");
         }
@@ -239,11 +239,11 @@ impl HeldRows {
     }
 
     /// Gives up the groups and leaves the batches with what is alive in them.
-    pub(super) fn into_batches(self) -> Vec<HeldBatch> {
+    pub(super) fn into_batches(self) -> Vec<StoredBatch> {
         self.batches
     }
 
-    /// The hash of every row of a held batch, unweakened.
+    /// The hash of every row of a stored batch, unweakened.
     pub(super) fn hash(&self, batch: &RecordBatch, hashes: &mut Vec<u64>) -> Result<()> {
         let keys: Vec<ArrayRef> = self
             .keys
@@ -253,7 +253,7 @@ impl HeldRows {
         self.hasher.hash(&keys, batch.num_rows(), hashes)
     }
 
-    pub(super) fn batches(&self) -> &[HeldBatch] {
+    pub(super) fn batches(&self) -> &[StoredBatch] {
         &self.batches
     }
 
@@ -265,15 +265,15 @@ impl HeldRows {
         self.collided_bytes = 0;
     }
 
-    fn hold(&mut self, batch: RecordBatch) -> Result<()> {
-        let ranks = self.ranker.rank(batch.columns())?;
+    fn store(&mut self, batch: RecordBatch) -> Result<()> {
+        let order_keys = self.encoder.encode(batch.columns())?;
         self.counter.count_batch(&batch);
-        self.rank_bytes += ranks.bytes();
-        self.held += batch.num_rows();
-        self.batches.push(HeldBatch {
+        self.order_key_bytes += order_keys.bytes();
+        self.stored += batch.num_rows();
+        self.batches.push(StoredBatch {
             alive: vec![true; batch.num_rows()],
             batch,
-            ranks,
+            order_keys,
         });
         Ok(())
     }
@@ -337,12 +337,12 @@ impl HeldRows {
         let mut incoming = Vec::with_capacity(keys.len());
         for (column, key) in self.keys.iter().zip(keys) {
             let key = take(key, &rows, None)?;
-            let held: Vec<&dyn Array> = self
+            let stored: Vec<&dyn Array> = self
                 .batches
                 .iter()
-                .map(|held| held.batch.column(*column).as_ref())
+                .map(|stored| stored.batch.column(*column).as_ref())
                 .collect();
-            let same = not_distinct(&interleave(&held, &of_group)?, &key)?;
+            let same = not_distinct(&interleave(&stored, &of_group)?, &key)?;
             if same.true_count() < same.len() {
                 equal
                     .iter_mut()
@@ -381,12 +381,12 @@ impl HeldRows {
         }
     }
 
-    /// Lets a row compete for a place in its group. At equal rank the row seen first stays.
+    /// Lets a row compete for a place in its group. At equal order keys the row seen first stays.
     fn admit(&mut self, group: u32, id: RowId) {
         let before = |a: RowId, b: RowId| {
-            self.batches[a.batch as usize].ranks.before(
+            self.batches[a.batch as usize].order_keys.before(
                 a.row,
-                &self.batches[b.batch as usize].ranks,
+                &self.batches[b.batch as usize].order_keys,
                 b.row,
             )
         };
@@ -401,7 +401,7 @@ impl HeldRows {
             }
             Winners::Many { limit, rows } => {
                 let rows = &mut rows[group as usize];
-                let at = rows.partition_point(|held| !before(id, *held));
+                let at = rows.partition_point(|stored| !before(id, *stored));
                 rows.insert(at, id);
                 if rows.len() > *limit {
                     rows.pop()

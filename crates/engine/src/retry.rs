@@ -1,19 +1,19 @@
-//! Runs a query again whose rows were lost.
+//! Retries a query whose shuffle or result data was lost with an executor.
 
-use super::{Query, QueryError, QueryErrorKind};
+use crate::{Query, QueryError, QueryErrorKind};
 
-/// How often a query is run before it counts as failed, when executors take rows of it with them each time.
-const RUNS: u32 = 5;
+/// Most runs of a query whose data is lost each time.
+const RUNS_MAX: u32 = 5;
 
-/// What `run` makes of the query; again as a whole, as a query of its own, where rows of it were lost with an executor.
+/// Runs the query, and retries it as a whole, as a new query, while its shuffle or result data is lost with an executor.
 ///
-/// `again` is told of each run after the first: its number, from 2, and why.
+/// `on_retry` is called before each run after the first with its number, from 2, and the error of the run before.
 ///
 /// # Errors
-/// Any but lost rows, or lost rows in each of five runs.
-pub async fn until_whole<T, Run>(
+/// The first error other than lost data, or the last of five runs that each lost data.
+pub async fn retry_lost_results<T, Run>(
     query: Query,
-    again: impl Fn(u32, &QueryError),
+    on_retry: impl Fn(u32, &QueryError),
     run: impl Fn(Query) -> Run,
 ) -> Result<T, QueryError>
 where
@@ -26,12 +26,12 @@ where
             Err(error) => error,
         };
         let lost = error.kind == QueryErrorKind::ResultLost;
-        if !lost || runs == RUNS || query.cancel.is_cancelled() {
+        if !lost || runs == RUNS_MAX || query.cancel.is_cancelled() {
             return Err(error);
         }
         runs += 1;
-        tracing::warn!(query = %query.label, run = runs, %error, "rows were lost, the query runs again");
-        again(runs, &error);
+        tracing::warn!(query = %query.label, run = runs, %error, "data of the query was lost with an executor, retrying it");
+        on_retry(runs, &error);
     }
 }
 
@@ -60,12 +60,12 @@ mod tests {
         }
     }
 
-    /// What comes of a query whose runs end as `ends` says, and the runs of which `again` was told.
+    /// The outcome of a query whose runs end as given, and the runs that were reported as retries.
     async fn after(query: Query, ends: &[Result<u32, &str>]) -> (Result<u32, String>, Vec<u32>) {
-        let (ends, told) = (RefCell::new(ends.iter()), RefCell::new(vec![]));
-        let outcome = until_whole(
+        let (ends, retries) = (RefCell::new(ends.iter()), RefCell::new(vec![]));
+        let outcome = retry_lost_results(
             query,
-            |run, _| told.borrow_mut().push(run),
+            |run, _| retries.borrow_mut().push(run),
             |_| {
                 let end = ends
                     .borrow_mut()
@@ -75,11 +75,11 @@ mod tests {
             },
         );
         let outcome = outcome.await.map_err(|error| error.message);
-        (outcome, told.into_inner())
+        (outcome, retries.into_inner())
     }
 
     #[tokio::test]
-    async fn lost_rows_are_worth_four_runs_more() {
+    async fn lost_rows_are_retried_four_times() {
         let lost = Err(RESULT_LOST);
         assert_eq!(after(query(), &[Ok(7)]).await, (Ok(7), vec![]));
         assert_eq!(

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::compute::SortOptions;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics, internal_datafusion_err, plan_err};
+use datafusion::common::{Result, Statistics, internal_datafusion_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, PhysicalExpr, PhysicalSortExpr,
 };
@@ -23,118 +21,18 @@ use datafusion::physical_plan::{
     SpillManager, StatisticsArgs, apply_expression_roots,
 };
 
-use super::stream::{Work, run};
-use super::{LIMIT_MAX, is_key_type, is_order_type};
+use super::spec::{Mode, Spec, Tuning};
+use super::stream::{TopKTask, run};
 
-/// Whether a pass is exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Sees any part of the rows and may keep losers: thins out what a shuffle has to move.
-    Partial,
-    /// Sees all rows of a key, which its required distribution ensures.
-    Final,
-}
-
-/// A column that rows of a key are ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderColumn {
-    /// Index in the input's schema.
-    pub column: usize,
-    /// Direction, and the place of nulls.
-    pub options: SortOptions,
-}
-
-/// Which rows stay: the first `limit` of each key by `order_by`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
-    /// Indexes of the key's columns in the input's schema.
-    pub keys: Vec<usize>,
-    /// Empty when any row of a key will do.
-    pub order_by: Vec<OrderColumn>,
-    /// Rows kept per key, 1 to [`LIMIT_MAX`].
-    pub limit: usize,
-}
-
-impl Spec {
-    /// Checks the columns against the input's schema.
-    ///
-    /// # Errors
-    /// A column is missing or of a type the operator cannot compare exactly, there is no key, or the limit is out of
-    /// range.
-    pub fn check(&self, schema: &Schema) -> Result<()> {
-        if self.keys.is_empty() || !(1..=LIMIT_MAX).contains(&self.limit) {
-            return plan_err!(
-                "keep-first needs a key and a limit of 1 to {LIMIT_MAX}, got limit {}",
-                self.limit
-            );
-        }
-        let columns = self
-            .keys
-            .iter()
-            .map(|key| (*key, is_key_type as fn(&_) -> bool));
-        let order = self
-            .order_by
-            .iter()
-            .map(|order| (order.column, is_order_type as fn(&_) -> bool));
-        for (column, is_supported) in columns.chain(order) {
-            match schema.fields().get(column) {
-                Some(field) if is_supported(field.data_type()) => {}
-                Some(field) => {
-                    return plan_err!(
-                        "keep-first cannot compare {}: {}",
-                        field.name(),
-                        field.data_type()
-                    );
-                }
-                None => return plan_err!("keep-first has no column {column} in its input"),
-            }
-        }
-        Ok(())
-    }
-
-    fn key_columns(&self, schema: &Schema) -> Vec<Arc<dyn PhysicalExpr>> {
-        self.keys.iter().map(|key| column(schema, *key)).collect()
-    }
-
-    fn sort_columns(&self, schema: &Schema) -> Vec<PhysicalSortExpr> {
-        let sort = |order: &OrderColumn| {
-            PhysicalSortExpr::new(column(schema, order.column), order.options)
-        };
-        self.order_by.iter().map(sort).collect()
-    }
-}
-
-fn column(schema: &Schema, index: usize) -> Arc<dyn PhysicalExpr> {
-    Arc::new(Column::new(schema.field(index).name(), index))
-}
-
-/// What tests change to reach paths that real data rarely takes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tuning {
-    /// Bits of the key's hash that count.
-    pub(super) hash_mask: u64,
-    /// Rows after which a partial pass decides whether it pays.
-    pub(super) probe_rows: usize,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            hash_mask: u64::MAX,
-            probe_rows: 100_000,
-        }
-    }
-}
-
-/// Keeps the first rows of each key, as a hash operator.
+/// Keeps the first rows of each key by an order, with a hash table of the keys.
 ///
 /// ```text
-/// KeepFirstExec: mode=Final, limit=1, keys=[order_id@0], order_by=[updated_at@3 DESC]
+/// HashTopKExec: mode=Final, limit=1, keys=[order_id@0], order_by=[updated_at@3 DESC]
 ///   RepartitionExec: partitioning=Hash([order_id@0], 8)
-///     KeepFirstExec: mode=Partial, limit=1, keys=[order_id@0], order_by=[updated_at@3 DESC]
+///     HashTopKExec: mode=Partial, limit=1, keys=[order_id@0], order_by=[updated_at@3 DESC]
 /// ```
 #[derive(Debug, Clone)]
-pub struct KeepFirstExec {
+pub(crate) struct HashTopKExec {
     input: Arc<dyn ExecutionPlan>,
     spec: Spec,
     mode: Mode,
@@ -145,12 +43,12 @@ pub struct KeepFirstExec {
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl KeepFirstExec {
+impl HashTopKExec {
     /// A pass over `input`.
     ///
     /// # Errors
     /// The spec does not fit the input, see [`Spec::check`].
-    pub fn try_new(input: Arc<dyn ExecutionPlan>, spec: Spec, mode: Mode) -> Result<Self> {
+    pub(crate) fn try_new(input: Arc<dyn ExecutionPlan>, spec: Spec, mode: Mode) -> Result<Self> {
         let schema = input.schema();
         spec.check(&schema)?;
         let properties = PlanProperties::new(
@@ -172,18 +70,13 @@ impl KeepFirstExec {
     }
 
     /// Which rows stay.
-    pub fn spec(&self) -> &Spec {
+    pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
 
     /// Whether this pass is exact.
-    pub fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         self.mode
-    }
-
-    /// Where rows come from.
-    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.input
     }
 
     #[cfg(test)]
@@ -196,7 +89,7 @@ impl KeepFirstExec {
     }
 }
 
-impl DisplayAs for KeepFirstExec {
+impl DisplayAs for HashTopKExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let join = |parts: Vec<String>| parts.join(", ");
         let keys = join(self.keys.iter().map(ToString::to_string).collect());
@@ -212,16 +105,16 @@ impl DisplayAs for KeepFirstExec {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
                 write!(
                     f,
-                    "KeepFirstExec: mode={mode:?}, limit={limit}, keys=[{keys}], order_by=[{order_by}]"
+                    "HashTopKExec: mode={mode:?}, limit={limit}, keys=[{keys}], order_by=[{order_by}]"
                 )
             }
         }
     }
 }
 
-impl ExecutionPlan for KeepFirstExec {
+impl ExecutionPlan for HashTopKExec {
     fn name(&self) -> &'static str {
-        "KeepFirstExec"
+        "HashTopKExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -258,7 +151,7 @@ impl ExecutionPlan for KeepFirstExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children
             .pop()
-            .ok_or_else(|| internal_datafusion_err!("KeepFirstExec needs an input"))?;
+            .ok_or_else(|| internal_datafusion_err!("HashTopKExec needs an input"))?;
         let tuning = self.tuning;
         Ok(Arc::new(Self {
             tuning,
@@ -290,14 +183,14 @@ impl ExecutionPlan for KeepFirstExec {
             SpillManager::new(Arc::clone(&runtime), spill_metrics, Arc::clone(&schema))
                 .with_compression_type(context.session_config().spill_compression())
         });
-        let work = Work {
+        let task = TopKTask {
             spec: self.spec.clone(),
             mode: self.mode,
             tuning: self.tuning,
             schema,
             batch_size: context.session_config().batch_size(),
             // A partial pass gives its memory back by emitting: for a fair pool that is as good as a spill.
-            reservation: MemoryConsumer::new(format!("KeepFirst{:?}[{partition}]", self.mode))
+            reservation: MemoryConsumer::new(format!("HashTopK{:?}[{partition}]", self.mode))
                 .with_can_spill(true)
                 .register(context.memory_pool()),
             spills,
@@ -305,7 +198,7 @@ impl ExecutionPlan for KeepFirstExec {
             duplicates_dropped: MetricBuilder::new(&self.metrics)
                 .counter("duplicates_dropped", partition),
         };
-        Ok(run(work, input))
+        Ok(run(task, input))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

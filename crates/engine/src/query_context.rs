@@ -12,21 +12,21 @@ use tracing::{Instrument, Span};
 
 /// Settings of a session that name what its query belongs to. Ballista sends a session's settings with each task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct QueryContext {
     /// The query's span, as W3C writes it; empty where nobody traces.
     pub traceparent: String,
-    /// The job's id; empty for a statement of a person.
+    /// The job's id; empty for an ad-hoc statement.
     pub job: String,
-    /// The model's name; empty for a statement of a person.
+    /// The model's name; empty for an ad-hoc statement.
     pub model: String,
 }
 
-impl ConfigExtension for Origin {
+impl ConfigExtension for QueryContext {
     const PREFIX: &'static str = "retail";
 }
 
-// By hand: DataFusion's macro names the entries without the prefix that setting them asks for.
-impl ExtensionOptions for Origin {
+// By hand: DataFusion's macro names the entries without the prefix that setting them requires.
+impl ExtensionOptions for QueryContext {
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -107,19 +107,19 @@ mod tests {
     #[test]
     fn a_querys_origin_comes_with_its_settings() {
         let mut sent = session_config(&EngineConfig::default(), 1);
-        let origin = Origin {
+        let context = QueryContext {
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
             job: "7f3a".to_owned(),
             model: "marts.sales".to_owned(),
         };
-        sent.options_mut().extensions.insert(origin.clone());
+        sent.options_mut().extensions.insert(context.clone());
         let received = session_config(&EngineConfig::default(), 8)
             .update_from_key_value_pair(&sent.to_key_value_pairs());
-        let received = received.options().extensions.get::<Origin>().unwrap();
-        assert_eq!(received.traceparent, origin.traceparent);
+        let received = received.options().extensions.get::<QueryContext>().unwrap();
+        assert_eq!(received.traceparent, context.traceparent);
         assert_eq!(
             (&received.job, &received.model),
-            (&origin.job, &origin.model)
+            (&context.job, &context.model)
         );
     }
 }

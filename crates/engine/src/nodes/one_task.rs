@@ -27,17 +27,17 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 
-use crate::planned_join::over;
+use super::over;
 
 /// A leaf of one partition that runs a whole plan.
 #[derive(Debug)]
-pub struct OneTaskExec {
+pub(crate) struct OneTaskExec {
     plan: Arc<dyn ExecutionPlan>,
 }
 
 impl OneTaskExec {
     /// `plan`: its partitions become one, in any order where it has several.
-    pub fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
+    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
         let plan = if plan.output_partitioning().partition_count() == 1 {
             plan
         } else {
@@ -47,7 +47,7 @@ impl OneTaskExec {
     }
 
     /// The plan that the task runs.
-    pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
+    pub(crate) fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }
 }
@@ -133,7 +133,7 @@ pub(crate) fn as_one_task(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execut
 }
 
 /// A recursive query whose working table is read with all its columns, and cut to those wanted above: which of them a
-/// `WorkTableExec` keeps cannot be asked of it, and would not travel.
+/// `WorkTableExec` keeps is not public, and would not travel.
 fn with_whole_work_table(
     node: Arc<dyn ExecutionPlan>,
 ) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
@@ -174,7 +174,7 @@ fn cut(name: &str, whole: &SchemaRef, wanted: &SchemaRef) -> Result<Arc<dyn Exec
     Ok(Arc::new(ProjectionExec::try_new(columns, Arc::new(table))?))
 }
 
-/// Whether a working table is read without some of its columns. Only its `Debug` text says so.
+/// Whether a working table is read without some of its columns. Only its `Debug` text shows it.
 fn keeps_some(table: &WorkTableExec) -> bool {
     !format!("{table:?}").contains("projection: None")
 }

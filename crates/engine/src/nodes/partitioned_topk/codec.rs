@@ -7,18 +7,19 @@ use datafusion::common::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use retail_proto::v1;
 
-use super::{KeepFirstExec, Mode, OrderColumn, Spec};
+use super::exec::HashTopKExec;
+use super::spec::{Mode, OrderColumn, Spec};
 
-/// The message of a [`KeepFirstExec`]; `None` for any other node. Its child travels beside it.
-pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Option<v1::KeepFirst> {
-    let node = node.downcast_ref::<KeepFirstExec>()?;
+/// The message of a [`HashTopKExec`]; `None` for any other node. Its child travels beside it.
+pub(crate) fn encode(node: &Arc<dyn ExecutionPlan>) -> Option<v1::PartitionedTopK> {
+    let node = node.downcast_ref::<HashTopKExec>()?;
     let spec = node.spec();
     let sort_column = |order: &OrderColumn| v1::SortColumn {
         column: order.column as u32,
         descending: order.options.descending,
         nulls_first: order.options.nulls_first,
     };
-    Some(v1::KeepFirst {
+    Some(v1::PartitionedTopK {
         keys: spec.keys.iter().map(|key| *key as u32).collect(),
         order_by: spec.order_by.iter().map(sort_column).collect(),
         limit: spec.limit as u64,
@@ -30,8 +31,8 @@ pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Option<v1::KeepFirst> {
 ///
 /// # Errors
 /// The message does not fit the input, see [`Spec::check`].
-pub fn decode(
-    message: &v1::KeepFirst,
+pub(crate) fn decode(
+    message: &v1::PartitionedTopK,
     input: Arc<dyn ExecutionPlan>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let order_column = |sort: &v1::SortColumn| OrderColumn {
@@ -51,5 +52,5 @@ pub fn decode(
     } else {
         Mode::Final
     };
-    Ok(Arc::new(KeepFirstExec::try_new(input, spec, mode)?))
+    Ok(Arc::new(HashTopKExec::try_new(input, spec, mode)?))
 }

@@ -1,0 +1,102 @@
+//! What runs queries.
+
+mod error;
+mod error_text;
+mod status;
+
+pub use error::{QueryError, QueryErrorKind};
+pub use status::{ClusterStatus, ExecutorStatus, Work};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Runs planned queries: on executors, or in this process.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// A fresh session, in which a run registers its relations and plans its SQL.
+    fn session(&self) -> Result<SessionContext, QueryError>;
+
+    /// Runs a plan and returns when its rows can be read.
+    ///
+    /// Cancelling `query.cancel` stops the query where it is. Progress is sent to `query.progress`.
+    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError>;
+
+    /// The executors and their slots.
+    async fn status(&self) -> ClusterStatus;
+
+    /// Returns when at least one executor is there; false after `timeout` without one.
+    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool;
+
+    /// Executors that leave from now on and take work or rows with them. Where there are none, nothing comes.
+    fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
+        broadcast::Sender::new(1).subscribe()
+    }
+
+    /// Removes an executor that takes no more tasks from the cluster when nothing depends on it, else returns what blocks its
+    /// removal.
+    async fn request_removal(&self, _executor_id: &str) -> Blockers {
+        Blockers::default()
+    }
+}
+
+/// An executor that left before everything was done that depended on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorLoss {
+    pub executor_id: String,
+    /// As a person should read it.
+    pub reason: String,
+}
+
+/// What blocks the removal of an executor: it would be lost with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Blockers {
+    /// Tasks it was given and has not ended.
+    pub tasks: u32,
+    /// Queries that will still read rows it holds: shuffle files, or results nobody has fetched yet.
+    pub queries: u32,
+}
+
+/// One plan to run.
+#[derive(Clone)]
+pub struct Query {
+    /// What people see: a model's name, or "sql".
+    pub label: String,
+    /// The session that planned it.
+    pub session: Arc<SessionContext>,
+    pub plan: LogicalPlan,
+    pub cancel: CancellationToken,
+    /// Gets every change of the query's stages.
+    pub progress: watch::Sender<QueryProgress>,
+}
+
+/// A query whose rows can be read.
+pub struct QueryRun {
+    /// The engine's id of the query, for logs.
+    pub query_id: String,
+    pub rows: SendableRecordBatchStream,
+    /// Stages that ran.
+    pub stages: u32,
+}
+
+/// How far a query is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryProgress {
+    /// The running stage, 1-based; 0 before the first.
+    pub stage: u32,
+    /// Stages of the plan.
+    pub stages: u32,
+    pub tasks_done: u32,
+    pub tasks: u32,
+    /// Tasks that ran again after a failure or a lost executor.
+    pub tasks_retried: u32,
+    /// Rows and bytes that finished tasks produced.
+    pub rows: u64,
+    pub bytes: u64,
+}
