@@ -1,6 +1,6 @@
 //! Retries a query whose shuffle or result data was lost with an executor.
 
-use crate::{Query, QueryError, QueryErrorKind};
+use crate::cluster::{Query, QueryError, QueryErrorKind};
 
 /// Most runs of a query whose data is lost each time.
 const RUNS_MAX: u32 = 5;

@@ -150,7 +150,7 @@ impl ScalarUDFImpl for Arithmetic {
         field_of(self, &args)
     }
 
-    /// Of the result's type, which functions around ask for.
+    /// Of the result's type, which functions around it expect.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         let types: Vec<_> = inputs.iter().map(|i| i.data_type()).collect();
         Interval::make_unbounded(&self.return_type(&types)?)
@@ -486,7 +486,7 @@ impl ScalarUDFImpl for Negate {
         field_of(self, &args)
     }
 
-    /// Of the result's type, which functions around ask for.
+    /// Of the result's type, which functions around it expect.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         let types: Vec<_> = inputs.iter().map(|i| i.data_type()).collect();
         Interval::make_unbounded(&self.return_type(&types)?)

@@ -271,7 +271,7 @@ fn from_text<'a, S: StringArrayType<'a>>(
     }
 }
 
-/// Text that says infinity is infinite; a number too large to hold is out of range.
+/// The text `infinity` is infinite; a number too large to hold is out of range.
 fn float<'a, F: Copy, E>(
     text: &'a str,
     parsed: std::result::Result<F, E>,

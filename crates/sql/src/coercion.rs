@@ -22,7 +22,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::decimal::MAX_DIGITS;
 use super::guard::{filtered, filtered_window};
-use super::postgres::type_name;
+use super::type_name::type_name;
 use super::{arithmetic, casts, texts};
 use crate::trees::step;
 
@@ -114,7 +114,7 @@ impl TreeNodeRewriter for Numbers<'_> {
 
 fn checked_casts(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        // `round(x, 2)` has a type of its own for each number of digits, and has to be told it before types are read.
+        // `round(x, 2)` has a type of its own for each number of digits, and has to receive it before types are read.
         Expr::Cast(Cast { expr: of, field }) if is_integer_literal(&of, field.data_type()) => {
             match *of {
                 Expr::Literal(value, metadata) => {

@@ -1,7 +1,7 @@
 //! Keeps conditions that name no column above aggregates that give a row for no rows.
 //!
 //! DataFusion 55 pushes a condition below an aggregate when every column of it is a key of the groups, which is true of a
-//! condition without columns as well. A label that a filter asks for becomes such a condition:
+//! condition without columns as well. A label that a filter compares becomes such a condition:
 //!
 //! ```text
 //! Filter: what = 'web'                      Union
@@ -11,7 +11,7 @@
 //!     …                                         …
 //! ```
 //!
-//! An aggregate without keys, or over sets of keys of which one is empty, gives that row though nothing was asked of it.
+//! An aggregate without keys, or over sets of keys of which one is empty, gives that row though nothing is read of it.
 
 use std::sync::Arc;
 

@@ -3,30 +3,24 @@
 use datafusion::arrow::datatypes::i256;
 
 /// Most digits of a decimal.
-pub const MAX_DIGITS: u8 = 38;
+pub(crate) const MAX_DIGITS: u8 = 38;
 /// Least digits after the point of a quotient or an average.
-pub const LEAST_QUOTIENT_SCALE: i8 = 6;
+pub(crate) const LEAST_QUOTIENT_SCALE: i8 = 6;
 /// Digits that a quotient or an average has after the point beyond those of its operands.
 const MORE_DIGITS: i8 = 4;
 
 /// Precision and scale of a decimal type.
-pub type Digits = (u8, i8);
+pub(crate) type Digits = (u8, i8);
 
 /// The type of `l / r`: digits after the point are the larger scale + 4, at least 6. Where the digits before the point need
 /// the room, there are fewer, but never less than 6 or than `l` has.
-///
-/// ```
-/// use retail_engine::sql::decimal::quotient_type;
-/// assert_eq!(quotient_type((12, 2), (12, 2)), (18, 6));
-/// assert_eq!(quotient_type((38, 2), (20, 0)), (38, 6));
-/// ```
-pub fn quotient_type(l: Digits, r: Digits) -> Digits {
+pub(crate) fn quotient_type(l: Digits, r: Digits) -> Digits {
     let before_point = i16::from(l.0) - i16::from(l.1) + i16::from(r.1);
     fit(before_point, l.1, l.1.max(r.1))
 }
 
 /// The type of an average of decimals: as of a quotient by a whole number.
-pub fn average_type(of: Digits) -> Digits {
+pub(crate) fn average_type(of: Digits) -> Digits {
     quotient_type(of, (MAX_DIGITS, 0))
 }
 
@@ -41,12 +35,12 @@ fn fit(before_point: i16, own: i8, widest: i8) -> Digits {
 }
 
 /// `10^exponent`, when it fits.
-pub fn power_of_ten(exponent: u32) -> Option<i128> {
+pub(crate) fn power_of_ten(exponent: u32) -> Option<i128> {
     10_i128.checked_pow(exponent)
 }
 
 /// Whether a value has at most `precision` digits.
-pub fn fits(value: i128, precision: u8) -> bool {
+pub(crate) fn fits(value: i128, precision: u8) -> bool {
     match power_of_ten(u32::from(precision)) {
         Some(bound) => value > -bound && value < bound,
         None => true,
@@ -54,7 +48,7 @@ pub fn fits(value: i128, precision: u8) -> bool {
 }
 
 /// `n / d`, rounded half away from zero. `d` is not 0.
-pub fn divide_rounded(n: i128, d: i128) -> Option<i128> {
+pub(crate) fn divide_rounded(n: i128, d: i128) -> Option<i128> {
     let (quotient, rest) = (n.checked_div(d)?, n.checked_rem(d)?);
     // |rest| < |d|, so |d| - |rest| cannot wrap: half or more rounds away.
     if rest.unsigned_abs() >= d.unsigned_abs() - rest.unsigned_abs() && rest != 0 {
@@ -65,7 +59,7 @@ pub fn divide_rounded(n: i128, d: i128) -> Option<i128> {
 }
 
 /// `n * 10^shift / d`, rounded half away from zero; `None` when it does not fit, or `d` is 0.
-pub fn scaled_quotient(n: i128, shift: u32, d: i128) -> Option<i128> {
+pub(crate) fn scaled_quotient(n: i128, shift: u32, d: i128) -> Option<i128> {
     if let Some(scaled) = power_of_ten(shift).and_then(|p| n.checked_mul(p)) {
         return divide_rounded(scaled, d);
     }
@@ -86,7 +80,7 @@ pub fn scaled_quotient(n: i128, shift: u32, d: i128) -> Option<i128> {
 }
 
 /// A value of one scale at another, rounded half away from zero; `None` when it does not fit.
-pub fn rescale(value: i128, from: i8, to: i8) -> Option<i128> {
+pub(crate) fn rescale(value: i128, from: i8, to: i8) -> Option<i128> {
     let shift = i32::from(to) - i32::from(from);
     if shift >= 0 {
         return value.checked_mul(power_of_ten(shift.unsigned_abs())?);
@@ -99,7 +93,7 @@ pub fn rescale(value: i128, from: i8, to: i8) -> Option<i128> {
 
 /// Why a text is no decimal of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoDecimal {
+pub(crate) enum NoDecimal {
     /// It is not a number.
     NotANumber,
     /// It has more digits before the point than the type.
@@ -107,11 +101,11 @@ pub enum NoDecimal {
 }
 
 /// Reads `-12.345` or `1.5e3` as a decimal; more digits after the point are rounded half away from zero. Spaces around it
-/// are passed over, thousands' separators are not.
+/// are ignored, thousands' separators are not.
 ///
 /// # Errors
 /// The text is not a number, or does not fit.
-pub fn read(text: &str, (precision, scale): Digits) -> Result<i128, NoDecimal> {
+pub(crate) fn read(text: &str, (precision, scale): Digits) -> Result<i128, NoDecimal> {
     let text = text.trim();
     let (negative, unsigned) = match text.as_bytes() {
         [b'-', ..] => (true, &text[1..]),
@@ -167,6 +161,12 @@ pub fn read(text: &str, (precision, scale): Digits) -> Result<i128, NoDecimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quotient_has_four_digits_more_and_six_at_least() {
+        assert_eq!(quotient_type((12, 2), (12, 2)), (18, 6));
+        assert_eq!(quotient_type((38, 2), (20, 0)), (38, 6));
+    }
 
     #[test]
     fn quotients_round_half_away_from_zero() {

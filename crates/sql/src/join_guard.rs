@@ -106,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_row_that_a_condition_keeps_out_of_one_side_fails_on_neither() {
-        let asked = [
+        let cases = [
             (
                 "select id from s join p on s.k = p.k where p.kind = 'food' and 10 / (p.k - 2) > 0",
                 "3",
@@ -144,6 +144,6 @@ mod tests {
                 "3",
             ),
         ];
-        check_within(SHOP, "", &asked).await;
+        check_within(SHOP, "", &cases).await;
     }
 }

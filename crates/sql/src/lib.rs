@@ -13,7 +13,7 @@
 //! | integer `+ - *`, `abs`, negation | an error when the result does not fit |
 //! | integer `/` | truncates toward zero; by zero is an error |
 //! | decimal `+ - *` | exact, or an error beyond 38 digits |
-//! | decimal `/`, `avg` | rounds half away from zero at the scale of [`decimal::quotient_type`] |
+//! | decimal `/`, `avg` | rounds half away from zero at the scale of `decimal::quotient_type` |
 //! | `sum` | integer gives bigint, bigint gives decimal(38,0), decimal gets 10 more digits |
 //! | decimal with double | compares and computes as double |
 //! | float | one NaN, equal to itself and above all numbers; one zero (`floats`) |
@@ -28,7 +28,7 @@ mod arithmetic;
 mod casts;
 mod coercion;
 mod constant_filters;
-pub mod decimal;
+mod decimal;
 mod empty_branches;
 mod flat;
 mod floats;
@@ -44,6 +44,7 @@ mod ranks;
 pub(crate) mod tests;
 mod texts;
 mod trees;
+mod type_name;
 mod walk;
 
 use datafusion::arrow::datatypes::Schema;
@@ -113,7 +114,7 @@ fn columns_of(schema: &Schema) -> Result<LogicalPlan> {
         let nullable = if field.is_nullable() { "YES" } else { "NO" };
         vec![
             lit(field.name()),
-            lit(postgres::type_name(field.data_type())),
+            lit(type_name::type_name(field.data_type())),
             lit(nullable),
         ]
     });

@@ -1,4 +1,4 @@
-//! Logarithms and `power` that refuse what has no real result, where the engine gives NaN or infinity; `abs` that says why.
+//! Logarithms and `power` that refuse what has no real result, where the engine gives NaN or infinity; `abs` that reports why.
 
 use std::sync::Arc;
 

@@ -63,9 +63,9 @@ fn session() -> SessionContext {
 async fn answer(session: &SessionContext, sql: &str) -> Result<String> {
     let state = session.state();
     let logical = plan(&state, sql).await?;
-    let told = logical.schema().as_arrow().clone();
+    let declared = logical.schema().as_arrow().clone();
     let physical = state.create_physical_plan(&logical).await?;
-    for (a, b) in told.fields().iter().zip(physical.schema().fields()) {
+    for (a, b) in declared.fields().iter().zip(physical.schema().fields()) {
         assert_eq!(
             a.data_type(),
             b.data_type(),
@@ -90,7 +90,7 @@ async fn answer(session: &SessionContext, sql: &str) -> Result<String> {
     Ok(rows.join(" | "))
 }
 
-/// Asks all, so that one run shows every difference.
+/// Runs all, so that one run shows every difference.
 pub(crate) async fn check(expected: &[(&str, &str)]) {
     let session = session();
     let mut wrong = vec![];
@@ -121,12 +121,12 @@ async fn physical_plan(session: &SessionContext, sql: &str) -> String {
     displayable(physical.as_ref()).indent(false).to_string()
 }
 
-/// Asks all, each behind the same beginning and before the same end.
+/// Runs all, each behind the same beginning and before the same end.
 pub(crate) async fn check_within(begin: &str, end: &str, expected: &[(&str, &str)]) {
     let whole: Vec<_> = (expected.iter().map(|(sql, _)| format!("{begin}{sql}{end}"))).collect();
     let rights = expected.iter().map(|(_, right)| *right);
-    let asked: Vec<_> = whole.iter().map(String::as_str).zip(rights).collect();
-    check(&asked).await;
+    let cases: Vec<_> = whole.iter().map(String::as_str).zip(rights).collect();
+    check(&cases).await;
 }
 
 #[tokio::test]
@@ -501,9 +501,9 @@ async fn a_chain_of_steps_is_sent_as_one_call() {
     assert!(shown.matches("checked_add(").count() <= 1, "{shown}");
 }
 
-/// The page that tells users these rules.
+/// The page that documents these rules for users.
 #[tokio::test]
-async fn the_page_about_sql_tells_the_truth() {
+async fn the_page_about_sql_is_true() {
     let page = include_str!("../../../docs/sql.md");
     let section = page.split("## Numbers").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();

@@ -1,5 +1,5 @@
 //! Where a text meets a number, a time or a boolean: a text that is written out is read as the other's type, as PostgreSQL
-//! reads it; the values of a column are not, they are refused until somebody says which type is meant.
+//! reads it; the values of a column are not, they are refused until a cast names the type.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use datafusion::logical_expr::logical_plan::Union;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
 use super::decimal::MAX_DIGITS;
-use super::postgres::type_name;
+use super::type_name::type_name;
 
 /// Functions of texts that the engine also applies to the digits of a number.
 const OF_TEXT: [&str; 9] = [
@@ -137,7 +137,7 @@ pub(super) fn literal(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A text as a value of a type. What is no such value is told when the cast is evaluated.
+/// A text as a value of a type. What is no such value is reported when the cast is evaluated.
 pub(super) fn read(text: &str, t: &DataType) -> Expr {
     let to = match t {
         t if t.is_decimal() => match own_digits(text) {

@@ -4,7 +4,7 @@ use datafusion::error::DataFusionError;
 use retail_api::cause::innermost;
 use retail_lakehouse::DAMAGED_FILE;
 
-use super::error_text::{classify, stage_of};
+use super::error_kind::{QueryErrorKind, classify, stage_of};
 
 /// Why a query did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -17,40 +17,6 @@ pub struct QueryError {
     pub stage: u32,
     #[source]
     pub source: Option<DataFusionError>,
-}
-
-/// What went wrong, as far as the engine knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryErrorKind {
-    /// The plan is wrong: types, functions, unsupported shapes.
-    Plan,
-    /// A task failed on its data.
-    Execution,
-    /// Disk or object store.
-    Storage,
-    /// Memory did not suffice.
-    Resources,
-    /// Every executor was lost.
-    NoExecutor,
-    /// An executor left with rows of the query before they were read, by us or by another executor. Running the
-    /// query again helps.
-    ResultLost,
-    Cancelled,
-}
-
-impl QueryErrorKind {
-    /// In a word or two, for what must not quote data.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Execution => "execution",
-            Self::Storage => "storage",
-            Self::Resources => "resources",
-            Self::NoExecutor => "no executor",
-            Self::ResultLost => "result lost",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 impl QueryError {

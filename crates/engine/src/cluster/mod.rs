@@ -1,10 +1,11 @@
 //! What runs queries.
 
 mod error;
-mod error_text;
+mod error_kind;
 mod status;
 
-pub use error::{QueryError, QueryErrorKind};
+pub use error::QueryError;
+pub use error_kind::QueryErrorKind;
 pub use status::{ClusterStatus, ExecutorStatus, Work};
 
 use std::sync::Arc;

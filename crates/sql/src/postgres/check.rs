@@ -17,7 +17,7 @@ pub(crate) fn check(state: &SessionState, plan: &LogicalPlan) -> Result<()> {
     let left = match state.optimize(plan) {
         Ok(optimized) => outer_column(&optimized)?,
         Err(DataFusionError::Context(rule, _)) if rule.contains("subquery") => outer_column(plan)?,
-        // What else fails in the optimizer is told where the plan is made.
+        // What else fails in the optimizer is reported where the plan is made.
         Err(_) => None,
     };
     let Some(column) = left else {

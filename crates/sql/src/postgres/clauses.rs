@@ -97,7 +97,7 @@ mod tests {
     use crate::tests::check;
 
     #[tokio::test]
-    async fn a_clause_that_cannot_mean_what_it_says_is_refused() {
+    async fn a_clause_that_cannot_mean_what_is_written_is_refused() {
         check(&[
             ("select * from t join cents", "error: the join of 'cents' has no condition; write ON"),
             ("select count(*) from t a left join t b", "error: the join of 't' has no condition"),

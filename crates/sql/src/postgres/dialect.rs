@@ -42,12 +42,12 @@ fn second_statement(sql: &str) -> Option<SqlSpan> {
     let tokens = Tokenizer::new(&Grammar, sql)
         .tokenize_with_location()
         .ok()?;
-    let says = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::SemiColon);
+    let is_content = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::SemiColon);
     let mut after = tokens
         .iter()
-        .skip_while(|t| !says(&t.token))
+        .skip_while(|t| !is_content(&t.token))
         .skip_while(|t| t.token != Token::SemiColon);
-    after.find(|t| says(&t.token)).map(|t| t.span)
+    after.find(|t| is_content(&t.token)).map(|t| t.span)
 }
 
 /// What the parser does not know at all, said so; the place stays at the end of its words.
@@ -93,7 +93,7 @@ macro_rules! as_postgres {
 }
 
 impl Dialect for Grammar {
-    // The parser asks for the dialect by its type in places.
+    // The parser looks at the dialect by its type in places.
     fn dialect(&self) -> TypeId {
         POSTGRES.dialect()
     }

@@ -164,7 +164,7 @@ pub(super) fn no_such_call(
     types: &[DataType],
     takes: &str,
 ) -> datafusion::error::DataFusionError {
-    let types: Vec<_> = types.iter().map(super::type_name).collect();
+    let types: Vec<_> = types.iter().map(crate::type_name::type_name).collect();
     datafusion::common::plan_datafusion_err!(
         "{name}({}) is no function here; it takes {takes}",
         types.join(", ")

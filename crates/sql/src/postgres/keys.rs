@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_subquery_compares_an_expression_and_gives_one_value_per_row() {
-        let asked = [
+        let cases = [
             (
                 "select k, (select count(*) from s where s.at::date = d.day) n from d order by 1",
                 "1 2 | 2 1 | 3 0",
@@ -159,6 +159,6 @@ mod tests {
                 "error: a window function in a subquery that reads the query around it",
             ),
         ];
-        check_within(DAYS, "", &asked).await;
+        check_within(DAYS, "", &cases).await;
     }
 }

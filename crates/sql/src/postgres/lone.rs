@@ -10,12 +10,11 @@ use datafusion::logical_expr::{
 };
 
 use super::keys::reads_outer;
-use super::subqueries::subquery;
 
 /// The predicate by the value of its subquery's one row; `None` where the subquery is of another kind.
 ///
 /// # Errors
-/// The aggregate is inside another query of the subquery, where its row cannot be told from no row.
+/// The aggregate is inside another query of the subquery, where its row cannot be distinguished from no row.
 pub(super) fn compared(predicate: &Expr) -> Result<Option<Expr>> {
     Ok(match predicate {
         Expr::Exists(Exists { subquery, negated }) => {
@@ -104,6 +103,15 @@ impl Lone {
     }
 }
 
+/// A subquery of a plan.
+pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
+    Subquery {
+        outer_ref_columns: plan.all_out_ref_exprs(),
+        subquery: Arc::new(plan),
+        spans: datafusion::common::Spans::new(),
+    }
+}
+
 fn is_lone(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::Aggregate(a) if a.group_expr.is_empty()) && reads_outer(plan)
 }
@@ -138,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_aggregate_of_no_rows_is_still_a_row() {
-        let asked = [
+        let cases = [
             (
                 "exists (select count(*) from s where s.c = o.k)",
                 "1 | 2 | 3",
@@ -166,6 +174,6 @@ mod tests {
             ("1 < all (select count(*) from s where s.c = o.k)", "1"),
             ("1 > any (select count(*) from s where s.c = o.k)", "3"),
         ];
-        check_within(CUSTOMERS, " order by k", &asked).await;
+        check_within(CUSTOMERS, " order by k", &cases).await;
     }
 }

@@ -7,6 +7,7 @@
 //! What can be said in other words of SQL is rewritten in the statement; what needs types or columns is planned by planners of
 //! the session or changed by analyzer rules; what is left are functions that executors know by name ([`functions`]).
 
+mod ast;
 mod bind;
 mod casts;
 mod check;
@@ -42,7 +43,6 @@ mod windows;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringArray};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::ScalarUDF;
@@ -62,7 +62,7 @@ pub(crate) use using::merge_keys;
 /// Puts the analyzer rules of this module around the engine's: those that choose forms and types before types are coerced,
 /// casts after.
 pub(crate) fn install(rules: &mut Vec<Arc<dyn AnalyzerRule + Send + Sync>>) {
-    let row_number = super::functions::window()
+    let row_number = super::ranks::functions()
         .into_iter()
         .find(|f| f.name() == "row_number")
         .unwrap_or_else(row_number_udwf);
@@ -91,26 +91,4 @@ pub fn interval_texts(column: &ArrayRef) -> Result<ArrayRef> {
     let spans = time::interval::spans(column)?.into_iter();
     let texts: StringArray = spans.map(|span| span.map(|s| s.to_string())).collect();
     Ok(Arc::new(texts))
-}
-
-/// A type as SQL names it.
-pub(crate) fn type_name(t: &DataType) -> String {
-    match t {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar".to_owned(),
-        DataType::Int8 => "tinyint".to_owned(),
-        DataType::Int16 => "smallint".to_owned(),
-        DataType::Int32 => "integer".to_owned(),
-        DataType::Int64 => "bigint".to_owned(),
-        DataType::Float32 => "real".to_owned(),
-        DataType::Float64 => "double".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Date32 | DataType::Date64 => "date".to_owned(),
-        DataType::Timestamp(_, None) => "timestamp".to_owned(),
-        DataType::Timestamp(_, Some(_)) => "timestamptz".to_owned(),
-        DataType::Interval(_) | DataType::Duration(_) => "interval".to_owned(),
-        DataType::Decimal128(p, s) => format!("decimal({p},{s})"),
-        DataType::List(item) => format!("{}[]", type_name(item.data_type())),
-        DataType::Null => "NULL".to_owned(),
-        other => other.to_string(),
-    }
 }

@@ -32,7 +32,7 @@ pub(super) fn in_order_by(query: &mut Query) -> Result<()> {
 /// Writes out the windows in the SELECT list and in QUALIFY.
 ///
 /// # Errors
-/// A name that no window has, or that two have; a window that changes what the named one says.
+/// A name that no window has, or that two have; a window that changes what the named one defines.
 pub(super) fn in_select(select: &mut Select) -> Result<()> {
     let windows = defined(&select.named_window)?;
     select.named_window.clear();

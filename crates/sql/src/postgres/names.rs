@@ -1,4 +1,4 @@
-//! Names that tell columns and calls apart: the engine leaves casts and subqueries out of the names of expressions.
+//! Names that distinguish columns and calls: the engine leaves casts and subqueries out of the names of expressions.
 //!
 //! `sum(x::int)` and `sum(x)` are both `sum(x)` to it, and it refuses to plan two columns of one name. Where names of one SELECT
 //! would meet, casts are wrapped in a call that has the type in its name and is gone when the plan is optimized
@@ -14,13 +14,13 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::walk;
 
-use super::rewrite::{call, text};
+use super::ast::{call, text};
 
 /// Longest text of an expression that becomes the name of its column.
 const LONGEST_NAME: usize = 60;
 
-/// Tells apart what the SELECTs of one query, not of its subqueries, name alike.
-pub(super) fn tell_apart(query: &mut Query) {
+/// Distinguishes what the SELECTs of one query, not of its subqueries, name alike.
+pub(super) fn distinguish(query: &mut Query) {
     let Query { body, order_by, .. } = query;
     in_set(body, order_by.as_mut());
 }
@@ -206,7 +206,7 @@ fn name_columns(select: &mut Select, ordinals: &[usize]) {
         if times.get(&key).is_none_or(|times| *times < 2) && !ordinals.contains(&at) {
             continue;
         }
-        // A column that is there twice by its own name is told, not renamed.
+        // A column that is there twice by its own name is reported, not renamed.
         if let Expr::Identifier(name) = unnested(expr) {
             taken.insert(name.value.to_lowercase());
             continue;
@@ -272,7 +272,7 @@ fn untyped(expr: &Expr) -> Expr {
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             if let Expr::Function(function) = expr
                 && function.name.to_string() == super::typed::NAME
-                && let Some(args) = super::rewrite::plain_args(function)
+                && let Some(args) = super::ast::plain_args(function)
                 && let Some(cast) = args.into_iter().next()
             {
                 *expr = cast;

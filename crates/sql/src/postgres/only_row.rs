@@ -9,7 +9,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::function::{Function, no_such_call};
 
-// It stays where it is: moved below a join, it would see rows that no outer row asks for.
+// It stays where it is: moved below a join, it would see rows that no outer row matches.
 static ONLY_ROW: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     Function {
         name: "only_row",

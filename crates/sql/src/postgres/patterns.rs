@@ -3,7 +3,7 @@
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
 
-use super::rewrite::{literal, text};
+use super::ast::{literal, text};
 
 fn escape_of(escape: &ValueWithSpan) -> Result<Option<char>> {
     let Value::SingleQuotedString(escape) = &escape.value else {

@@ -7,19 +7,20 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause,
-    ObjectName, Query, Select, SelectItem, Subscript, Value, Visitor, VisitorMut,
+    self, BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function,
+    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, Select, SelectItem,
+    Subscript, Value, Visitor, VisitorMut,
 };
 
 use crate::walk;
 
+use super::ast::{call, literal, plain_args, text};
 use super::{bind, clauses, grouping, named_windows, names, patterns, rows, sets, tables};
 
 /// Rewrites a statement in place.
 ///
 /// # Errors
-/// The statement asks for something that has another meaning here than it says, with the way out.
+/// The statement has another meaning here than in PostgreSQL, with the way out.
 pub(crate) fn rewrite(statement: &mut Parsed) -> Result<()> {
     let inner = match statement {
         Parsed::Statement(statement) => statement.as_mut(),
@@ -339,7 +340,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
-        names::tell_apart(query);
+        names::distinguish(query);
         sets::count_duplicates(query);
         ControlFlow::Continue(())
     }
@@ -474,65 +475,6 @@ fn series_of_rows(expr: &mut Expr) -> bool {
         }
         Expr::Cast { expr, .. } => series_of_rows(expr),
         _ => false,
-    }
-}
-
-/// A call of a function by its name.
-pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args
-        .into_iter()
-        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
-        .collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
-}
-
-/// The arguments of a call that has nothing else.
-pub(super) fn plain_args(function: &Function) -> Option<Vec<Expr>> {
-    let bare = function.filter.is_none()
-        && function.over.is_none()
-        && function.within_group.is_empty()
-        && function.null_treatment.is_none();
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    if !bare || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
-        return None;
-    }
-    list.args
-        .iter()
-        .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
-pub(super) fn text(of: String) -> Expr {
-    Expr::value(Value::SingleQuotedString(of))
-}
-
-/// The text of a literal.
-pub(super) fn literal(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
-            Value::DollarQuotedString(text) => Some(&text.value),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

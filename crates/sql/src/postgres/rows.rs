@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArguments, UnaryOperator, Value,
 };
 
-use super::rewrite::plain_args;
+use super::ast::plain_args;
 
 /// A comparison of two rows, by their columns; `None` where a side is not a row.
 ///

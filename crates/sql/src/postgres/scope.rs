@@ -12,8 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::walk;
 
-use super::rewrite::call;
-use super::using::{all_equal, ended, normal, written_columns};
+use super::ast::{all_equal, call, ended, normal, written_columns};
 
 /// The columns that a FROM clause shows, in the order of `SELECT *`.
 #[derive(Debug, Clone, Default)]

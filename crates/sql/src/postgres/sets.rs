@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::sync::Arc;
 
-use super::using::all_equal;
+use super::ast::all_equal;
 
 /// The column that numbers copies.
 const COPY: &str = "__copy";

@@ -27,8 +27,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::lone::{self, subquery};
 use super::only_row::only_row;
-use super::{lone, order};
+use super::order;
 use crate::trees::step;
 
 /// Runs before types are coerced and before the engine checks that a correlated subquery is aggregated.
@@ -360,15 +361,6 @@ fn unlink(plan: &LogicalPlan) -> Result<Option<Unlinked>> {
             }))
         }
         _ => Ok(None),
-    }
-}
-
-/// A subquery of a plan.
-pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
-    Subquery {
-        outer_ref_columns: plan.all_out_ref_exprs(),
-        subquery: Arc::new(plan),
-        spans: datafusion::common::Spans::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::walk;
 
-use super::rewrite::call;
+use super::ast::call;
 
 /// Whether a statement names a column `value`: the engine's series have one, PostgreSQL's have the name of the series.
 pub(super) fn names_value(statement: &Statement) -> bool {

@@ -32,11 +32,11 @@ async fn a_key_of_two_sides_has_the_value_of_the_side_that_has_a_row() {
 /// Sales of customers, one of whom has none.
 const SALES: &str = "with s(id,cid,q,ch,p) as (values (1,1,2,'web',10.5),(2,1,3,'shop',20.0),(3,2,null,'web',7.25),(4,null,1,null,99.0),(5,2,5,'app',1.0)), c(id,name) as (values (1,'Ana'),(2,'Bob'),(3,'Zoë')) ";
 
-/// Asks all, each list and end around the same table.
-async fn check_around(begin: &str, table: &str, finish: &str, asked: &[(&str, &str, &str)]) {
+/// Runs all, each list and end around the same table.
+async fn check_around(begin: &str, table: &str, finish: &str, cases: &[(&str, &str, &str)]) {
     let whole = |(list, end, _): &(&str, &str, &str)| format!("{begin}{list}{table}{end}{finish}");
-    let whole: Vec<_> = asked.iter().map(whole).collect();
-    let rights = asked.iter().map(|(_, _, right)| *right);
+    let whole: Vec<_> = cases.iter().map(whole).collect();
+    let rights = cases.iter().map(|(_, _, right)| *right);
     check(
         &whole
             .iter()
@@ -50,7 +50,7 @@ async fn check_around(begin: &str, table: &str, finish: &str, asked: &[(&str, &s
 #[tokio::test]
 async fn a_window_with_a_name_is_what_it_names_and_what_is_added() {
     let sales = "from (values (1, 'a', 10), (2, 'b', 20), (3, 'a', 30), (4, 'b', 40)) t(k, g, x) ";
-    let asked = [
+    let cases = [
         (
             "select k, sum(x) over (w rows 1 preceding) s ",
             "window w as (partition by g order by k) order by 1",
@@ -112,7 +112,7 @@ async fn a_window_with_a_name_is_what_it_names_and_what_is_added() {
             "error: the window w is defined twice",
         ),
     ];
-    check_around("", sales, "", &asked).await;
+    check_around("", sales, "", &cases).await;
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn an_aggregate_that_cannot_forget_rows_is_refused_over_frames_that_do() {
 
 #[tokio::test]
 async fn intervals_are_compared_by_length_or_not_at_all() {
-    let asked = [
+    let cases = [
         (
             "max(d)",
             "",
@@ -201,12 +201,12 @@ async fn intervals_are_compared_by_length_or_not_at_all() {
         ),
     ];
     let table = " from (values ('a', interval '40 days', timestamp '2024-02-10'), ('b', interval '1 month', timestamp '2024-01-02')) v(n, d, t) ";
-    check_around("select ", table, "", &asked).await;
+    check_around("select ", table, "", &cases).await;
 }
 
 #[tokio::test]
 async fn grouping_sets_take_positions_and_aliases() {
-    let asked = [
+    let cases = [
         (
             "select coalesce(g, '?') h, x, count(*) ",
             "rollup(1, 2)",
@@ -229,12 +229,12 @@ async fn grouping_sets_take_positions_and_aliases() {
         ),
     ];
     let sales = "from (values ('a', 10), ('a', 10), (null, 20)) t(g, x) group by ";
-    check_around("", sales, " order by 1, 2", &asked).await;
+    check_around("", sales, " order by 1, 2", &cases).await;
 }
 
 #[tokio::test]
 async fn subqueries_answer_as_in_postgresql() {
-    let asked = [
+    let cases = [
         (
             "select name, (select max(p) from s where s.cid=c.id) from c order by 1",
             "Ana 20.00 | Bob 7.25 | Zoë NULL",
@@ -381,7 +381,7 @@ async fn subqueries_answer_as_in_postgresql() {
             "error: the subquery reads s.q of the query around it",
         ),
     ];
-    check_within(SALES, "", &asked).await;
+    check_within(SALES, "", &cases).await;
 }
 
 #[tokio::test]
@@ -626,9 +626,9 @@ async fn what_differs_in_a_cast_alone_has_a_name_of_its_own() {
     .await;
 }
 
-/// The page that tells users these rules.
+/// The page that documents these rules for users.
 #[tokio::test]
-async fn the_page_about_sql_tells_the_truth_beside_numbers() {
+async fn the_page_about_sql_is_true_beside_numbers() {
     let page = include_str!("../../../../docs/sql.md");
     let mut examples = vec![];
     for section in ["## Times", "## Queries", "## Texts"] {

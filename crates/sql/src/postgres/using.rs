@@ -15,17 +15,16 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Cte, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, Query,
-    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value,
-    VisitorMut, With,
+    Cte, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem,
+    SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitorMut, With,
 };
 
 use crate::walk;
 
+use super::ast::{normal, written_columns};
 use super::scope::{Names, Scope};
 use super::sets;
 
@@ -417,40 +416,6 @@ impl Merge {
     }
 }
 
-/// The columns of a relation that names them itself.
-pub(super) fn written_columns(factor: &TableFactor) -> Option<Vec<String>> {
-    match factor {
-        TableFactor::UNNEST { alias: None, .. } => Some(vec!["unnest".to_owned()]),
-        TableFactor::UNNEST {
-            alias: Some(alias), ..
-        } if alias.columns.is_empty() => Some(vec![normal(&alias.name)]),
-        TableFactor::UNNEST {
-            alias: Some(alias), ..
-        }
-        | TableFactor::Derived {
-            alias: Some(alias), ..
-        } if !alias.columns.is_empty() => {
-            Some(alias.columns.iter().map(|c| normal(&c.name)).collect())
-        }
-        TableFactor::Derived { subquery, .. } => match subquery.body.as_ref() {
-            SetExpr::Select(select) => select
-                .projection
-                .iter()
-                .map(|item| match item {
-                    SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
-                    SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(normal(name)),
-                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
-                        names.last().map(normal)
-                    }
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// The position, from 1, of a select's output of this name, if all before it are single columns.
 fn output(select: &Select, name: &str) -> Option<usize> {
     let mut at = None;
@@ -467,36 +432,4 @@ fn output(select: &Select, name: &str) -> Option<usize> {
         }
     }
     at
-}
-
-/// A name as the engine looks it up: small letters, unless it is quoted.
-pub(super) fn normal(name: &Ident) -> String {
-    match name.quote_style {
-        Some(_) => name.value.clone(),
-        None => name.value.to_lowercase(),
-    }
-}
-
-/// `left = right AND …`
-pub(super) fn all_equal(pairs: Vec<(Expr, Expr)>) -> Option<Expr> {
-    pairs
-        .into_iter()
-        .map(|(left, right)| Expr::BinaryOp {
-            left: Box::new(left),
-            op: BinaryOperator::Eq,
-            right: Box::new(right),
-        })
-        .reduce(|all, next| Expr::BinaryOp {
-            left: Box::new(all),
-            op: BinaryOperator::And,
-            right: Box::new(next),
-        })
-}
-
-/// Makes an error of a visitor its answer.
-pub(super) fn ended(flow: ControlFlow<DataFusionError>) -> Result<()> {
-    match flow {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
 }

@@ -1,4 +1,4 @@
-//! Window functions that the engine answers otherwise than SQL says.
+//! Window functions that the engine evaluates otherwise than SQL defines.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;

@@ -213,7 +213,7 @@ impl RowStore {
             self.store(rest)?;
         }
 
-        // Where a row is now follows from its place among the living, as all batches but the last are full.
+        // Where a row is now follows from its place among the rows alive, as all batches but the last are full.
         let batch_size = self.batch_size;
         if self
             .batches

@@ -295,7 +295,7 @@ impl<'a> Writer<'a> {
                     self.out.push('.');
                 }
             } else if self.last_relevant.is_some_and(|last| self.next > last) && !is_zero {
-                // FM cuts zeros off that the pattern does not ask for.
+                // FM cuts zeros off that the pattern does not require.
             } else if self.is_bare_zero() {
                 if !self.pattern.fill {
                     self.out.push(' ');

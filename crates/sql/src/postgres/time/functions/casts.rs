@@ -10,7 +10,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 
-use super::{WALL, at, days, in_micros, is_moment, is_number, is_zoned, utc};
+use super::moments::{WALL, at, days, in_micros, is_moment, is_number, is_zoned, utc};
 use crate::postgres::function::{is_text, micros, no_such_call, out_of_range, texts};
 use crate::postgres::time::interval::{self, DURATION, INTERVAL, Span, is_interval};
 use crate::postgres::time::text::{Zone, of_moment, read};
@@ -52,7 +52,7 @@ function!(
     }
 );
 
-// The engine's cast says that times of day are in the order of their moments.
+// The engine's cast claims that times of day are in the order of their moments.
 function!(
     TIME_OF_DAY,
     "time_of_day",
@@ -157,7 +157,7 @@ fn from_text(text: &str, to: &DataType) -> Result<NaiveDateTime> {
     let found = read(text).ok_or_else(|| {
         exec_datafusion_err!(
             "cannot cast '{text}' to {}: the text is not one; try_cast gives NULL instead",
-            crate::postgres::type_name(to)
+            crate::type_name::type_name(to)
         )
     })?;
     match (to, found) {

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, AsArray, Int64Array, TimestampMicrosecondA
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 
-use super::{WALL, at, in_micros, is_moment, is_number};
+use super::moments::{WALL, at, in_micros, is_moment, is_number};
 use crate::postgres::function::{is_text, micros, no_such_call, out_of_range, texts};
 use crate::postgres::time::interval;
 use crate::postgres::time::parts::Part;

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 
 use super::casts::in_utc;
-use super::{WALL, at, days, in_micros, is_moment, is_number, is_zoned, utc};
+use super::moments::{WALL, at, days, in_micros, is_moment, is_number, is_zoned, utc};
 use crate::postgres::function::{is_text, micros, no_such_call, out_of_range, texts};
 use crate::postgres::time::interval::{self, DURATION, INTERVAL, is_interval};
 use crate::postgres::time::number_pattern::NumberPattern;

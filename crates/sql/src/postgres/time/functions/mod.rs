@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDateTime;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ScalarUDF;
 
+use self::moments::{WALL, utc};
 use super::interval::{self, INTERVAL, Span};
-use super::text::moment;
-use crate::postgres::function::out_of_range;
 
 macro_rules! function {
     ($static:ident, $name:literal, $aliases:expr, $coerce:expr, $answer:expr, $run:expr) => {
@@ -32,37 +30,8 @@ macro_rules! function {
 mod casts;
 mod distances;
 mod forms;
+mod moments;
 mod parts;
-
-const WALL: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
-
-/// The type of moments in UTC.
-fn utc() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
-}
-
-fn is_moment(t: &DataType) -> bool {
-    matches!(
-        t,
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
-    )
-}
-
-fn is_zoned(t: &DataType) -> bool {
-    matches!(t, DataType::Timestamp(_, Some(_)))
-}
-
-fn is_number(t: &DataType) -> bool {
-    t.is_numeric()
-}
-
-/// Microseconds for a moment of any type, with its zone kept.
-fn in_micros(t: &DataType) -> DataType {
-    match t {
-        DataType::Timestamp(_, Some(_)) => utc(),
-        _ => WALL,
-    }
-}
 
 /// All of them.
 pub(in crate::postgres) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -129,14 +98,4 @@ pub(in crate::postgres) fn wall_clock_and_moment() -> (DataType, DataType) {
 pub(in crate::postgres) fn read_interval(text: &str) -> Option<ScalarValue> {
     let column = interval::column(vec![Some(Span::read(text)?)], &INTERVAL).ok()?;
     ScalarValue::try_from_array(&column, 0).ok()
-}
-
-/// A wall clock from microseconds since 1970.
-fn at(micros: i64) -> Result<NaiveDateTime> {
-    moment(micros).ok_or_else(|| out_of_range("a timestamp"))
-}
-
-/// Days since 1970.
-fn days(at: NaiveDateTime) -> i32 {
-    at.and_utc().timestamp_micros().div_euclid(interval::DAY) as i32
 }

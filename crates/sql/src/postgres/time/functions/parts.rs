@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 
-use super::{WALL, at, days, in_micros, is_moment};
+use super::moments::{WALL, at, days, in_micros, is_moment};
 use crate::postgres::function::{is_text, micros, no_such_call, out_of_range, rows, texts};
 use crate::postgres::time::interval::{self, DURATION, INTERVAL, Span, is_interval};
 use crate::postgres::time::parts::{self, Part};
@@ -46,7 +46,7 @@ function!(
     |_, constants| match constants.first() {
         Some(Some(name)) =>
             Ok(Part::named(name.try_as_str().flatten().unwrap_or_default())?.answer()),
-        // The engine asks for types alone where it only compares them.
+        // The engine requests types alone where it only compares them.
         _ => Ok(DataType::Decimal128(20, 6)),
     },
     |args, to| {

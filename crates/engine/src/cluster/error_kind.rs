@@ -1,12 +1,44 @@
-//! The texts by which failures are classified: Ballista returns an executor's error as text only.
+//! Kinds of failures, and the texts by which they are classified: Ballista returns an executor's error as text only.
 //!
-//! The only place that knows how Ballista, DataFusion and the transport word them, beside `retail_api::cause`, which
+//! This is the only place that knows how Ballista, DataFusion and the transport word them, beside `retail_api::cause`, which
 //! takes their wrappers off.
 
 use retail_api::cause::RESULT_LOST;
 use retail_lakehouse::DAMAGED_FILE;
 
-use super::QueryErrorKind;
+/// What went wrong, as far as the engine knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryErrorKind {
+    /// The plan is wrong: types, functions, unsupported shapes.
+    Plan,
+    /// A task failed on its data.
+    Execution,
+    /// Disk or object store.
+    Storage,
+    /// Memory did not suffice.
+    Resources,
+    /// Every executor was lost.
+    NoExecutor,
+    /// An executor left with rows of the query before they were read, by us or by another executor. Running the
+    /// query again helps.
+    ResultLost,
+    Cancelled,
+}
+
+impl QueryErrorKind {
+    /// In a word or two, for what must not quote data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Execution => "execution",
+            Self::Storage => "storage",
+            Self::Resources => "resources",
+            Self::NoExecutor => "no executor",
+            Self::ResultLost => "result lost",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
 
 /// Messages of a connection that breaks when its executor dies, wherever rows were on their way.
 const BROKEN_CONNECTION: [&str; 6] = [
@@ -70,11 +102,11 @@ pub(super) fn stage_of(text: &str) -> u32 {
 mod tests {
     use retail_api::cause::ENGINE_FAILED;
 
-    use super::super::QueryError;
     use super::*;
+    use crate::QueryError;
 
     #[test]
-    fn a_sort_without_memory_says_how_much_is_missing() {
+    fn a_sort_without_memory_reports_how_much_is_missing() {
         let error = QueryError::from_text(
             "Context(\"Not enough memory to continue external sort. Consider …\", ResourcesExhausted(\"Additional allocation \
              failed for ExternalSorterMerge[0] with top memory consumers (across reservations) as:\\n …\\nError: Failed to \
