@@ -3,6 +3,8 @@
 //! Such a subquery has one row for every outer row, also where none of its own match: `EXISTS (SELECT count(*) …)` is true. The
 //! engine's semi joins see no row there, so the row's value is compared instead, where HAVING lets it be.
 
+use std::sync::Arc;
+
 use datafusion::common::{Result, not_impl_err};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::{
