@@ -2,24 +2,26 @@
 
 mod resources;
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use retail_security::parse_host;
 use retail_storage::StorageConfig;
 use retail_telemetry::trace::STANDARD_ENV;
 use retail_telemetry::{LogConfig, SettingError, Settings as Layers, TraceConfig};
 use serde::Deserialize;
+use tonic::transport::Uri;
 
 use crate::Settings;
 
 /// Every key with its default and a comment.
-pub const DEFAULTS: &str = include_str!("default.toml");
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 
 /// What an executor needs to know. Programs that embed one start from `Config::default()`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     pub server: ServerConfig,
     pub scheduler: SchedulerConfig,
     pub resources: ResourcesConfig,
@@ -31,8 +33,9 @@ pub struct Config {
 /// Ports and names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// Address that the ports bind to.
+    #[serde(deserialize_with = "retail_security::deserialize_host")]
     pub host: IpAddr,
     /// Name under which others reach this executor; empty = found out when it starts.
     pub advertise_host: String,
@@ -47,7 +50,7 @@ pub struct ServerConfig {
 /// The scheduler, and how it knows that this executor lives.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SchedulerConfig {
+pub(crate) struct SchedulerConfig {
     /// `http://host:port`
     pub url: String,
     /// Time between two signs of life.
@@ -57,7 +60,7 @@ pub struct SchedulerConfig {
 /// What tasks may use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ResourcesConfig {
+pub(crate) struct ResourcesConfig {
     /// Tasks at once; 0 = cores.
     pub slots: usize,
     /// Memory of operators over all slots; 0 = 70 % of what there is.
@@ -118,7 +121,7 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that cannot be used, with where it was set.
-    pub fn load(
+    pub(crate) fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Self, Layers), SettingError> {
@@ -165,9 +168,9 @@ impl Config {
     }
 
     /// What the executor is started with: all that was left open is found out here.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
-            host: self.server.host.to_string(),
+            host: self.server.host,
             advertise_host: self.advertise_host(),
             flight_port: self.server.flight_port,
             grpc_port: self.server.grpc_port,
@@ -181,7 +184,7 @@ impl Config {
     }
 
     /// Tasks at once.
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         match self.resources.slots {
             0 => resources::cores(),
             slots => slots,
@@ -189,7 +192,7 @@ impl Config {
     }
 
     /// Memory that operators may use over all slots.
-    pub fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         match self.resources.memory_bytes {
             0 => resources::memory_bytes(),
             bytes => bytes,
@@ -197,7 +200,7 @@ impl Config {
     }
 
     /// Folder of shuffle and spill files.
-    pub fn work_dir(&self) -> PathBuf {
+    pub(crate) fn work_dir(&self) -> PathBuf {
         self.resources
             .work_dir
             .clone()
@@ -205,17 +208,17 @@ impl Config {
     }
 
     /// Where the admin port binds.
-    pub fn admin_addr(&self) -> SocketAddr {
+    pub(crate) fn admin_addr(&self) -> SocketAddr {
         SocketAddr::new(self.server.host, self.server.admin_port)
     }
 
     /// How long a stopping executor may finish its tasks.
-    pub fn drain_grace(&self) -> Duration {
+    pub(crate) fn drain_grace(&self) -> Duration {
         Duration::from_secs(self.resources.drain_grace_s)
     }
 
     /// The name under which others reach this executor.
-    pub fn advertise_host(&self) -> String {
+    pub(crate) fn advertise_host(&self) -> String {
         if !self.server.advertise_host.is_empty() {
             return self.server.advertise_host.clone();
         }
@@ -228,25 +231,32 @@ impl Config {
 
     /// The address of the interface that leads to the scheduler. A datagram socket finds it without sending anything.
     fn address_towards_scheduler(&self) -> Option<IpAddr> {
-        let scheduler = self
-            .scheduler_addr()?
-            .to_socket_addrs()
-            .ok()?
-            .find(SocketAddr::is_ipv4)?;
-        let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+        let (host, port) = self.scheduler_addr()?;
+        // An address that binds to all of IPv6 takes IPv4 too, where the scheduler has no other.
+        let mut scheduler: Vec<_> = (host.as_str(), port).to_socket_addrs().ok()?.collect();
+        scheduler.sort_by_key(|addr| addr.is_ipv4() != self.server.host.is_ipv4());
+        let scheduler = scheduler
+            .into_iter()
+            .find(|addr| addr.is_ipv4() || self.server.host.is_ipv6())?;
+        let any: IpAddr = match scheduler {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(scheduler).ok()?;
         Some(socket.local_addr().ok()?.ip())
     }
 
-    /// `host:port` of the scheduler's URL.
-    fn scheduler_addr(&self) -> Option<&str> {
-        let url = &self.scheduler.url;
-        let rest = url
-            .strip_prefix("http://")
-            .or_else(|| url.strip_prefix("https://"))?;
-        let addr = rest.trim_end_matches('/');
-        let (host, port) = addr.rsplit_once(':')?;
-        (!host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()).then_some(addr)
+    /// Host, without brackets, and port of the scheduler's URL.
+    fn scheduler_addr(&self) -> Option<(String, u16)> {
+        let url: Uri = self.scheduler.url.parse().ok()?;
+        let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+        if !is_http || !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return None;
+        }
+        let host = url.host()?;
+        let host = parse_host(host).map_or_else(|_| host.to_owned(), |ip| ip.to_string());
+        (!host.is_empty()).then_some((host, url.port_u16()?))
     }
 }
 
@@ -261,7 +271,7 @@ fn host_name() -> String {
 /// Runs tasks of a retail-scheduler: reads, joins, shuffles, writes data files.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "retail-executor", version, after_help = EXAMPLES)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Settings as TOML; see --print-config for all of them
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

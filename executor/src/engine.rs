@@ -26,7 +26,7 @@ use crate::metrics::MeasuredEngine;
 /// puts a node with metrics where one without stood, so the numbers differ between tasks; the second task's
 /// status is then refused, and its query waits for ever. A task without metrics is accepted.
 #[derive(Default)]
-pub struct TaskEngine {
+pub(crate) struct TaskEngine {
     ballista: MeasuredEngine,
 }
 

@@ -3,7 +3,7 @@
 //! Ballista reports to its collector that a task ended, not how: an engine around Ballista's own sees the outcome, the
 //! rows and the plan.
 
-pub mod gauges;
+pub(crate) mod gauges;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use retail_storage::{StoreObservation, StoreObserver};
 use retail_telemetry::metrics;
 
 /// Logs finished tasks with their plans' metrics. Counting is [`MeasuredEngine`]'s.
-pub struct TaskLog;
+pub(crate) struct TaskLog;
 
 impl ExecutorMetricsCollector for TaskLog {
     fn record_stage(
@@ -46,7 +46,7 @@ impl ExecutorMetricsCollector for TaskLog {
 }
 
 /// Requests to object stores as metrics. What an executor reads from them, its tasks read.
-pub fn observer() -> StoreObserver {
+pub(crate) fn observer() -> StoreObserver {
     Arc::new(|observation| match observation {
         StoreObservation::Request {
             operation,
@@ -63,7 +63,7 @@ pub fn observer() -> StoreObserver {
 
 /// Ballista's engine; each task that it makes is counted when it runs.
 #[derive(Default)]
-pub struct MeasuredEngine {
+pub(crate) struct MeasuredEngine {
     ballista: DefaultExecutionEngine,
 }
 

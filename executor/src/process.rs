@@ -1,6 +1,6 @@
 //! Ballista's executor as a library: its parts assembled, so that stopping and metrics are ours.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,13 +33,15 @@ use retail_engine::{
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::{RequestRemovalRequest, RequestRemovalResponse};
+use retail_security::url_host;
 use retail_storage::{ObjectStores, StorageConfig};
 use retail_telemetry::metrics;
 use retail_telemetry::metrics::{Role, expose};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status as GrpcStatus};
 
 use crate::engine::TaskEngine;
@@ -61,7 +63,7 @@ const WAITING_NOTICE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Address that the Flight and gRPC ports bind to.
-    pub host: String,
+    pub host: IpAddr,
     /// Name under which the scheduler and other executors reach this one.
     pub advertise_host: String,
     /// Arrow Flight: shuffles and results. 0 = any free port.
@@ -110,17 +112,17 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         .context("the work folder's path is not UTF-8")?
         .to_string();
 
-    let flight = bind(&settings.host, settings.flight_port).await?;
+    let flight = bind(settings.host, settings.flight_port).await?;
     let flight_port = flight.local_addr()?.port();
     let grpc_port = match settings.grpc_port {
         // Ballista binds this port itself, so a free one is looked up and released.
-        0 => bind(&settings.host, 0).await?.local_addr()?.port(),
+        0 => bind(settings.host, 0).await?.local_addr()?.port(),
         port => port,
     };
     let process = Arc::new(ExecutorProcessConfig {
         executor_id: id.clone(),
-        bind_host: settings.host.clone(),
-        external_host: Some(settings.advertise_host.clone()),
+        bind_host: url_host(&settings.host.to_string()),
+        external_host: Some(url_host(&settings.advertise_host)),
         port: flight_port,
         grpc_port,
         vcores: settings.slots,
@@ -356,16 +358,13 @@ fn task_runner(
     .with_session_runtime_cache(Some(runtimes)))
 }
 
-async fn bind(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> {
-    let addr: SocketAddr = format!("{host}:{port}")
-        .parse()
-        .with_context(|| format!("{host}:{port} is no address"))?;
-    tokio::net::TcpListener::bind(addr)
+async fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    let addr = SocketAddr::new(host, port);
+    retail_security::bind(addr)
         .await
         .with_context(|| format!("cannot bind {addr}"))
 }
 
-/// A channel to the scheduler. The place where TLS and tokens are added.
 /// Whether a registration may go through the next time: the connection broke, or the scheduler could not reach back to
 /// this executor, whose network may be younger than it is.
 fn may_pass(status: &GrpcStatus) -> bool {
@@ -378,11 +377,10 @@ fn may_pass(status: &GrpcStatus) -> bool {
     )
 }
 
+/// A channel to the scheduler; waits for it as long as it takes.
 async fn connect(url: &str) -> anyhow::Result<Channel> {
-    let endpoint = Endpoint::from_shared(url.to_string())
-        .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true);
+    let endpoint = retail_security::endpoint(url)
+        .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?;
     let mut noticed = Instant::now();
     loop {
         match endpoint.connect().await {

@@ -23,7 +23,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 /// An engine whose tasks run in spans.
-pub struct TracedEngine<E>(pub E);
+pub(crate) struct TracedEngine<E>(pub E);
 
 impl<E: ExecutionEngine> ExecutionEngine for TracedEngine<E> {
     fn create_query_stage_exec(

@@ -18,7 +18,7 @@ use crate::queue::JobManager;
 use crate::tables;
 
 /// What the admin port reports on, once it has started.
-pub struct Served {
+pub(crate) struct Served {
     pub cluster: Arc<dyn Cluster>,
     pub jobs: Arc<JobManager>,
     pub lake: Lakehouse,
@@ -29,7 +29,7 @@ pub struct Served {
 ///
 /// # Errors
 /// The port cannot be used.
-pub async fn serve(
+pub(crate) async fn serve(
     addr: SocketAddr,
     readiness: Readiness,
     served: Arc<OnceLock<Served>>,

@@ -17,7 +17,7 @@ use retail_telemetry::metrics::{GRPC_CODES, GRPC_METHODS};
 const OTHER: &str = "other";
 
 /// Counts a call when its last byte is out: only then is its status known.
-pub async fn measure(request: Request, next: Next) -> Response {
+pub(crate) async fn measure(request: Request, next: Next) -> Response {
     let mut call = Call::of(request.uri().path());
     let response = next.run(request).await;
     // A call that fails at once has its status here, and no trailers.

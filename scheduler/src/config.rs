@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use retail_engine::EngineConfig;
 use retail_lakehouse::CatalogConfig;
+use retail_security::parse_host;
 use retail_storage::StorageConfig;
 use retail_telemetry::trace::STANDARD_ENV;
 use retail_telemetry::{LogConfig, SettingError, Settings, TraceConfig};
@@ -42,6 +43,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Address that the ports bind to.
+    #[serde(deserialize_with = "retail_security::deserialize_host")]
     pub host: IpAddr,
     /// gRPC port for clients and executors; 0 = any free one.
     pub port: u16,
@@ -277,7 +279,7 @@ fn in_dir(dir: &Path) -> (String, String) {
 
 /// The name of a host that executors can reach: where it is any address, this machine's name.
 fn advertised(host: &str) -> String {
-    if host.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified()) {
+    if parse_host(host).is_ok_and(|ip| !ip.is_unspecified()) {
         return host.to_owned();
     }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

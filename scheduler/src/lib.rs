@@ -6,21 +6,20 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
-pub mod admin;
-pub mod ballista;
+mod admin;
+mod ballista;
 mod calls;
 mod catalog;
 pub mod config;
 mod observe;
 mod owner;
 pub mod program;
-pub mod queue;
-pub mod service;
+mod queue;
+mod service;
 mod start;
-pub mod store;
+mod store;
 mod tables;
 
 pub use catalog::WithoutCatalog;
 pub use config::Config;
-pub use owner::Ownership;
 pub use start::{Scheduler, start};

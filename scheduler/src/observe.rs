@@ -7,7 +7,7 @@ use retail_storage::{StoreObservation, StoreObserver};
 use retail_telemetry::metrics;
 
 /// Counts the requests to the stores that this scheduler opens.
-pub fn store_observer() -> StoreObserver {
+pub(crate) fn store_observer() -> StoreObserver {
     Arc::new(|observation| match observation {
         StoreObservation::Request {
             operation,
@@ -20,7 +20,7 @@ pub fn store_observer() -> StoreObserver {
 }
 
 /// Counts the requests to the catalog that this scheduler opens, and what is staged.
-pub fn catalog_observer() -> Observer {
+pub(crate) fn catalog_observer() -> Observer {
     Arc::new(count)
 }
 

@@ -26,7 +26,7 @@ const RENEWALS: u32 = 5;
 
 /// Whose the catalog is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ownership {
+pub(crate) enum Ownership {
     /// Ours, as long as the lease is renewed.
     Ours(Lease),
     /// Another scheduler's, as `held_by` describes: tables are read, jobs are refused.
@@ -35,7 +35,7 @@ pub enum Ownership {
 
 impl Ownership {
     /// The lease that a publish must hold.
-    pub fn lease(&self) -> Option<Lease> {
+    pub(crate) fn lease(&self) -> Option<Lease> {
         match self {
             Self::Ours(lease) => Some(*lease),
             Self::Others(_) => None,

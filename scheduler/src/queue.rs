@@ -59,7 +59,7 @@ const PRUNE_EVERY: u32 = 50;
 
 /// A project that was checked and is to be run.
 #[derive(Debug, Clone)]
-pub struct Submission {
+pub(crate) struct Submission {
     pub project: Arc<Project>,
     /// In the order of the graph.
     pub selected: Vec<ModelName>,
@@ -77,7 +77,7 @@ pub struct Submission {
 
 /// Why a job was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
+pub(crate) enum SubmitError {
     #[error("the scheduler is stopping")]
     Stopping,
     #[error("the job store does not take the job")]
@@ -86,18 +86,8 @@ pub enum SubmitError {
     NotOwner(String),
 }
 
-impl SubmitError {
-    /// Whether the same call may succeed later, here or at another scheduler.
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Stopping | Self::NotOwner(_) => true,
-            Self::Store(error) => error.retryable(),
-        }
-    }
-}
-
 /// All jobs of this scheduler.
-pub struct JobManager {
+pub(crate) struct JobManager {
     store: JobStore,
     context: JobContext,
     executor_timeout: Option<Duration>,
@@ -148,7 +138,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The job store or the catalog cannot be read or written.
-    pub async fn start(
+    pub(crate) async fn start(
         store: JobStore,
         context: JobContext,
         ownership: Ownership,
@@ -208,7 +198,10 @@ impl JobManager {
     ///
     /// # Errors
     /// [`SubmitError::Stopping`] when the scheduler stops.
-    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<JobId, SubmitError> {
+    pub(crate) async fn submit(
+        self: &Arc<Self>,
+        submission: Submission,
+    ) -> Result<JobId, SubmitError> {
         if self.stopping.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
@@ -293,7 +286,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn find(&self, typed: &str) -> Result<Vec<JobId>, StoreError> {
+    pub(crate) async fn find(&self, typed: &str) -> Result<Vec<JobId>, StoreError> {
         let typed = JobIdText::new(typed);
         let whole = JobId::from(typed.as_str());
         // A live job can be watched and cancelled while the store does not answer.
@@ -307,7 +300,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         id: &JobId,
         after_seq: u64,
@@ -333,7 +326,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+    pub(crate) async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         self.store.get(id).await
     }
 
@@ -341,7 +334,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn list(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
+    pub(crate) async fn list(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
         self.store.list(limit).await
     }
 
@@ -349,7 +342,7 @@ impl JobManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn cancel(&self, id: &JobId) -> Result<Option<JobState>, StoreError> {
+    pub(crate) async fn cancel(&self, id: &JobId) -> Result<Option<JobState>, StoreError> {
         let live = self.state.lock().live.get(id).cloned();
         if let Some(job) = live {
             tracing::info!(job = %id, "job is being cancelled");
@@ -360,7 +353,7 @@ impl JobManager {
     }
 
     /// How many jobs run, and how many wait.
-    pub fn counts(&self) -> (u32, u32) {
+    pub(crate) fn counts(&self) -> (u32, u32) {
         let state = self.state.lock();
         (
             state.admission.running() as u32,
@@ -369,12 +362,12 @@ impl JobManager {
     }
 
     /// Cancelled when the scheduler begins to stop.
-    pub fn stopping(&self) -> CancellationToken {
+    pub(crate) fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
 
     /// Takes no more jobs, lets running ones end for at most `grace`, and interrupts the rest.
-    pub async fn shutdown(&self, grace: Duration) {
+    pub(crate) async fn shutdown(&self, grace: Duration) {
         self.stopping.cancel();
         let waiting: Vec<_> = {
             let state = self.state.lock();

@@ -1,6 +1,6 @@
 //! Starts a scheduler: stores, catalog, Ballista, services, ports. Stops it in the reverse order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
 use retail_jobs::driver::JobContext;
 use retail_lakehouse::{Lakehouse, Lease};
+use retail_security::url_host;
 use retail_storage::ObjectStores;
 use retail_telemetry::metrics::{Role, expose};
 use retail_telemetry::{AdminServer, Readiness};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -59,13 +59,7 @@ pub async fn start(config: Config, without_catalog: WithoutCatalog) -> anyhow::R
     expose(Role::Scheduler);
     let readiness = Readiness::waiting("starting");
     let served = Arc::default();
-    let admin_addr = format!("{}:{}", config.server.host, config.server.admin_port);
-    let admin = admin::serve(
-        admin_addr.parse().context("server.admin_port")?,
-        readiness.clone(),
-        Arc::clone(&served),
-    )
-    .await?;
+    let admin = admin::serve(config.admin_addr(), readiness.clone(), Arc::clone(&served)).await?;
     match serve(config, without_catalog, &readiness, &served).await {
         Ok(served) => {
             tracing::info!(grpc = %served.grpc_addr, admin = %admin.addr(), "scheduler serves");
@@ -91,7 +85,11 @@ async fn serve(
     let stores = ObjectStores::observed(config.storage.clone(), store_observer());
     let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
     let lasts = Duration::from_secs(config.jobs.lease_s);
-    let at = format!("{}:{}", config.server.advertise_host, config.server.port);
+    let at = format!(
+        "{}:{}",
+        url_host(&config.server.advertise_host),
+        config.server.port
+    );
     let described = owner::described(&at);
     let ownership = owner::acquire(&lake, &described, lasts, without_catalog, readiness).await?;
     let lost = CancellationToken::new();
@@ -138,16 +136,14 @@ async fn serve_as(
     readiness: &Readiness,
     admin: &OnceLock<Served>,
 ) -> anyhow::Result<Running> {
-    let addr: SocketAddr = format!("{}:{}", config.server.host, config.server.port)
-        .parse()
-        .with_context(|| format!("server.host {:?} is no IP address", config.server.host))?;
-    let listener = TcpListener::bind(addr)
+    let addr = config.grpc_addr();
+    let listener = retail_security::bind(addr)
         .await
         .with_context(|| format!("cannot bind {addr}"))?;
     let grpc_addr = listener.local_addr()?;
     let assembly = Assembly {
         addr: grpc_addr,
-        advertise_host: config.server.advertise_host.clone(),
+        advertise_host: url_host(&config.server.advertise_host),
         executor_timeout_s: config.cluster.executor_timeout_s,
         expiry_check_s: config.cluster.expiry_check_s,
         no_executor_grace_s: config.cluster.no_executor_grace_s,
@@ -215,13 +211,13 @@ impl Scheduler {
 
     /// What clients and executors on this machine connect to.
     pub fn url(&self) -> String {
-        let ip = self.grpc_addr().ip();
-        let host = if ip.is_unspecified() {
-            "127.0.0.1".to_string()
-        } else {
-            ip.to_string()
-        };
-        format!("http://{host}:{}", self.grpc_addr().port())
+        let mut addr = self.grpc_addr();
+        match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{addr}")
     }
 
     /// Waits until another scheduler has taken the catalog over. Jobs of this one publish nothing any more.

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static READING: Mutex<()> = Mutex::const_new(());
 
 /// Brings the tables' gauges up to date. The catalog is the truth: other engines publish too.
-pub async fn read(lake: &Lakehouse) {
+pub(crate) async fn read(lake: &Lakehouse) {
     let Ok(_alone) = READING.try_lock() else {
         return;
     };

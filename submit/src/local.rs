@@ -89,7 +89,7 @@ impl LocalCluster {
         };
         for _ in 0..executors {
             let settings = retail_executor::Settings {
-                host: loopback.to_string(),
+                host: loopback,
                 advertise_host: loopback.to_string(),
                 flight_port: 0,
                 grpc_port: 0,

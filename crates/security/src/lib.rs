@@ -1,11 +1,12 @@
 //! Ports and connections of a retail cluster, each opened by one function: where TLS and tokens are to be added.
 //!
 //! ```text
-//!  bind      every listener: the scheduler's and executors' gRPC and Flight ports, admin ports
+//!  bind      the scheduler's gRPC port, the executors' Flight ports
 //!  endpoint  every gRPC client: executors and people towards the scheduler
 //! ```
 //!
-//! Ballista opens two kinds of connections itself: its executors' gRPC ports, and the channels between its processes.
+//! Ballista opens its executors' gRPC ports and the channels between its processes itself; the admin port, for probes and
+//! scrapes, is telemetry's.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod host;

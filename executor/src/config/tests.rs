@@ -64,11 +64,36 @@ fn what_is_left_open_is_found_out() {
 }
 
 #[test]
+fn hosts_and_urls_may_be_of_ipv6() {
+    let advertised = |host: &str| {
+        let arguments = ["--host", host, "--scheduler", "http://[::1]:50050"];
+        load(&arguments, &[]).unwrap().advertise_host()
+    };
+    assert_eq!(
+        (advertised("::1"), advertised("[::1]")),
+        ("::1".to_owned(), "::1".to_owned())
+    );
+    for any in ["::", "[::]"] {
+        let towards_scheduler = advertised(any);
+        assert_ne!(towards_scheduler, "::");
+        assert_ne!(towards_scheduler, any);
+    }
+}
+
+#[test]
 fn what_cannot_work_is_refused_before_a_port_is_bound() {
     for (arguments, expected) in [
         (
             &["--scheduler", "localhost:50050"][..],
             "--scheduler: scheduler.url: localhost:50050 is no address of a scheduler; expected http://host:port",
+        ),
+        (
+            &["--scheduler", "http://::1:50050"],
+            "--scheduler: scheduler.url: http://::1:50050 is no address of a scheduler; expected http://host:port",
+        ),
+        (
+            &["--scheduler", "http://shop"],
+            "--scheduler: scheduler.url: http://shop is no address of a scheduler; expected http://host:port",
         ),
         (
             &["--port", "50052"],

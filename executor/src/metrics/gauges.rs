@@ -12,14 +12,14 @@ use retail_telemetry::metrics;
 static POOLS: Mutex<Vec<Weak<dyn MemoryPool>>> = Mutex::new(vec![]);
 
 /// Counts this pool's memory, as long as the pool lives.
-pub fn watch(pool: &Arc<dyn MemoryPool>) {
+pub(crate) fn watch(pool: &Arc<dyn MemoryPool>) {
     let mut pools = POOLS.lock();
     pools.retain(|pool| pool.strong_count() > 0);
     pools.push(Arc::downgrade(pool));
 }
 
 /// Brings the gauges up to date before each answer to `/metrics`; in `work_dir` lie shuffle and spill files.
-pub fn on_scrape(work_dir: PathBuf) -> OnScrape {
+pub(crate) fn on_scrape(work_dir: PathBuf) -> OnScrape {
     Arc::new(move || {
         read(&work_dir);
         Box::pin(std::future::ready(()))

@@ -30,7 +30,7 @@ use super::{Server, fetch, progress, row_accounting, spans, stage_check};
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs queries as Ballista jobs on the registered executors.
-pub struct ClusterOnExecutors {
+pub(crate) struct ClusterOnExecutors {
     server: Server,
     engine: EngineConfig,
     runtime: Arc<RuntimeEnv>,

@@ -21,7 +21,7 @@ const RETRY_PAUSE_MS: u64 = 500;
 ///
 /// # Errors
 /// An executor that holds a partition cannot be reached.
-pub async fn rows(
+pub(crate) async fn rows(
     schema: SchemaRef,
     locations: Vec<PartitionLocation>,
 ) -> Result<SendableRecordBatchStream> {

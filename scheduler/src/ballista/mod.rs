@@ -31,13 +31,13 @@ use retail_proto::MAX_MESSAGE_BYTES;
 use retail_storage::ObjectStores;
 use tonic::service::RoutesBuilder;
 
-pub use cluster::ClusterOnExecutors;
+use cluster::ClusterOnExecutors;
 use executor_loss::LossWatch;
 use queries::Queries;
 use slots::Slots;
 
 /// Ballista's scheduler for plans in datafusion-proto's encoding.
-pub type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+pub(crate) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// After how many seconds without a heartbeat a draining executor is lost, and how much later one that stopped with tasks is
 /// removed. Draining executors send several heartbeats a second; how long they drain is their own setting.
@@ -45,10 +45,10 @@ const TERMINATION_GRACE_S: u64 = 3;
 
 /// What the assembly needs to know.
 #[derive(Debug, Clone)]
-pub struct Assembly {
+pub(crate) struct Assembly {
     /// Where the gRPC port is bound.
     pub addr: SocketAddr,
-    /// The name under which executors reach this scheduler.
+    /// The name under which executors reach this scheduler; an IPv6 address in brackets.
     pub advertise_host: String,
     /// An executor without a heartbeat for this long is lost, in seconds.
     pub executor_timeout_s: u64,
@@ -65,7 +65,7 @@ pub struct Assembly {
 ///
 /// # Errors
 /// The runtime cannot be built.
-pub async fn start(
+pub(crate) async fn start(
     assembly: &Assembly,
     stores: &ObjectStores,
 ) -> anyhow::Result<(Server, Arc<ClusterOnExecutors>)> {
@@ -126,7 +126,7 @@ pub async fn start(
 }
 
 /// Adds Ballista's services, for executors and result fetches, to the scheduler's port.
-pub fn mount(routes: &mut RoutesBuilder, server: &Server) {
+pub(crate) fn mount(routes: &mut RoutesBuilder, server: &Server) {
     routes.add_service(
         SchedulerGrpcServer::new(server.clone())
             .max_encoding_message_size(MAX_MESSAGE_BYTES)

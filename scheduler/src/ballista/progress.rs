@@ -6,7 +6,7 @@ use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 use retail_engine::QueryProgress;
 
 /// The graph's state as people see it: the lowest running stage, and what all finished tasks produced.
-pub fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
+pub(crate) fn of(graph: &dyn ExecutionGraph) -> QueryProgress {
     let mut progress = QueryProgress {
         stages: graph.stages().len() as u32,
         ..Default::default()

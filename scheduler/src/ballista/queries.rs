@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Running queries, and ended ones whose rows are not all read.
 #[derive(Clone)]
-pub struct Queries {
+pub(crate) struct Queries {
     server: Server,
     /// Where Ballista keeps the graphs of ended queries.
     ended: Arc<dyn JobState>,
@@ -32,7 +32,7 @@ pub struct Queries {
 }
 
 /// A query that counts as active until this is dropped.
-pub struct Active {
+pub(crate) struct Active {
     id: JobId,
     all: Arc<Mutex<HashSet<JobId>>>,
 }
@@ -45,7 +45,7 @@ impl Drop for Active {
 
 impl Active {
     /// The query stays active until its rows are read or their stream is dropped.
-    pub fn until_read(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn until_read(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = rows.schema();
         let rows = rows.map(move |batch| {
             let _active = &self;
@@ -57,7 +57,7 @@ impl Active {
 
 /// What executors do now.
 #[derive(Debug, Default)]
-pub struct Load {
+pub(crate) struct Load {
     /// Running tasks and the slots they take, by executor.
     by_executor: HashMap<String, (u32, u32)>,
     pub work: Work,
@@ -65,7 +65,7 @@ pub struct Load {
 
 impl Load {
     /// Tasks that an executor runs, and the slots they take.
-    pub fn of(&self, executor_id: &str) -> (u32, u32) {
+    pub(crate) fn of(&self, executor_id: &str) -> (u32, u32) {
         self.by_executor
             .get(executor_id)
             .copied()
@@ -73,7 +73,7 @@ impl Load {
     }
 
     /// What the tasks of these queries take.
-    pub async fn of_jobs(jobs: &HashMap<JobId, JobInfoCache>) -> Self {
+    pub(crate) async fn of_jobs(jobs: &HashMap<JobId, JobInfoCache>) -> Self {
         let mut load = Self::default();
         for job in jobs.values() {
             load.add(job.execution_graph.read().await.as_ref());
@@ -116,7 +116,7 @@ impl Queries {
     }
 
     /// From now on `id` is active.
-    pub fn enter(&self, id: JobId) -> Active {
+    pub(crate) fn enter(&self, id: JobId) -> Active {
         self.active.lock().insert(id.clone());
         Active {
             id,
@@ -125,7 +125,7 @@ impl Queries {
     }
 
     /// Reads a query's graph, running or ended; `None` when Ballista has discarded it.
-    pub async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         id: &JobId,
         inspect: impl Fn(&dyn ExecutionGraph) -> T,
@@ -139,7 +139,7 @@ impl Queries {
     }
 
     /// As [`Queries::read`], but waits for a graph that moves from the running queries to the ended ones.
-    pub async fn find<T>(
+    pub(crate) async fn find<T>(
         &self,
         id: &JobId,
         inspect: impl Fn(&dyn ExecutionGraph) -> T,
@@ -154,13 +154,13 @@ impl Queries {
     }
 
     /// The load of all running queries.
-    pub async fn load(&self) -> Load {
+    pub(crate) async fn load(&self) -> Load {
         let running = self.server.state.task_manager.get_running_job_cache();
         Load::of_jobs(&running).await
     }
 
     /// What blocks the removal of an executor.
-    pub async fn blockers_of(&self, executor_id: &str) -> Blockers {
+    pub(crate) async fn blockers_of(&self, executor_id: &str) -> Blockers {
         let active: Vec<JobId> = self.active.lock().iter().cloned().collect();
         let mut blockers = Blockers {
             tasks: self.load().await.of(executor_id).0,

@@ -149,8 +149,11 @@ fn the_advertised_name_follows_the_host() {
     let advertised = |arguments: &[&str]| load(arguments, &[]).unwrap().server.advertise_host;
     assert_eq!(advertised(&[]), "127.0.0.1");
     assert_eq!(advertised(&["--host", "10.1.2.3"]), "10.1.2.3");
-    let own_name = advertised(&["--host", "0.0.0.0"]);
-    assert!(!own_name.is_empty() && own_name != "0.0.0.0", "{own_name}");
+    assert_eq!(advertised(&["--host", "::1"]), "::1");
+    for any in ["0.0.0.0", "::", "[::]"] {
+        let own_name = advertised(&["--host", any]);
+        assert!(!own_name.is_empty() && own_name != any, "{own_name}");
+    }
     assert_eq!(
         advertised(&["--host", "0.0.0.0", "--advertise-host", "scheduler.svc"]),
         "scheduler.svc"

@@ -29,7 +29,7 @@ use crate::queue::JobManager;
 ///
 /// # Errors
 /// The embedded descriptors cannot be read.
-pub async fn mount(
+pub(crate) async fn mount(
     routes: &mut RoutesBuilder,
     jobs: &Arc<JobManager>,
     lake: &Lakehouse,

@@ -47,21 +47,4 @@ impl StoreError {
             Some("5" | "6" | "261" | "262" | "517" | "773" | "40001" | "40P01" | "55P03")
         )
     }
-
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Database { source, .. } => {
-                let unreachable = matches!(
-                    source,
-                    sqlx::Error::Io(_)
-                        | sqlx::Error::Tls(_)
-                        | sqlx::Error::PoolTimedOut
-                        | sqlx::Error::WorkerCrashed
-                );
-                unreachable || self.is_contention()
-            }
-            Self::Newer { .. } | Self::Event { .. } => false,
-        }
-    }
 }

@@ -339,7 +339,7 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
 }
 
 #[tokio::test]
-async fn a_job_that_published_before_its_scheduler_was_gone_succeeded() {
+async fn a_job_that_published_before_its_scheduler_stopped_succeeded() {
     let dir = tempfile::tempdir().unwrap();
     let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
     let job = store.create(&new_job(), 1).await.unwrap().id;
@@ -516,5 +516,4 @@ async fn a_store_of_a_newer_version_is_refused() {
         ),
         "{error}"
     );
-    assert!(!error.retryable());
 }

@@ -6,6 +6,7 @@
 //!                                   └─ …                                 this process, queried over gRPC as clients do
 //! ```
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -170,7 +171,7 @@ impl Lake {
         let mut executors = vec![];
         for _ in 0..shape.executors {
             let settings = retail_executor::Settings {
-                host: "127.0.0.1".to_owned(),
+                host: Ipv4Addr::LOCALHOST.into(),
                 advertise_host: "127.0.0.1".to_owned(),
                 flight_port: 0,
                 grpc_port: 0,

@@ -11,6 +11,7 @@ use crate::support::repository;
 /// Crate, and the crates of this workspace that it imports; those of its tests are free.
 const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
+    ("security", &[]),
     ("telemetry", &[]),
     ("storage", &[]),
     ("api", &["proto"]),
@@ -46,7 +47,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "executor",
-        &["engine", "connect", "storage", "telemetry", "proto"],
+        &[
+            "engine",
+            "connect",
+            "storage",
+            "security",
+            "telemetry",
+            "proto",
+        ],
     ),
     (
         "scheduler",
@@ -59,6 +67,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "lakehouse",
             "storage",
             "api",
+            "security",
             "telemetry",
             "proto",
         ],

@@ -17,6 +17,7 @@ mod executor_loss;
 mod fuzz_sql;
 mod graceful_stop;
 mod interop_scripts;
+mod ipv6_hosts;
 mod metrics;
 mod other_engines;
 mod outages;
