@@ -32,6 +32,7 @@ pub struct Config {
     pub cluster: ClusterConfig,
     #[serde(default)]
     pub jobs: JobsConfig,
+    pub statements: StatementsConfig,
     #[serde(default)]
     pub log: LogConfig,
     #[serde(default)]
@@ -67,6 +68,14 @@ pub struct ClusterConfig {
     pub task_max_failures: usize,
     /// Run queries in this process on so many slots, without executors; 0 = on executors.
     pub in_process_slots: usize,
+}
+
+/// What statements, the SQL of people and tools, may do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatementsConfig {
+    /// Statements that run on executors side by side.
+    pub max_concurrent: usize,
 }
 
 /// What jobs may do.
@@ -108,6 +117,12 @@ impl Default for ClusterConfig {
     }
 }
 
+impl Default for StatementsConfig {
+    fn default() -> Self {
+        Self { max_concurrent: 16 }
+    }
+}
+
 impl Default for JobsConfig {
     fn default() -> Self {
         Self {
@@ -142,6 +157,7 @@ impl Config {
             engine: EngineConfig::default(),
             cluster: ClusterConfig::default(),
             jobs: JobsConfig::default(),
+            statements: StatementsConfig::default(),
             log: LogConfig::default(),
             trace: TraceConfig::of("retail-scheduler"),
         }
@@ -199,6 +215,10 @@ impl Config {
     fn check(&self) -> Result<(), (&'static str, String)> {
         let positive = [
             ("jobs.max_concurrent", self.jobs.max_concurrent as u64),
+            (
+                "statements.max_concurrent",
+                self.statements.max_concurrent as u64,
+            ),
             (
                 "cluster.executor_timeout_s",
                 self.cluster.executor_timeout_s,

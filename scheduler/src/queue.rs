@@ -1,10 +1,10 @@
 //! Jobs from submission to their last event: who runs, who waits, who is notified.
 //!
 //! ```text
-//! submit ──▶ store ──▶ admission ──▶ run_job ──▶ Finished
-//!                        │ full: waits     │ events
-//!                        ▼                 ▼
-//!                     position          feed: number, store, notify watchers
+//! submit ──▶ store ──▶ ticket ──▶ run_job ──▶ Finished
+//!                        │ full: waits  │ events
+//!                        ▼              ▼
+//!                     position       feed: number, store, notify watchers
 //! ```
 
 #![allow(
@@ -12,7 +12,6 @@
     reason = "a failure ends the work: it is made once, on no hot path"
 )]
 
-mod admission;
 mod counters;
 mod feed;
 #[cfg(test)]
@@ -25,7 +24,7 @@ pub(crate) mod tests;
 mod truth_tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -41,13 +40,13 @@ use retail_jobs::driver::{JobContext, JobSpec, JobSummary, run_job};
 use retail_lakehouse::LakehouseError;
 use retail_project::{ModelName, Project};
 use retail_telemetry::trace::trace_id;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
+use crate::admission::{Class, Gate, Ticket, Turn};
 use crate::config::JobsConfig;
 use crate::owner::Ownership;
-use admission::{Action, Admission};
 use feed::Feed;
 
 /// How long a cancelled job may take to let go of its queries.
@@ -92,7 +91,8 @@ pub(crate) struct JobManager {
     context: JobContext,
     executor_timeout: Option<Duration>,
     keep: u32,
-    state: Mutex<State>,
+    gate: Gate,
+    jobs: Mutex<HashMap<JobId, Arc<LiveJob>>>,
     /// How many jobs are live; changes wake whoever waits for all to end.
     live: watch::Sender<usize>,
     /// Cancelled when the scheduler begins to stop.
@@ -103,15 +103,10 @@ pub(crate) struct JobManager {
     ended: AtomicU32,
 }
 
-struct State {
-    admission: Admission,
-    live: HashMap<JobId, Arc<LiveJob>>,
-    /// Woken when their job may run.
-    starts: HashMap<JobId, oneshot::Sender<()>>,
-}
-
 struct LiveJob {
     feed: Feed,
+    /// Its turn has come.
+    started: AtomicBool,
     cancel: CancellationToken,
     stopped_by: OnceLock<StoppedBy>,
     /// Cancelled when the last event is out.
@@ -143,6 +138,7 @@ impl JobManager {
         context: JobContext,
         ownership: Ownership,
         lost: CancellationToken,
+        gate: Gate,
         config: &JobsConfig,
     ) -> anyhow::Result<Arc<Self>> {
         let forgotten = match &ownership {
@@ -158,18 +154,14 @@ impl JobManager {
             forgotten,
             "job store open"
         );
-        let state = State {
-            admission: Admission::new(config.max_concurrent),
-            live: HashMap::new(),
-            starts: HashMap::new(),
-        };
         let timeout_s = config.executor_timeout_s;
         let jobs = Arc::new(Self {
             store,
             context,
             executor_timeout: (timeout_s > 0).then(|| Duration::from_secs(timeout_s)),
             keep: config.keep,
-            state: Mutex::new(state),
+            gate,
+            jobs: Mutex::default(),
             live: watch::Sender::new(0),
             stopping: CancellationToken::new(),
             ownership,
@@ -188,7 +180,7 @@ impl JobManager {
 
     /// Stops every job: the next owner has said what became of them.
     fn interrupt_all(&self) {
-        let live: Vec<_> = self.state.lock().live.values().cloned().collect();
+        let live: Vec<_> = self.jobs.lock().values().cloned().collect();
         for job in live {
             job.stop(StoppedBy::Shutdown);
         }
@@ -240,45 +232,30 @@ impl JobManager {
         };
         let job = Arc::new(LiveJob {
             feed: Feed::new(stored.id.clone(), self.store.clone()),
+            started: AtomicBool::new(false),
             cancel: CancellationToken::new(),
             stopped_by: OnceLock::new(),
             over: CancellationToken::new(),
         });
-        let (start, started) = oneshot::channel();
-        let (action, max_running) = {
-            let mut state = self.state.lock();
-            state.live.insert(stored.id.clone(), Arc::clone(&job));
-            state.starts.insert(stored.id.clone(), start);
-            let action = state.admission.enter(&stored.id);
-            self.live.send_replace(state.live.len());
-            counters::admission(&state.admission);
-            (action, state.admission.max_running())
+        let ticket = {
+            let mut jobs = self.jobs.lock();
+            jobs.insert(stored.id.clone(), Arc::clone(&job));
+            self.live.send_replace(jobs.len());
+            self.gate.enter(Class::Job)
         };
         // Stopping may have begun while the job was stored; whoever stops sees it in `live` or we see it here.
         if self.stopping.is_cancelled() {
             job.stop(StoppedBy::Shutdown);
         }
         tracing::info!(job = %stored.id, project = %stored.project, models = stored.models_total, "job accepted");
-        let position = match &action {
-            Action::Wait { position, .. } => *position,
-            Action::Start { .. } => 0,
-        };
         job.feed
             .record(EventKind::Queued {
                 project: stored.project,
-                position,
+                position: ticket.position(),
                 trace_id: trace_id(&span),
             })
             .await;
-        if position > 0 {
-            job.feed
-                .record(EventKind::Waiting {
-                    reason: waiting(position, max_running),
-                })
-                .await;
-        }
-        self.perform(vec![action], None).await;
-        tokio::spawn(Arc::clone(self).run(spec, job, started).instrument(span));
+        tokio::spawn(Arc::clone(self).run(spec, job, ticket).instrument(span));
         Ok(stored.id)
     }
 
@@ -290,7 +267,7 @@ impl JobManager {
         let typed = JobIdText::new(typed);
         let whole = JobId::from(typed.as_str());
         // A live job can be watched and cancelled while the store does not answer.
-        if self.state.lock().live.contains_key(&whole) {
+        if self.jobs.lock().contains_key(&whole) {
             return Ok(vec![whole]);
         }
         self.store.find(&typed).await
@@ -305,12 +282,7 @@ impl JobManager {
         id: &JobId,
         after_seq: u64,
     ) -> Result<Option<BoxStream<'static, Result<JobEvent, StoreError>>>, StoreError> {
-        let live = self
-            .state
-            .lock()
-            .live
-            .get(id)
-            .map(|job| job.feed.subscribe());
+        let live = self.jobs.lock().get(id).map(|job| job.feed.subscribe());
         if live.is_none() && self.store.get(id).await?.is_none() {
             return Ok(None);
         }
@@ -343,7 +315,7 @@ impl JobManager {
     /// # Errors
     /// The store cannot be read.
     pub(crate) async fn cancel(&self, id: &JobId) -> Result<Option<JobState>, StoreError> {
-        let live = self.state.lock().live.get(id).cloned();
+        let live = self.jobs.lock().get(id).cloned();
         if let Some(job) = live {
             tracing::info!(job = %id, "job is being cancelled");
             job.stop(StoppedBy::Cancel);
@@ -354,11 +326,7 @@ impl JobManager {
 
     /// How many jobs run, and how many wait.
     pub(crate) fn counts(&self) -> (u32, u32) {
-        let state = self.state.lock();
-        (
-            state.admission.running() as u32,
-            state.admission.waiting() as u32,
-        )
+        self.gate.counts(Class::Job)
     }
 
     /// Cancelled when the scheduler begins to stop.
@@ -369,22 +337,15 @@ impl JobManager {
     /// Takes no more jobs, lets running ones end for at most `grace`, and interrupts the rest.
     pub(crate) async fn shutdown(&self, grace: Duration) {
         self.stopping.cancel();
-        let waiting: Vec<_> = {
-            let state = self.state.lock();
-            state
-                .starts
-                .keys()
-                .filter_map(|id| state.live.get(id))
-                .cloned()
-                .collect()
-        };
-        for job in waiting {
-            job.stop(StoppedBy::Shutdown);
+        for job in self.jobs.lock().values() {
+            if !job.started.load(Ordering::Acquire) {
+                job.stop(StoppedBy::Shutdown);
+            }
         }
         if self.all_over(grace).await {
             return;
         }
-        let running: Vec<_> = self.state.lock().live.values().cloned().collect();
+        let running: Vec<_> = self.jobs.lock().values().cloned().collect();
         tracing::warn!(
             jobs = running.len(),
             ?grace,
@@ -406,22 +367,22 @@ impl JobManager {
     }
 
     /// One job's life after it was accepted.
-    async fn run(
-        self: Arc<Self>,
-        spec: JobSpec,
-        job: Arc<LiveJob>,
-        started: oneshot::Receiver<()>,
-    ) {
+    async fn run(self: Arc<Self>, spec: JobSpec, job: Arc<LiveJob>, mut ticket: Ticket) {
         let id = spec.id.clone();
         let mut since = Instant::now();
         let may_run = tokio::select! {
             biased;
             () = job.cancel.cancelled() => false,
-            started = started => started.is_ok(),
+            waited = admitted(&job, &mut ticket) => match waited {
+                Some(waited) => {
+                    counters::started(waited);
+                    true
+                }
+                None => false,
+            },
         };
         let outcome = match may_run {
             true => {
-                counters::started(since.elapsed());
                 since = Instant::now();
                 self.drive(spec, &job).await
             }
@@ -447,7 +408,8 @@ impl JobManager {
             })
             .await;
         job.over.cancel();
-        self.leave(&id).await;
+        drop(ticket);
+        self.prune_now_and_then().await;
         self.forget(&id, &job).await;
     }
 
@@ -461,9 +423,9 @@ impl JobManager {
             }
         }
         let live = {
-            let mut state = self.state.lock();
-            state.live.remove(id);
-            state.live.len()
+            let mut jobs = self.jobs.lock();
+            jobs.remove(id);
+            jobs.len()
         };
         self.live.send_replace(live);
     }
@@ -502,15 +464,7 @@ impl JobManager {
         }
     }
 
-    async fn leave(&self, id: &JobId) {
-        let (actions, max_running) = {
-            let mut state = self.state.lock();
-            state.starts.remove(id);
-            let actions = state.admission.leave(id);
-            counters::admission(&state.admission);
-            (actions, state.admission.max_running())
-        };
-        self.perform(actions, Some(max_running)).await;
+    async fn prune_now_and_then(&self) {
         if (self.ended.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(PRUNE_EVERY)
             && let Err(error) = self.store.prune(self.keep).await
         {
@@ -520,44 +474,19 @@ impl JobManager {
             );
         }
     }
+}
 
-    /// Wakes jobs whose turn has come, and reports their position to the others.
-    async fn perform(&self, actions: Vec<Action>, report: Option<usize>) {
-        for action in actions {
-            match action {
-                Action::Start { job } => {
-                    let start = self.state.lock().starts.remove(&job);
-                    if let Some(start) = start {
-                        let _ = start.send(());
-                    }
-                }
-                Action::Wait { job, position } => {
-                    let live = self.state.lock().live.get(&job).cloned();
-                    if let (Some(live), Some(max_running)) = (live, report) {
-                        live.feed
-                            .record(EventKind::Waiting {
-                                reason: waiting(position, max_running),
-                            })
-                            .await;
-                    }
-                }
+/// Waits for a job's turn and reports why it waits; how long that took, or `None` when it has no turn any more.
+async fn admitted(job: &LiveJob, ticket: &mut Ticket) -> Option<Duration> {
+    loop {
+        match ticket.turn().await? {
+            Turn::Wait { reason } => job.feed.record(EventKind::Waiting { reason }).await,
+            Turn::Start { waited } => {
+                job.started.store(true, Ordering::Release);
+                return Some(waited);
             }
         }
     }
-}
-
-fn waiting(position: u32, max_running: usize) -> String {
-    let running = if max_running == 1 {
-        "1 job is".to_owned()
-    } else {
-        format!("{max_running} jobs are")
-    };
-    let place = match position {
-        1 => "this one is next".to_owned(),
-        2 => "1 job is before this one".to_owned(),
-        n => format!("{} jobs are before this one", n - 1),
-    };
-    format!("{running} running, as many as may (jobs.max_concurrent); {place}")
 }
 
 fn ending(

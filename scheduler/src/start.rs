@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::admin::{self, Served};
+use crate::admission::{Gate, Limits};
 use crate::ballista::{self, Assembly};
 use crate::calls;
 use crate::catalog::{self, WithoutCatalog};
@@ -161,11 +162,23 @@ async fn serve_as(
         cluster: Arc::clone(&cluster),
         lease: ownership.lease(),
     };
-    let jobs = JobManager::start(store, context, ownership, lost.clone(), &config.jobs).await?;
+    let gate = Gate::new(Limits {
+        jobs: config.jobs.max_concurrent,
+        statements: config.statements.max_concurrent,
+    });
+    let jobs = JobManager::start(
+        store,
+        context,
+        ownership,
+        lost.clone(),
+        gate.clone(),
+        &config.jobs,
+    )
+    .await?;
 
     let mut routes = RoutesBuilder::default();
     ballista::mount(&mut routes, &ballista);
-    service::mount(&mut routes, &jobs, &lake, &cluster).await?;
+    service::mount(&mut routes, &jobs, &lake, &cluster, &gate).await?;
     let stop = CancellationToken::new();
     let app = routes
         .routes()

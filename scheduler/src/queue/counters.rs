@@ -7,14 +7,6 @@ use retail_api::events::EventKind;
 use retail_api::job::JobState;
 use retail_telemetry::metrics;
 
-use super::admission::Admission;
-
-/// How many jobs run and wait.
-pub(super) fn admission(admission: &Admission) {
-    metrics().jobs_running.set(admission.running() as i64);
-    metrics().jobs_queued.set(admission.waiting() as i64);
-}
-
 /// A job whose turn came after it had waited so long.
 pub(super) fn started(waited: Duration) {
     metrics().job_queue_seconds.observe(waited.as_secs_f64());

@@ -9,6 +9,7 @@ use retail_project::ProjectFile;
 use retail_storage::ObjectStores;
 
 use super::*;
+use crate::admission::Limits;
 
 /// A cluster in this process whose queries wait until they are let go.
 pub(crate) struct Held {
@@ -101,10 +102,10 @@ async fn world(dir: &Path) -> World {
     let lake = Lakehouse::open(&config, stores.clone()).await.unwrap();
     let cluster = Held::new(&stores, true);
     let store = JobStore::open(lake.pool()).await.unwrap();
-    let limits = JobsConfig {
-        max_concurrent: 1,
-        ..JobsConfig::default()
-    };
+    let gate = Gate::new(Limits {
+        jobs: 1,
+        statements: 1,
+    });
     let lease = lease(&lake).await;
     let context = JobContext {
         lake: lake.clone(),
@@ -112,7 +113,7 @@ async fn world(dir: &Path) -> World {
         lease: Some(lease),
     };
     let (ours, lost) = (Ownership::Ours(lease), CancellationToken::new());
-    let jobs = JobManager::start(store, context, ours, lost, &limits)
+    let jobs = JobManager::start(store, context, ours, lost, gate, &JobsConfig::default())
         .await
         .unwrap();
     World {

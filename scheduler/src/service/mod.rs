@@ -21,6 +21,7 @@ use retail_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Status};
 
+use crate::admission::Gate;
 use crate::queue::JobManager;
 
 /// Adds the services of `retail.v1`, gRPC health and reflection to a port.
@@ -34,6 +35,7 @@ pub(crate) async fn mount(
     jobs: &Arc<JobManager>,
     lake: &Lakehouse,
     cluster: &Arc<dyn Cluster>,
+    gate: &Gate,
 ) -> anyhow::Result<()> {
     type Jobs = JobsServer<jobs::JobsService>;
     type Query = QueryServer<query::QueryService>;
@@ -60,7 +62,8 @@ pub(crate) async fn mount(
         ))))
         .add_service(limited!(Query::new(query::QueryService::new(
             lake.clone(),
-            cluster.clone()
+            cluster.clone(),
+            gate.clone()
         ))))
         .add_service(limited!(Executors::new(cluster::ClusterService::new(
             jobs.clone(),

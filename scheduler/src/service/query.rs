@@ -13,6 +13,7 @@ use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{sql, traceparent, unavailable};
+use crate::admission::Gate;
 
 /// Metadata files read at once for a list of tables.
 const LOADS: usize = 8;
@@ -20,11 +21,16 @@ const LOADS: usize = 8;
 pub(super) struct QueryService {
     lake: Lakehouse,
     cluster: Arc<dyn Cluster>,
+    gate: Gate,
 }
 
 impl QueryService {
-    pub(super) fn new(lake: Lakehouse, cluster: Arc<dyn Cluster>) -> Self {
-        Self { lake, cluster }
+    pub(super) fn new(lake: Lakehouse, cluster: Arc<dyn Cluster>, gate: Gate) -> Self {
+        Self {
+            lake,
+            cluster,
+            gate,
+        }
     }
 }
 
@@ -49,6 +55,7 @@ impl v1::query_server::Query for QueryService {
             statement,
             self.lake.clone(),
             Arc::clone(&self.cluster),
+            self.gate.clone(),
         )))
     }
 

@@ -41,6 +41,8 @@ use tonic::Status;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::admission::{Class, Gate, Ticket, Turn};
+
 /// Messages that lie ready for a client that reads slowly.
 const BUFFERED: usize = 4;
 /// Largest piece of Arrow IPC in one message; well below what a message may have.
@@ -67,6 +69,7 @@ pub(super) fn run(
     statement: Statement,
     lake: Lakehouse,
     cluster: Arc<dyn Cluster>,
+    gate: Gate,
 ) -> BoxStream<'static, Result<v1::SqlResponse, Status>> {
     let (out, messages) = mpsc::channel(BUFFERED);
     let cancel = CancellationToken::new();
@@ -82,7 +85,7 @@ pub(super) fn run(
         trace::follow(&span, client);
     }
     let answering = async move {
-        let mut work = std::pin::pin!(answer(&statement, &lake, &cluster, &cancel, &out));
+        let mut work = std::pin::pin!(answer(&statement, &lake, &cluster, &gate, &cancel, &out));
         let answer = tokio::select! {
             answer = &mut work => answer,
             () = out.closed() => {
@@ -112,6 +115,7 @@ async fn answer(
     statement: &Statement,
     lake: &Lakehouse,
     cluster: &Arc<dyn Cluster>,
+    gate: &Gate,
     cancel: &CancellationToken,
     out: &Out,
 ) -> Result<(), Box<Failure>> {
@@ -123,6 +127,8 @@ async fn answer(
             .and_then(LogicalPlanBuilder::build);
         plan = limited.map_err(|e| plan_failure(&statement.text, &e))?;
     }
+    // Held until the rows are sent: till then the query holds memory and files of executors.
+    let mut ticket = None;
     let rows = match place {
         Place::Here => {
             let frame = session.execute_logical_plan(plan).await;
@@ -132,7 +138,11 @@ async fn answer(
                 .await
                 .map_err(|e| plan_failure(&statement.text, &e))?
         }
-        Place::Cluster => on_cluster(statement, cluster, session, plan, cancel, out).await?,
+        Place::Cluster => {
+            let admitted = ticket.insert(gate.enter(Class::Statement));
+            admit(admitted, cancel, out).await?;
+            on_cluster(statement, cluster, session, plan, cancel, out).await?
+        }
     };
     tokio::select! {
         sent = send_rows(rows, &statement.text, out) => sent,
@@ -200,6 +210,26 @@ fn reads_information_schema(plan: &LogicalPlan) -> Result<bool, DataFusionError>
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
+}
+
+/// Waits for a statement's turn.
+async fn admit(
+    ticket: &mut Ticket,
+    cancel: &CancellationToken,
+    out: &Out,
+) -> Result<(), Box<Failure>> {
+    loop {
+        let turn = tokio::select! {
+            turn = ticket.turn() => turn,
+            () = cancel.cancelled() => return Err(gone()),
+        };
+        match turn {
+            Some(Turn::Wait { reason }) => {
+                send(out, Response::Waiting(v1::Waiting { reason })).await?;
+            }
+            Some(Turn::Start { .. }) | None => return Ok(()),
+        }
+    }
 }
 
 async fn on_cluster(

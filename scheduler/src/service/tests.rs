@@ -19,6 +19,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::*;
+use crate::admission::Limits;
 use crate::config::JobsConfig;
 use crate::owner::Ownership;
 use crate::queue::tests::Held;
@@ -50,11 +51,24 @@ async fn served_on(dir: &Path, stores: &ObjectStores, cluster: Arc<dyn Cluster>)
         lease: Some(lease),
     };
     let (ours, lost) = (Ownership::Ours(lease), CancellationToken::new());
-    let jobs = JobManager::start(store, context, ours, lost, &JobsConfig::default())
+    let gate = Gate::new(Limits {
+        jobs: 2,
+        statements: 1,
+    });
+    let jobs = JobManager::start(
+        store,
+        context,
+        ours,
+        lost,
+        gate.clone(),
+        &JobsConfig::default(),
+    )
+    .await
+    .unwrap();
+    let mut routes = RoutesBuilder::default();
+    mount(&mut routes, &jobs, &lake, &cluster, &gate)
         .await
         .unwrap();
-    let mut routes = RoutesBuilder::default();
-    mount(&mut routes, &jobs, &lake, &cluster).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
@@ -284,6 +298,38 @@ async fn a_query_whose_client_goes_away_is_stopped() {
     tokio::time::timeout(Duration::from_secs(10), held.stopped.cancelled())
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_beyond_the_limit_waits_for_its_turn() {
+    use v1::sql_response::Response;
+    let dir = tempfile::tempdir().unwrap();
+    let stores = ObjectStores::default();
+    let held = Held::new(&stores, false);
+    let served = served_on(dir.path(), &stores, held.clone()).await;
+    let mut client = QueryClient::new(served.channel.clone());
+    let request = || v1::SqlRequest {
+        sql: "SELECT 1".to_owned(),
+        ..Default::default()
+    };
+    let first = client.sql(request()).await.unwrap().into_inner();
+    let mut begun = held.begun.subscribe();
+    begun.wait_for(|begun| *begun == 1).await.unwrap();
+    let mut second = client.sql(request()).await.unwrap().into_inner();
+    let Some(Response::Waiting(waiting)) = second.message().await.unwrap().unwrap().response else {
+        panic!("it did not wait");
+    };
+    assert_eq!(
+        waiting.reason,
+        "1 statement is running, as many as may (statements.max_concurrent); this one is next"
+    );
+    held.open.send_replace(true);
+    for answers in [first, second] {
+        let answers: Vec<_> = answers.try_collect().await.unwrap();
+        let has_rows =
+            |answer: &v1::SqlResponse| matches!(answer.response, Some(Response::ArrowIpc(_)));
+        assert!(answers.iter().any(has_rows), "{answers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
