@@ -1,4 +1,4 @@
-//! How a task's plan is run: Ballista's way, with one of its traps taken out.
+//! How a task's plan is run: Ballista's way, in a span, counted, and with one of Ballista's traps taken out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,26 +8,30 @@ use ballista_core::JobId;
 use ballista_core::serde::protobuf::{
     RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
 };
-use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
+use ballista_executor::execution_engine::{
+    DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor,
+};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
+use retail_connect::text_scan::TextScanExec;
 use retail_engine::catch_panic;
+use tracing::{Instrument, Span};
 
-use crate::metrics::MeasuredEngine;
+use crate::metrics::RunningTask;
+use crate::spans;
 
-/// Ballista's engine, but tasks over unions report no metrics of their operators.
-///
-/// Ballista 55 compares the metrics of a stage's tasks by their number. Narrowing a union to a task's partitions
-/// puts a node with metrics where one without stood, so the numbers differ between tasks; the second task's
-/// status is then refused, and its query waits for ever. A task without metrics is accepted.
+/// Ballista's engine, whose tasks run in spans and are counted.
 #[derive(Default)]
 pub(crate) struct TaskEngine {
-    ballista: MeasuredEngine,
+    ballista: DefaultExecutionEngine,
 }
 
 impl ExecutionEngine for TaskEngine {
@@ -41,9 +45,11 @@ impl ExecutionEngine for TaskEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        catch_panic("a task cannot be set up", || {
-            let silent = has_union(&plan);
+        let span = spans::task(&job_id, stage_id, task_id, output_partitions.len(), config);
+        let task = catch_panic("a task cannot be set up", || {
             covers_no_more_than(&plan, &output_partitions)?;
+            let has_union = has_union(&plan);
+            let scans = file_scans(&plan);
             let stage = self.ballista.create_query_stage_exec(
                 job_id,
                 stage_id,
@@ -53,12 +59,77 @@ impl ExecutionEngine for TaskEngine {
                 work_dir,
                 config,
             )?;
-            Ok(if silent {
-                Arc::new(WithoutMetrics { stage })
-            } else {
-                stage
+            Ok(Task {
+                stage,
+                scans,
+                has_union,
+                span: Mutex::new(Some(span.clone())),
             })
-        })
+        });
+        let task = spans::ended(&span, task, |_| {})?;
+        Ok(Arc::new(task))
+    }
+}
+
+/// A task: Ballista's, in its span, counted when it has run.
+#[derive(Debug)]
+struct Task {
+    stage: Arc<dyn QueryStageExecutor>,
+    /// The leaves that read files.
+    scans: Vec<Arc<dyn ExecutionPlan>>,
+    has_union: bool,
+    /// Taken when the task runs: it ends with it, while Ballista keeps the rest for its metrics.
+    span: Mutex<Option<Span>>,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stage.fmt(f)
+    }
+}
+
+#[async_trait]
+impl QueryStageExecutor for Task {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
+        let span = self.span.lock().take().unwrap_or_else(Span::none);
+        let context = spans::within(&span, context)?;
+        let mut running = RunningTask::begin();
+        let run = self.stage.execute_query_stage(task_id, context);
+        let outcome = run.instrument(span.clone()).await;
+        match &outcome {
+            Ok(produced) => {
+                running.succeeded(&self.scans, &self.stage.collect_plan_metrics(), produced);
+            }
+            Err(_) => running.failed(),
+        }
+        drop(running);
+        spans::ended(&span, outcome, |produced| spans::produced(&span, produced))
+    }
+
+    /// Nothing for tasks over unions. Ballista 55 compares the metrics of a stage's tasks by their number. Narrowing a
+    /// union to a task's partitions puts a node with metrics where one without stood, so the numbers differ between tasks;
+    /// the second task's status is then refused, and its query waits for ever. A task without metrics is accepted.
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        match self.has_union {
+            true => vec![],
+            false => self.stage.collect_plan_metrics(),
+        }
+    }
+
+    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
+        self.stage.collect_runtime_stats_reports()
+    }
+
+    fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
+        self.stage.collect_window_state_reports()
+    }
+
+    fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
+        self.stage.collect_column_stats()
     }
 }
 
@@ -91,40 +162,20 @@ fn has_union(plan: &Arc<dyn ExecutionPlan>) -> bool {
     walked.is_err() || found
 }
 
-#[derive(Debug)]
-struct WithoutMetrics {
-    stage: Arc<dyn QueryStageExecutor>,
-}
-
-impl fmt::Display for WithoutMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stage.fmt(f)
-    }
-}
-
-#[async_trait]
-impl QueryStageExecutor for WithoutMetrics {
-    async fn execute_query_stage(
-        &self,
-        task_id: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<Vec<ShuffleWritePartition>> {
-        self.stage.execute_query_stage(task_id, context).await
-    }
-
-    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        vec![]
-    }
-
-    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
-        self.stage.collect_runtime_stats_reports()
-    }
-
-    fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
-        self.stage.collect_window_state_reports()
-    }
-
-    fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
-        self.stage.collect_column_stats()
+/// The leaves that read files. Ballista replaces only the leaves that read shuffles, so these are those that run.
+fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
+    let mut scans = vec![];
+    let walked = plan.apply(|node| {
+        let source = node.downcast_ref::<DataSourceExec>();
+        if source.is_some_and(|s| s.data_source().is::<FileScanConfig>())
+            || node.is::<TextScanExec>()
+        {
+            scans.push(Arc::clone(node));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    match walked {
+        Ok(_) => scans,
+        Err(_) => vec![],
     }
 }

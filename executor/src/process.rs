@@ -46,7 +46,6 @@ use tonic::{Code, Status as GrpcStatus};
 
 use crate::engine::TaskEngine;
 use crate::metrics::{TaskLog, gauges, observer};
-use crate::spans::TracedEngine;
 
 /// Consumers named in an out-of-memory error.
 const NAMED_CONSUMERS: usize = 5;
@@ -353,7 +352,7 @@ fn task_runner(
         Arc::new(function_registry()),
         Arc::new(TaskLog),
         settings.slots,
-        Arc::new(TracedEngine(TaskEngine::default())),
+        Arc::new(TaskEngine::default()),
     )
     .with_session_runtime_cache(Some(runtimes)))
 }
