@@ -13,14 +13,12 @@ use retail_proto::v1::cluster_client::ClusterClient;
 use retail_proto::v1::jobs_client::JobsClient;
 use retail_proto::v1::query_client::QueryClient;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::error::SubmitError;
 use crate::format;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a quiet connection is tested, so that a dead host is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -57,13 +55,11 @@ impl Client {
                 "it looks like http://host:50050",
             )
         };
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| bad_url())?;
+        let endpoint = retail_security::endpoint(&url).map_err(|_| bad_url())?;
         if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().host().is_none() {
             return Err(bad_url());
         }
         let endpoint = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true)

@@ -82,6 +82,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "project",
             "datagen",
             "api",
+            "security",
             "telemetry",
             "proto",
         ],
