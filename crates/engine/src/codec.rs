@@ -51,9 +51,7 @@ impl PhysicalExtensionCodec for RetailPhysicalCodec {
             return self.ballista.try_decode(buf, inputs, ctx, converter);
         };
         let node = PlanNode::decode(rest).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        if let Some(plan) =
-            retail_lakehouse::plan_codec::decode(&node, inputs, ctx).map_err(external)?
-        {
+        if let Some(plan) = retail_lakehouse::plan_codec::decode(&node, inputs).map_err(external)? {
             return Ok(plan);
         }
         match (node.node, inputs) {

@@ -83,7 +83,7 @@ pub enum LakehouseError {
         uri: String,
         /// The table whose row is locked, where it is known.
         table: Option<TableName>,
-        attempts: u32,
+        attempts: usize,
         waited_ms: u64,
     },
 
@@ -160,12 +160,12 @@ pub enum LakehouseError {
     },
 
     /// Table metadata, a manifest or a manifest list could not be read, built or written.
-    #[error("cannot {doing} of table {table}: {}", reason(source))]
+    #[error("cannot {doing} of table {table}: {}", reason(&source.0))]
     Metadata {
         table: TableName,
         doing: &'static str,
         #[source]
-        source: Box<iceberg::Error>,
+        source: MetadataError,
     },
 
     /// Rows could not be written to data files, or not described as such.
@@ -185,6 +185,11 @@ pub enum LakehouseError {
     },
 }
 
+/// What is wrong with table metadata, a manifest or a manifest list.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct MetadataError(Box<iceberg::Error>);
+
 impl LakehouseError {
     /// Whether the same call may succeed later without anybody changing anything.
     ///
@@ -194,7 +199,7 @@ impl LakehouseError {
             Self::CatalogUnavailable { .. } | Self::CatalogLocked { .. } => true,
             Self::CatalogQuery { transient, .. } => *transient,
             Self::Storage { source, .. } => is_transient(source),
-            Self::Metadata { source, .. } => source.retryable(),
+            Self::Metadata { source, .. } => source.0.retryable(),
             _ => false,
         }
     }
@@ -208,7 +213,7 @@ impl LakehouseError {
         move |source| Self::Metadata {
             table,
             doing,
-            source: Box::new(source),
+            source: MetadataError(Box::new(source)),
         }
     }
 }

@@ -20,9 +20,11 @@ mod config;
 mod error;
 mod failpoint;
 mod file_io;
+mod lakehouse;
 mod lineage;
 mod metadata;
 mod observe;
+mod ownership;
 mod partition;
 mod publish;
 mod scan;
@@ -37,19 +39,18 @@ mod write;
 pub mod plan_codec;
 
 pub use catalog::owner::{Claim, Lease, Owner};
-pub use catalog::{Lakehouse, Pin};
+pub use commit::WriteMode;
 pub use config::{CatalogConfig, WriteOptions};
-pub use error::{LakehouseError, Result};
+pub use error::{LakehouseError, MetadataError, Result};
+pub use lakehouse::{Lakehouse, Pin};
 pub use lineage::SourceFiles;
 pub use observe::{CatalogOperation, CatalogOutcome, Observation, Observer};
 pub use publish::{Publish, PublishedTable};
 pub use scan::{DAMAGED_FILE, scan_rule};
-pub use stage::{Staged, StagedTable, StagedView, WriteMode};
-pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo};
+pub use stage::{Staged, StagedTable, StagedView};
+pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo, TableColumn};
 pub use view::LakeView;
 pub use write::{
-    WritePlanner, WriteTarget, data_files, is_table_write, write_plan, write_result_schema,
+    DataFiles, WritePlanner, WriteTarget, data_files, is_table_write, write_plan,
+    write_result_schema,
 };
-
-/// A description of one data file of a table, as the writers return it and [`Lakehouse::stage`] takes it.
-pub use iceberg::spec::DataFile;

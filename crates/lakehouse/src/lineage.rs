@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::catalog::Lakehouse;
 use crate::error::{LakehouseError, Result};
+use crate::lakehouse::Lakehouse;
 use crate::table::LakeTable;
 use crate::write::WriteTarget;
 
@@ -196,7 +196,7 @@ fn entry<'a>(snapshot: &'a Snapshot, key: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::testing::{Harness, file, stage, target, two_columns};
-    use crate::{Staged, WriteMode};
+    use crate::{DataFiles, Staged, WriteMode};
 
     fn files(names: &[&str]) -> SourceFiles {
         let mut files = SourceFiles::default();
@@ -215,7 +215,7 @@ mod tests {
             .remember_sources(&target, sources)
             .await
             .unwrap();
-        let files = vec![file(&target, 1, &[])];
+        let files = DataFiles(vec![file(&target, 1, &[])]);
         let staged = harness
             .lakehouse
             .stage(&target, WriteMode::Overwrite, files, summary);

@@ -13,6 +13,7 @@ use iceberg::spec::{
     Literal, PartitionSpec, PrimitiveLiteral, Schema, Struct, Transform, Type,
     UnboundPartitionField,
 };
+use murmur3::murmur3_32;
 
 use crate::error::{LakehouseError, Result};
 use crate::table::LakeTable;
@@ -275,31 +276,8 @@ pub(crate) fn minimal_big_endian(value: i128) -> Vec<u8> {
 }
 
 /// 32-bit Murmur3, x86 variant, seed 0 (Iceberg table spec, appendix B).
-fn murmur3(bytes: &[u8]) -> u32 {
-    const C1: u32 = 0xcc9e_2d51;
-    const C2: u32 = 0x1b87_3593;
-    let mix = |k: u32| k.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-    let mut hash = 0u32;
-    let mut chunks = bytes.chunks_exact(4);
-    for chunk in &mut chunks {
-        let k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-        hash = (hash ^ mix(k))
-            .rotate_left(13)
-            .wrapping_mul(5)
-            .wrapping_add(0xe654_6b64);
-    }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let k = rest
-            .iter()
-            .rev()
-            .fold(0u32, |k, b| (k << 8) | u32::from(*b));
-        hash ^= mix(k);
-    }
-    hash ^= bytes.len() as u32;
-    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
-    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
-    hash ^ (hash >> 16)
+fn murmur3(mut bytes: &[u8]) -> u32 {
+    murmur3_32(&mut bytes, 0).expect("bytes in memory can be read")
 }
 
 /// Row `row` of a transform's result as Iceberg's literal; none for null.

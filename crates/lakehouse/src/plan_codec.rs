@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::protobuf;
 use iceberg::spec::{PartitionSpec, Schema};
@@ -38,30 +37,26 @@ pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Result<Option<PlanNode>> {
 pub fn decode(
     node: &PlanNode,
     inputs: &[Arc<dyn ExecutionPlan>],
-    _context: &TaskContext,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let damaged = |reason: String| LakehouseError::PlanCodec {
         doing: "decode",
         reason,
     };
-    let ours = match &node.node {
-        Some(plan_node::Node::FieldIdScan(_) | plan_node::Node::TableWrite(_)) => true,
-        _ => return Ok(None),
-    };
-    let [input] = inputs else {
-        return Err(damaged(format!(
-            "it has {} inputs instead of one (ours: {ours})",
+    let input = || match inputs {
+        [input] => Ok(input),
+        _ => Err(damaged(format!(
+            "it has {} inputs instead of one",
             inputs.len()
-        )));
+        ))),
     };
     Ok(match &node.node {
         Some(plan_node::Node::FieldIdScan(scan)) => {
-            let scan = FieldIdScanExec::restore(input, decode_scan(scan)?);
+            let scan = FieldIdScanExec::restore(input()?, decode_scan(scan)?);
             Some(Arc::new(scan.map_err(|e| damaged(e.to_string()))?))
         }
         Some(plan_node::Node::TableWrite(write)) => Some(Arc::new(TableWriteExec::new(
             Arc::new(decode_write(write)?),
-            Arc::clone(input),
+            Arc::clone(input()?),
         ))),
         _ => None,
     })

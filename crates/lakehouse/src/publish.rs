@@ -14,16 +14,19 @@
 
 use std::time::{Duration, Instant};
 
+use backon::Retryable;
 use sqlx::{AnyConnection, Connection};
 use tracing::field::Empty;
 use tracing::{Instrument, info, warn};
 use uuid::Uuid;
 
+use crate::catalog::database::{Failure, backoff, kind, no_answer};
 use crate::catalog::ledger::{self, Outcome};
 use crate::catalog::owner::{self, Lease};
-use crate::catalog::{Entry, Failure, Lakehouse, backoff, kind, no_answer, statements};
+use crate::catalog::statements::{self, Entry};
 use crate::error::{LakehouseError, Result};
 use crate::failpoint::failpoint;
+use crate::lakehouse::Lakehouse;
 use crate::observe::{self, CatalogOperation, record_failure};
 use crate::stage::Staged;
 use retail_api::TableName;
@@ -70,6 +73,12 @@ enum Attempt {
     Failed(sqlx::Error, Option<TableName>),
     /// The commit was sent and its answer was lost.
     Unanswered(sqlx::Error),
+}
+
+impl Attempt {
+    fn is_contention(&self) -> bool {
+        matches!(self, Self::Failed(error, _) if kind(error) == Failure::Contention)
+    }
 }
 
 impl From<sqlx::Error> for Attempt {
@@ -133,52 +142,47 @@ impl Lakehouse {
     async fn publish_with_retries(&self, publish: &Publish<'_>, ordered: &[&Staged]) -> Result<()> {
         let db = self.db();
         let started = Instant::now();
-        let mut attempts = 0;
-        loop {
-            if (publish.is_cancelled)() {
-                return Err(LakehouseError::PublishCancelled {
-                    publish_id: publish.id.to_owned(),
-                });
-            }
-            attempts += 1;
-            let waited_ms = || started.elapsed().as_millis() as u64;
-            match self.try_publish(publish, ordered).await {
-                Ok(()) => return Ok(()),
-                Err(Attempt::Refused(error)) => return Err(error),
-                Err(Attempt::Unanswered(error)) => {
-                    let unanswered = db.failed("publish", &error);
-                    warn!(publish = publish.id, error = %unanswered, "the commit's answer was lost, settling it");
-                    return match self.settle(publish.id, publish.waiting).await? {
-                        Outcome::Published => Ok(()),
-                        Outcome::Abandoned => Err(unanswered),
-                    };
-                }
-                Err(Attempt::Failed(error, _)) if kind(&error) != Failure::Contention => {
-                    return Err(db.failed("publish", &error));
-                }
-                Err(Attempt::Failed(_, table)) if attempts >= db.patience.attempts => {
-                    return Err(LakehouseError::CatalogLocked {
-                        uri: db.uri.clone(),
-                        table,
-                        attempts,
-                        waited_ms: waited_ms(),
-                    });
-                }
-                Err(Attempt::Failed(error, table)) => {
-                    warn!(publish = publish.id, attempts, %error, "catalog busy, publishing again");
-                    let row = match table {
-                        Some(table) => format!("the catalog's row of {table}"),
-                        None => "the catalog's write lock".to_owned(),
-                    };
-                    (publish.waiting)(format!(
-                        "another session holds {row} in an open transaction; trying again to publish \
-                         ({attempts} of {}, {:.0} s)",
-                        db.patience.attempts,
-                        started.elapsed().as_secs_f64()
-                    ));
-                    tokio::time::sleep(backoff(attempts)).await;
+        let (mut attempts, allowed) = (1, db.patience.attempts);
+        let outcome = (|| self.try_publish(publish, ordered))
+            .retry(backoff().with_max_times(allowed.saturating_sub(1)))
+            .when(Attempt::is_contention)
+            .notify(|attempt, _| {
+                let Attempt::Failed(error, table) = attempt else {
+                    return;
+                };
+                warn!(publish = publish.id, attempts, %error, "catalog busy, publishing again");
+                let row = match table {
+                    Some(table) => format!("the catalog's row of {table}"),
+                    None => "the catalog's write lock".to_owned(),
+                };
+                (publish.waiting)(format!(
+                    "another session holds {row} in an open transaction; trying again to publish \
+                     ({attempts} of {allowed}, {:.0} s)",
+                    started.elapsed().as_secs_f64()
+                ));
+                attempts += 1;
+            })
+            .await;
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Attempt::Refused(error)) => Err(error),
+            Err(Attempt::Unanswered(error)) => {
+                let unanswered = db.failed("publish", &error);
+                warn!(publish = publish.id, error = %unanswered, "the commit's answer was lost, settling it");
+                match self.settle(publish.id, publish.waiting).await? {
+                    Outcome::Published => Ok(()),
+                    Outcome::Abandoned => Err(unanswered),
                 }
             }
+            Err(Attempt::Failed(error, _)) if kind(&error) != Failure::Contention => {
+                Err(db.failed("publish", &error))
+            }
+            Err(Attempt::Failed(_, table)) => Err(LakehouseError::CatalogLocked {
+                uri: db.uri.clone(),
+                table,
+                attempts,
+                waited_ms: started.elapsed().as_millis() as u64,
+            }),
         }
     }
 
@@ -187,6 +191,11 @@ impl Lakehouse {
         publish: &Publish<'_>,
         ordered: &[&Staged],
     ) -> std::result::Result<(), Attempt> {
+        if (publish.is_cancelled)() {
+            return Err(Attempt::Refused(LakehouseError::PublishCancelled {
+                publish_id: publish.id.to_owned(),
+            }));
+        }
         let db = self.db();
         db.check_present().map_err(Attempt::Refused)?;
         let mut connection = db.answered(db.scratch()).await?;
@@ -282,46 +291,48 @@ impl Lakehouse {
         publish_id: &str,
         waiting: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Outcome> {
-        let db = self.db();
+        let patience = self.db().patience.settle;
         let started = Instant::now();
-        let (mut attempt, mut noticed) = (0, None::<Instant>);
-        loop {
-            attempt += 1;
-            let settle = async {
-                let mut connection = db.scratch().await?;
-                let begin = db.begin_statement();
-                let outcome = ledger::settle(&mut connection, begin, publish_id).await?;
-                connection.done();
-                Ok(outcome)
-            };
-            let error = match db.answered(settle).await {
-                Ok(outcome) => {
-                    info!(
-                        publish = publish_id,
-                        ?outcome,
-                        attempt,
-                        "settled what became of a publish"
-                    );
-                    return Ok(outcome);
+        let (mut attempt, mut noticed) = (1, None::<Instant>);
+        let settled = (|| self.try_settle(publish_id))
+            .retry(backoff())
+            .when(|_| started.elapsed() < patience)
+            .notify(|error, _| {
+                warn!(publish = publish_id, attempt, %error, "what became of a publish is not settled yet");
+                attempt += 1;
+                if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
+                    noticed = Some(Instant::now());
+                    waiting(format!(
+                        "the answer to the publish was lost; finding out what became of it ({:.0} s): {error}",
+                        started.elapsed().as_secs_f64()
+                    ));
                 }
-                Err(error) => db.failed("settle a publish", &error),
-            };
-            if started.elapsed() >= db.patience.settle {
-                return Err(LakehouseError::PublishUnknown {
-                    publish_id: publish_id.to_owned(),
-                    reason: error.to_string(),
-                });
-            }
-            warn!(publish = publish_id, attempt, %error, "what became of a publish is not settled yet");
-            if noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
-                noticed = Some(Instant::now());
-                waiting(format!(
-                    "the answer to the publish was lost; finding out what became of it ({:.0} s): {error}",
-                    started.elapsed().as_secs_f64()
-                ));
-            }
-            tokio::time::sleep(backoff(attempt)).await;
-        }
+            })
+            .await;
+        let outcome = settled.map_err(|error| LakehouseError::PublishUnknown {
+            publish_id: publish_id.to_owned(),
+            reason: error.to_string(),
+        })?;
+        info!(
+            publish = publish_id,
+            ?outcome,
+            attempt,
+            "settled what became of a publish"
+        );
+        Ok(outcome)
+    }
+
+    async fn try_settle(&self, publish_id: &str) -> Result<Outcome> {
+        let db = self.db();
+        let settle = async {
+            let mut connection = db.scratch().await?;
+            let begin = db.begin_statement();
+            let outcome = ledger::settle(&mut connection, begin, publish_id).await?;
+            connection.done();
+            Ok(outcome)
+        };
+        let settled = db.answered(settle).await;
+        settled.map_err(|error| db.failed("settle a publish", &error))
     }
 }
 

@@ -10,26 +10,17 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug};
 use uuid::Uuid;
 
-use crate::catalog::{Entry, Kind, Lakehouse, Pin};
+use crate::catalog::statements::{Entry, Kind};
+use crate::commit::WriteMode;
 use crate::config::WriteOptions;
 use crate::error::{LakehouseError, Result};
+use crate::lakehouse::{Lakehouse, Pin};
 use crate::observe::{Observation, record_failure};
 use crate::table::{LakeTable, Relation};
 use crate::view::LakeView;
-use crate::write::WriteTarget;
+use crate::write::{DataFiles, WriteTarget};
 use crate::{commit, view};
 use retail_api::TableName;
-
-/// What happens to the rows a table has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteMode {
-    /// They stay.
-    Append,
-    /// All of them go.
-    Overwrite,
-    /// Those in partitions that the new files touch go. In a table without partitions that is all of them.
-    OverwritePartitions,
-}
 
 /// A new version of a table, written and not yet visible.
 #[derive(Debug, Clone)]
@@ -229,9 +220,10 @@ impl Lakehouse {
         &self,
         target: &WriteTarget,
         mode: WriteMode,
-        files: Vec<DataFile>,
+        files: DataFiles,
         summary: HashMap<String, String>,
     ) -> Result<StagedTable> {
+        let DataFiles(files) = files;
         let span = commit_span(target.name(), "table");
         span.record("files", files.len() as u64);
         let began = Instant::now();
@@ -273,26 +265,16 @@ impl Lakehouse {
         let Some(new) = written.target.rebased(base) else {
             return Ok(None);
         };
-        let (files, summary) = (written.files.clone(), written.summary.clone());
+        let files = DataFiles(written.files.clone());
+        let summary = written.summary.clone();
         self.stage(&new, written.mode, files, summary)
             .await
             .map(Some)
     }
 
-    /// Writes the metadata of a view: its query and the columns it has.
+    /// Writes the metadata of a view: its query, the columns it has, and what to remember beside the query
+    /// ([`LakeView::remembered`]).
     pub async fn stage_view(
-        &self,
-        name: &TableName,
-        base: Option<&LakeView>,
-        schema: &SchemaRef,
-        sql: &str,
-    ) -> Result<StagedView> {
-        self.stage_view_with(name, base, schema, sql, HashMap::new())
-            .await
-    }
-
-    /// As [`Self::stage_view`], with more to remember beside the query: [`LakeView::remembered`].
-    pub async fn stage_view_with(
         &self,
         name: &TableName,
         base: Option<&LakeView>,

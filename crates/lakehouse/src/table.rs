@@ -5,13 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
 use iceberg::io::FileIO;
-use iceberg::spec::{Operation, Snapshot, TableMetadata, TableMetadataRef};
+use iceberg::spec::{NestedFieldRef, Operation, Snapshot, TableMetadata, TableMetadataRef};
 use iceberg::table::Table;
 use iceberg::{NamespaceIdent, Runtime, TableIdent};
 
-use crate::catalog::Lakehouse;
 use crate::error::{LakehouseError, Result};
 use crate::metadata::Unreadable;
 use crate::view::LakeView;
@@ -22,6 +20,33 @@ use retail_api::TableName;
 pub enum Relation {
     Table(LakeTable),
     View(LakeView),
+}
+
+impl Relation {
+    /// Its name in the catalog.
+    pub fn name(&self) -> &TableName {
+        match self {
+            Self::Table(table) => table.name(),
+            Self::View(view) => view.name(),
+        }
+    }
+
+    pub(crate) fn metadata_location(&self) -> &str {
+        match self {
+            Self::Table(table) => table.metadata_location(),
+            Self::View(view) => view.metadata_location(),
+        }
+    }
+}
+
+/// A column as a table's metadata describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    pub name: String,
+    /// In Iceberg's words: `long`, `decimal(12,2)`, `timestamptz`.
+    pub data_type: String,
+    /// It holds no null.
+    pub required: bool,
 }
 
 /// One table at one point in time. A clone shares everything, including the cache of its manifests.
@@ -110,7 +135,7 @@ impl LakeTable {
         &self.name
     }
 
-    pub fn metadata(&self) -> &TableMetadata {
+    pub(crate) fn metadata(&self) -> &TableMetadata {
         self.iceberg.metadata()
     }
 
@@ -131,6 +156,22 @@ impl LakeTable {
     /// The current columns, each with its field id in the field's metadata.
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow_schema)
+    }
+
+    /// The current columns, in order.
+    pub fn columns(&self) -> Vec<TableColumn> {
+        let fields = self.metadata().current_schema().as_struct().fields().iter();
+        let column = |field: &NestedFieldRef| TableColumn {
+            name: field.name.clone(),
+            data_type: field.field_type.to_string(),
+            required: field.required,
+        };
+        fields.map(column).collect()
+    }
+
+    /// When the metadata last changed, in milliseconds since the epoch.
+    pub fn updated_at_ms(&self) -> i64 {
+        self.metadata().last_updated_ms()
     }
 
     /// None for a table that was created but never written.
@@ -247,11 +288,6 @@ impl LakeTable {
             changes.extend(foreign_change(snapshot));
         }
         base.is_none().then_some(changes)
-    }
-
-    /// The current snapshot as DataFusion reads it.
-    pub async fn provider(&self, lakehouse: &Lakehouse) -> Result<Arc<dyn TableProvider>> {
-        crate::scan::provider(self, lakehouse.stores()).await
     }
 }
 

@@ -8,10 +8,10 @@ use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, 
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::catalog::Patience;
+use crate::catalog::database::Patience;
 use crate::{
-    CatalogConfig, LakeTable, Lakehouse, PublishedTable, Relation, Result, Staged, StagedTable,
-    WriteMode, WriteOptions, WriteTarget,
+    CatalogConfig, DataFiles, LakeTable, Lakehouse, PublishedTable, Relation, Result, Staged,
+    StagedTable, WriteMode, WriteOptions, WriteTarget,
 };
 use retail_api::TableName;
 use retail_storage::ObjectStores;
@@ -144,7 +144,7 @@ pub(crate) async fn stage_files(
     files: Vec<DataFile>,
 ) -> Result<StagedTable> {
     let id = HashMap::from([("retail.publish-id".to_owned(), "p".to_owned())]);
-    lakehouse.stage(target, mode, files, id).await
+    lakehouse.stage(target, mode, DataFiles(files), id).await
 }
 
 pub(crate) fn target(

@@ -144,7 +144,7 @@ async fn view(
     let sql = model.sql.trim().trim_end_matches(';');
     let staged = context
         .lake
-        .stage_view_with(&model.table, base.as_ref(), &table.schema(), sql, inputs)
+        .stage_view(&model.table, base.as_ref(), &table.schema(), sql, inputs)
         .await
         .map_err(|e| failures::lakehouse(&format!("cannot stage view {}", model.table), &e))?;
     let staged = match replaced {
@@ -216,8 +216,8 @@ async fn table(
     };
     let files =
         data_files(&target, &written).map_err(|e| failures::lakehouse(&cannot("write"), &e))?;
-    let rows = files.iter().map(|f| f.record_count()).sum();
-    let bytes = files.iter().map(|f| f.file_size_in_bytes()).sum();
+    let rows = files.rows();
+    let bytes = files.bytes();
     let count = files.len() as u32;
     let mut summary = match sources {
         Some(sources) => context
@@ -241,7 +241,7 @@ async fn table(
         Some(view) => staged.replacing(&view),
         None => staged,
     };
-    let provider = staged.table().provider(&context.lake).await;
+    let provider = context.lake.scan(staged.table()).await;
     relations.put(
         model.table.clone(),
         provider.map_err(|e| failures::lakehouse(&cannot("read back"), &e))?,

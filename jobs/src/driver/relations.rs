@@ -153,7 +153,7 @@ impl Relations {
         }
         match self.lake.load(&self.pin, name).await? {
             None => Ok(None),
-            Some(Relation::Table(table)) => Ok(Some(table.provider(&self.lake).await?)),
+            Some(Relation::Table(table)) => Ok(Some(self.lake.scan(&table).await?)),
             Some(Relation::View(view)) => match self.me.upgrade() {
                 Some(me) => Ok(Some(Box::pin(me.published(&view)).await?)),
                 None => Ok(None),

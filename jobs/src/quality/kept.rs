@@ -148,7 +148,7 @@ impl Tested<'_> {
         let plan = write_plan(&target, plan).map_err(wrong)?;
         let written = self.execute(&[keep.test], &keep.sql, session, plan).await?;
         let files = data_files(&target, &written).map_err(wrong)?;
-        let rows = files.iter().map(|f| f.record_count()).sum();
+        let rows = files.rows();
         let summary = HashMap::from([
             (PUBLISH_ID.to_string(), self.spec.id.to_string()),
             ("retail.test".to_string(), keep.test.name.clone()),
@@ -160,7 +160,7 @@ impl Tested<'_> {
             Some(view) => staged.replacing(&view),
             None => staged,
         };
-        let provider = staged.table().provider(lake).await.map_err(wrong)?;
+        let provider = lake.scan(staged.table()).await.map_err(wrong)?;
         self.relations.put(keep.table.clone(), provider);
         Ok((staged, rows))
     }

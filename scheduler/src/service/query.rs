@@ -150,17 +150,11 @@ impl v1::query_server::Query for QueryService {
 }
 
 fn table(table: &LakeTable) -> Table {
-    let fields = table
-        .metadata()
-        .current_schema()
-        .as_struct()
-        .fields()
-        .iter();
-    let column = |name: &str, r#type: String, required| Column {
-        name: name.to_owned(),
-        r#type,
-        required,
-    };
+    let columns = table.columns().into_iter().map(|column| Column {
+        name: column.name,
+        r#type: column.data_type,
+        required: column.required,
+    });
     Table {
         name: table.name().to_string(),
         kind: TableKind::Table,
@@ -168,13 +162,11 @@ fn table(table: &LakeTable) -> Table {
         bytes: table.bytes(),
         files: table.file_count(),
         snapshot_id: table.snapshot_id().map(SnapshotId),
-        updated_at_us: Some(table.metadata().last_updated_ms() * 1000),
+        updated_at_us: Some(table.updated_at_ms() * 1000),
         location: table.location().to_owned(),
         metadata_location: table.metadata_location().to_owned(),
         partition_by: table.partition_fields(),
-        columns: fields
-            .map(|f| column(&f.name, f.field_type.to_string(), f.required))
-            .collect(),
+        columns: columns.collect(),
     }
 }
 

@@ -130,7 +130,7 @@ async fn register(session: &SessionContext, lakehouse: &Lakehouse) -> Result<()>
         if catalog.schema(schema).is_none() {
             catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
         }
-        let provider = table.provider(lakehouse).await?;
+        let provider = lakehouse.scan(&table).await?;
         let schema = catalog.schema(schema).context("no schema")?;
         schema.register_table(name.to_owned(), provider)?;
     }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use retail_storage::{passwords, redact_uri};
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction, TransactionManager};
-use uuid::Uuid;
 
 use super::uri::Database;
 use crate::error::{LakehouseError, Result};
@@ -22,7 +22,7 @@ pub(crate) struct Patience {
     /// What one statement waits for a lock: SQLite's one write lock, a row's of PostgreSQL.
     pub(crate) busy_timeout_ms: u64,
     /// How often a publish is begun before it gives up.
-    pub(crate) attempts: u32,
+    pub(crate) attempts: usize,
     /// How long it is tried to find out what became of a publish without an answer.
     pub(crate) settle: Duration,
 }
@@ -310,10 +310,13 @@ pub(crate) fn kind(error: &sqlx::Error) -> Failure {
     }
 }
 
-/// Exponential backoff with jitter: 20 to 60 ms after the first attempt, twice that after the second.
-pub(crate) fn backoff(attempt: u32) -> Duration {
-    let random = Uuid::new_v4().as_u128() as u64 % 40;
-    Duration::from_millis((20 + random) << attempt.saturating_sub(1).min(4))
+/// Exponential backoff with jitter, without end: from 30 to 60 ms after the first attempt to 480 to 960 ms.
+pub(crate) fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(30))
+        .with_max_delay(Duration::from_millis(480))
+        .with_jitter()
+        .without_max_times()
 }
 
 /// Makes the file and switches it to write-ahead logging, so that readers never wait for a writer.
@@ -321,21 +324,15 @@ async fn create_sqlite(file: &Path, shown: &str, patience: Patience) -> Result<(
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|e| refused(shown, e))?;
     }
-    let mut attempt = 1;
-    loop {
-        match switch_to_wal(file, patience).await {
-            Ok(()) => return Ok(()),
-            // SQLite does not wait for others that switch at the same time.
-            Err(e) if kind(&e) == Failure::Contention && attempt < CREATE_ATTEMPTS => {
-                tokio::time::sleep(backoff(attempt)).await;
-                attempt += 1;
-            }
-            Err(e) => return Err(refused(shown, e)),
-        }
-    }
+    // SQLite does not wait for others that switch at the same time.
+    (|| switch_to_wal(file, patience))
+        .retry(backoff().with_max_times(CREATE_RETRIES))
+        .when(|e| kind(e) == Failure::Contention)
+        .await
+        .map_err(|e| refused(shown, e))
 }
 
-const CREATE_ATTEMPTS: u32 = 10;
+const CREATE_RETRIES: usize = 9;
 
 async fn switch_to_wal(file: &Path, patience: Patience) -> std::result::Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(&sqlite_url(file, "rwc")).await?;

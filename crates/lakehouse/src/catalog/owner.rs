@@ -14,9 +14,6 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
-use super::Lakehouse;
-use crate::error::Result;
-
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS retail_owner (
         name VARCHAR(64) NOT NULL PRIMARY KEY,
         described VARCHAR(1000) NOT NULL,
@@ -65,90 +62,20 @@ pub enum Claim {
     Held(Owner),
 }
 
-impl Lakehouse {
-    /// Takes the ownership where it is free, where the owner's process is proven gone, or from `expired`: an owner
-    /// whose beat the caller has watched standing still for its lease.
-    ///
-    /// # Errors
-    /// The catalog cannot be read or written.
-    pub async fn claim(
-        &self,
-        described: &str,
-        lease_ms: u64,
-        expired: Option<&Owner>,
-    ) -> Result<Claim> {
-        let db = self.db();
-        db.check_present()?;
-        let claim = async {
-            let mut connection = db.scratch().await?;
-            let me = Process::this();
-            let claim = take(&mut connection, described, &me, lease_ms, expired).await?;
-            connection.done();
-            Ok(claim)
-        };
-        let claim = db.answered(claim).await;
-        claim.map_err(|e| db.failed("claim the ownership", &e))
-    }
-
-    /// Renews the lease. False when somebody else is the owner now.
-    ///
-    /// # Errors
-    /// The catalog does not answer: the ownership is what it was.
-    pub async fn renew(&self, lease: Lease) -> Result<bool> {
-        let db = self.db();
-        db.check_present()?;
-        let renew = async {
-            let mut connection = db.scratch().await?;
-            let renewed = holds(&mut connection, lease).await?;
-            connection.done();
-            Ok(renewed)
-        };
-        let renewed = db.answered(renew).await;
-        renewed.map_err(|e| db.failed("renew the ownership", &e))
-    }
-
-    /// Gives the ownership up, so that the next one need not wait.
-    ///
-    /// # Errors
-    /// The catalog does not answer; the lease expires by itself.
-    pub async fn release(&self, lease: Lease) -> Result<()> {
-        let db = self.db();
-        let release = async {
-            let mut connection = db.scratch().await?;
-            let release = sqlx::query(RELEASE).bind(lease.epoch);
-            release.execute(&mut *connection).await?;
-            connection.done();
-            Ok(())
-        };
-        let released = db.answered(release).await;
-        released.map_err(|e| db.failed("release the ownership", &e))
-    }
-
-    /// Who owns the database now; none when nobody ever did or the last one let go.
-    ///
-    /// # Errors
-    /// The catalog cannot be read.
-    pub async fn owner(&self) -> Result<Option<Owner>> {
-        let db = self.db();
-        let read = async {
-            let mut connection = db.scratch().await?;
-            let row = read(&mut connection).await?;
-            connection.done();
-            Ok(row)
-        };
-        let row = db.answered(read).await;
-        let row = row.map_err(|e| db.failed("read the owner", &e))?;
-        Ok(row.filter(|row| !row.released).map(|row| row.owner()))
-    }
-}
-
 /// Renews a lease, inside a publish's transaction or out of one. False when it is lost.
 pub(crate) async fn holds(connection: &mut AnyConnection, lease: Lease) -> sqlx::Result<bool> {
     let renew = sqlx::query(RENEW).bind(lease.epoch);
     Ok(renew.execute(connection).await?.rows_affected() == 1)
 }
 
-struct OwnerRow {
+/// Gives the ownership up.
+pub(crate) async fn release(connection: &mut AnyConnection, lease: Lease) -> sqlx::Result<()> {
+    let release = sqlx::query(RELEASE).bind(lease.epoch);
+    release.execute(connection).await?;
+    Ok(())
+}
+
+pub(crate) struct OwnerRow {
     described: String,
     process: Option<Process>,
     epoch: i64,
@@ -170,6 +97,11 @@ impl OwnerRow {
         }
     }
 
+    /// The owner; none when the last one released it.
+    pub(crate) fn unreleased(&self) -> Option<Owner> {
+        (!self.released).then(|| self.owner())
+    }
+
     fn is_free(&self, expired: Option<&Owner>) -> bool {
         self.released
             || self.process.as_ref().and_then(Process::lives) == Some(false)
@@ -177,7 +109,8 @@ impl OwnerRow {
     }
 }
 
-async fn take(
+/// Takes the ownership where it is free, or from `expired`.
+pub(crate) async fn take(
     connection: &mut AnyConnection,
     described: &str,
     me: &Process,
@@ -208,7 +141,8 @@ async fn take(
     }
 }
 
-async fn read(connection: &mut AnyConnection) -> sqlx::Result<Option<OwnerRow>> {
+/// The row; none before the first claim.
+pub(crate) async fn read(connection: &mut AnyConnection) -> sqlx::Result<Option<OwnerRow>> {
     let row = sqlx::query(READ).fetch_optional(connection).await?;
     row.map(|row| {
         Ok(OwnerRow {
@@ -226,7 +160,7 @@ async fn read(connection: &mut AnyConnection) -> sqlx::Result<Option<OwnerRow>> 
 
 /// A process, so that another one can see whether it has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Process {
+pub(crate) struct Process {
     /// Of the machine since it was started.
     boot: String,
     /// In which `pid` counts: each container has its own.
@@ -238,7 +172,7 @@ struct Process {
 
 impl Process {
     /// This one. Empty where the system does not report them, which proves nothing about it later.
-    fn this() -> Self {
+    pub(crate) fn this() -> Self {
         Self {
             boot: boot(),
             namespace: namespace(),
@@ -286,100 +220,6 @@ fn stat(pid: u32) -> Option<(char, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Harness, stage_all};
-    use crate::{LakehouseError, Publish};
-
-    fn granted(claim: Claim) -> Lease {
-        match claim {
-            Claim::Granted(lease) => lease,
-            Claim::Held(owner) => panic!("held by {owner:?}"),
-        }
-    }
-
-    /// Makes the row one of a process that cannot be seen from here.
-    async fn owned_from_elsewhere(harness: &Harness) {
-        harness
-            .execute("UPDATE retail_owner SET process = '' WHERE name = 'scheduler'")
-            .await;
-    }
-
-    #[tokio::test]
-    async fn one_owns_and_the_other_learns_who_until_it_is_released() {
-        let harness = Harness::in_a_file().await;
-        let (one, other) = (&harness.lakehouse, harness.another().await);
-        let lease = granted(one.claim("one", 5_000, None).await.unwrap());
-        let Claim::Held(owner) = other.claim("other", 5_000, None).await.unwrap() else {
-            panic!("two owners");
-        };
-        assert_eq!((owner.described.as_str(), owner.lease_ms), ("one", 5_000));
-        assert!(owner.is_alive_here && owner.since_us > 0);
-        assert!(one.renew(lease).await.unwrap());
-        one.release(lease).await.unwrap();
-        assert_eq!(one.owner().await.unwrap(), None);
-        let next = granted(other.claim("other", 5_000, None).await.unwrap());
-        assert_eq!(next.epoch, lease.epoch + 1);
-        assert!(!one.renew(lease).await.unwrap());
-        assert!(other.renew(next).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn an_owner_that_renewed_meanwhile_is_not_expired() {
-        let harness = Harness::in_a_file().await;
-        let other = harness.another().await;
-        let lease = granted(harness.lakehouse.claim("one", 1, None).await.unwrap());
-        owned_from_elsewhere(&harness).await;
-        let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
-            panic!("two owners");
-        };
-        assert!(!seen.is_alive_here);
-        harness.lakehouse.renew(lease).await.unwrap();
-        let again = other.claim("other", 1, Some(&seen)).await.unwrap();
-        let Claim::Held(seen) = again else {
-            panic!("it has just renewed");
-        };
-        granted(other.claim("other", 1, Some(&seen)).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn the_owner_that_was_replaced_publishes_nothing() {
-        let harness = Harness::in_a_file().await;
-        let lease = granted(harness.lakehouse.claim("one", 1, None).await.unwrap());
-        let first = stage_all(&harness.lakehouse, &["marts.a", "marts.b"], 1).await;
-        let publish = Publish {
-            lease: Some(lease),
-            ..Publish::of("job1")
-        };
-        harness
-            .lakehouse
-            .publish_as(&publish, &first)
-            .await
-            .unwrap();
-
-        owned_from_elsewhere(&harness).await;
-        let other = harness.another().await;
-        let Claim::Held(seen) = other.claim("other", 1, None).await.unwrap() else {
-            panic!("two owners");
-        };
-        let next = granted(other.claim("other", 1, Some(&seen)).await.unwrap());
-        let before = harness.rows().await;
-        let late = stage_all(&harness.lakehouse, &["marts.a", "marts.b"], 2).await;
-        let publish = Publish {
-            lease: Some(lease),
-            ..Publish::of("job2")
-        };
-        let error = harness
-            .lakehouse
-            .publish_as(&publish, &late)
-            .await
-            .unwrap_err();
-        assert!(matches!(error, LakehouseError::OwnershipLost), "{error}");
-        assert_eq!(harness.rows().await, before);
-        let publish = Publish {
-            lease: Some(next),
-            ..Publish::of("job3")
-        };
-        harness.lakehouse.publish_as(&publish, &late).await.unwrap();
-    }
 
     #[test]
     fn a_process_that_is_gone_is_known_to_be_gone() {

@@ -85,7 +85,7 @@ const NAMESPACE: &str = "INSERT INTO iceberg_namespace_properties \
 /// Creates the tables that are absent, and brings those of an older engine to schema version 1.
 ///
 /// Changes nothing when they are as they should be: the role may have no right to create tables.
-pub(super) async fn create_tables(db: &Db) -> Result<()> {
+pub(crate) async fn create_tables(db: &Db) -> Result<()> {
     let mut outcome = Ok(());
     // Another process may be doing the same: whoever comes second fails, and finds everything in place.
     for _ in 0..2 {
@@ -133,7 +133,7 @@ async fn probe(db: &Db) -> Result<bool> {
     Ok(true)
 }
 
-pub(super) async fn entries(db: &Db, catalog: &str) -> Result<BTreeMap<TableName, Entry>> {
+pub(crate) async fn entries(db: &Db, catalog: &str) -> Result<BTreeMap<TableName, Entry>> {
     const DOING: &str = "read the tables";
     db.check_present()?;
     let rows = sqlx::query(ENTRIES).bind(catalog).fetch_all(&db.pool).await;
@@ -155,7 +155,7 @@ pub(super) async fn entries(db: &Db, catalog: &str) -> Result<BTreeMap<TableName
 }
 
 /// Deletes a row; whether there was one.
-pub(super) async fn delete(db: &Db, catalog: &str, name: &TableName) -> Result<bool> {
+pub(crate) async fn delete(db: &Db, catalog: &str, name: &TableName) -> Result<bool> {
     const DOING: &str = "drop a table";
     db.check_present()?;
     let run = async {

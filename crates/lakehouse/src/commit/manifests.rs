@@ -10,11 +10,11 @@ use iceberg::spec::{
 };
 use iceberg::{Error, ErrorKind};
 
-use super::SnapshotIds;
+use super::mode::WriteMode;
+use super::snapshot_ids::SnapshotIds;
 use super::summary::Live;
-use crate::catalog::Lakehouse;
 use crate::error::{LakehouseError, Result};
-use crate::stage::WriteMode;
+use crate::lakehouse::Lakehouse;
 use crate::write::WriteTarget;
 
 /// Partitions a summary may list one by one; beyond that it only counts them.

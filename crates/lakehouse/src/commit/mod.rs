@@ -11,6 +11,8 @@
 
 mod evolve;
 mod manifests;
+mod mode;
+mod snapshot_ids;
 mod summary;
 
 use std::collections::{HashMap, HashSet};
@@ -22,12 +24,14 @@ use iceberg::spec::{
 };
 use uuid::Uuid;
 
-use crate::catalog::Lakehouse;
 use crate::error::{LakehouseError, Result};
-use crate::stage::WriteMode;
+use crate::lakehouse::Lakehouse;
 use crate::table::LakeTable;
 use crate::view::version_of;
 use crate::write::WriteTarget;
+
+pub use mode::WriteMode;
+use snapshot_ids::SnapshotIds;
 
 /// Writes everything of the new snapshot and returns the table as its readers will see it.
 pub(crate) async fn stage(
@@ -85,33 +89,6 @@ pub(crate) async fn stage(
     let written = metadata.write_to(lakehouse.file_io(), &location).await;
     written.map_err(failed("write the metadata"))?;
     lakehouse.table(name, &location.to_string(), metadata)
-}
-
-/// Names this snapshot gives to itself and its files.
-struct SnapshotIds {
-    snapshot_id: i64,
-    list_location: String,
-    /// Begins every manifest's location; a number and `.avro` follow.
-    manifest_prefix: String,
-}
-
-impl SnapshotIds {
-    fn new(metadata: &TableMetadata) -> Self {
-        let unique = Uuid::now_v7();
-        let snapshot_id = loop {
-            let (high, low) = Uuid::new_v4().as_u64_pair();
-            let id = ((high ^ low) & i64::MAX as u64) as i64;
-            if id > 0 && metadata.snapshot_by_id(id).is_none() {
-                break id;
-            }
-        };
-        let folder = format!("{}/metadata", metadata.location());
-        Self {
-            snapshot_id,
-            list_location: format!("{folder}/snap-{snapshot_id}-0-{unique}.avro"),
-            manifest_prefix: format!("{folder}/{unique}-m"),
-        }
-    }
 }
 
 /// Refuses what would make a broken or a doubled table: a file twice, or one that belongs to another layout.

@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use datafusion::common::ScalarValue;
 use iceberg::spec::{MappedField, NameMapping, NestedField, SchemaRef, Type};
 
-use super::values;
+use super::values::{self, Constants};
 use crate::schema::FIELD_ID;
 use retail_api::TableName;
 
@@ -80,9 +80,6 @@ impl fmt::Display for Unreadable {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names<'a>(Vec<&'a MappedField>);
 
-/// Values of partition fields by the ids of their columns.
-pub(super) type Constants = [(i32, ScalarValue)];
-
 impl<'a> Names<'a> {
     pub(super) fn of(mapping: Option<&'a NameMapping>) -> Self {
         Self(mapping.map_or_else(Vec::new, |mapping| mapping.fields().iter().collect()))
@@ -150,20 +147,7 @@ pub(super) fn missing(
     wanted: &DataType,
     constants: &Constants,
 ) -> Result<ScalarValue, Unreadable> {
-    if let Some((_, value)) = constants.iter().find(|(id, _)| *id == field.id) {
-        return Ok(value.clone());
-    }
-    if let Some(default) = &field.initial_default {
-        let value = values::scalar(default, &field.field_type, wanted);
-        return value.ok_or_else(|| {
-            Unreadable::new(&field.name, "its initial default is no value of its type")
-        });
-    }
-    if field.required {
-        let reason = "it is required, the file does not have it, and it has no initial default";
-        return Err(Unreadable::new(&field.name, reason));
-    }
-    ScalarValue::try_new_null(wanted).map_err(|e| Unreadable::new(&field.name, e.to_string()))
+    values::missing(field, wanted, constants).map_err(|e| Unreadable::new(&field.name, e))
 }
 
 /// How values of `field`, which arrow calls `wanted`, come out of the file's field `have`.

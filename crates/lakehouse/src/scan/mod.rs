@@ -27,8 +27,8 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 
 use crate::error::Result;
+use crate::lakehouse::Lakehouse;
 use crate::table::LakeTable;
-use retail_storage::ObjectStores;
 
 pub(crate) use adapter::FileColumns;
 pub(crate) use columns::TableColumns;
@@ -36,10 +36,13 @@ pub use damage::DAMAGED_FILE;
 pub use field_id_scan::scan_rule;
 pub(crate) use field_id_scan::{DeletedRows, FieldIdScanExec, ScanFacts};
 
-/// The table's current snapshot as DataFusion reads it.
-pub(crate) async fn provider(
-    table: &LakeTable,
-    stores: &ObjectStores,
-) -> Result<Arc<dyn TableProvider>> {
-    Ok(Arc::new(provider::SnapshotScan::open(table, stores).await?))
+impl Lakehouse {
+    /// The current snapshot of `table` as DataFusion reads it. Reads its manifests and delete files, not its rows.
+    ///
+    /// # Errors
+    /// A manifest or a delete file cannot be read, or the table has something that would be read wrongly.
+    pub async fn scan(&self, table: &LakeTable) -> Result<Arc<dyn TableProvider>> {
+        let scan = provider::SnapshotScan::open(table, self.stores()).await?;
+        Ok(Arc::new(scan))
+    }
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, StructArray, new_empty_array};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
-use iceberg::spec::{Literal, PrimitiveLiteral, Type};
+use iceberg::spec::{Literal, NestedField, PrimitiveLiteral, Type};
 
-use super::columns::missing;
 use retail_values::canonical_scalar;
 
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -35,6 +34,32 @@ pub(super) fn scalar(literal: &Literal, of: &Type, data_type: &DataType) -> Opti
         }
         _ => None,
     }
+}
+
+/// Values of partition fields by the ids of their columns.
+pub(super) type Constants = [(i32, ScalarValue)];
+
+/// The value of a field that a file does not have: the partition's, its initial default, or null.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn missing(
+    field: &NestedField,
+    wanted: &DataType,
+    constants: &Constants,
+) -> Result<ScalarValue, String> {
+    if let Some((_, value)) = constants.iter().find(|(id, _)| *id == field.id) {
+        return Ok(value.clone());
+    }
+    if let Some(default) = &field.initial_default {
+        let value = scalar(default, &field.field_type, wanted);
+        return value.ok_or_else(|| "its initial default is no value of its type".to_owned());
+    }
+    if field.required {
+        let reason = "it is required, the file does not have it, and it has no initial default";
+        return Err(reason.to_owned());
+    }
+    ScalarValue::try_new_null(wanted).map_err(|e| e.to_string())
 }
 
 fn empty(data_type: &DataType) -> Option<ScalarValue> {

@@ -16,7 +16,7 @@ mod writer;
 pub(crate) use exec::TableWriteExec;
 pub use exec::WritePlanner;
 pub use node::write_plan;
-pub use result::{data_files, write_result_schema};
+pub use result::{DataFiles, data_files, write_result_schema};
 pub(crate) use target::WriteSpec;
 pub use target::WriteTarget;
 

@@ -25,6 +25,31 @@ pub fn write_result_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
+/// The data files that a write made: [`data_files`] returns them, [`crate::Lakehouse::stage`] takes them.
+#[derive(Debug, Clone, Default)]
+pub struct DataFiles(pub(crate) Vec<DataFile>);
+
+impl DataFiles {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Rows in all of them.
+    pub fn rows(&self) -> u64 {
+        self.0.iter().map(DataFile::record_count).sum()
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(DataFile::file_size_in_bytes).sum()
+    }
+}
+
 /// One finished file.
 #[derive(Debug)]
 pub(super) struct WrittenFile {
@@ -64,7 +89,7 @@ pub(super) fn file_rows(files: &[WrittenFile]) -> DfResult<RecordBatch> {
 ///
 /// # Errors
 /// The rows are not those of a write, or not of this target.
-pub fn data_files(target: &WriteTarget, rows: &[RecordBatch]) -> Result<Vec<DataFile>> {
+pub fn data_files(target: &WriteTarget, rows: &[RecordBatch]) -> Result<DataFiles> {
     let spec = target.write_spec();
     let bad = |reason: &str| LakehouseError::DataFiles {
         table: spec.table.clone(),
@@ -97,5 +122,5 @@ pub fn data_files(target: &WriteTarget, rows: &[RecordBatch]) -> Result<Vec<Data
             ))?);
         }
     }
-    Ok(files)
+    Ok(DataFiles(files))
 }

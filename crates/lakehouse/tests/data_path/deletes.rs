@@ -14,7 +14,7 @@ use iceberg::spec::{
     ManifestListWriter, ManifestWriterBuilder, Operation, Snapshot, Struct, Summary,
 };
 
-use crate::harness::{Harness, query};
+use crate::harness::{Harness, metadata, metadata_json, query};
 
 /// Commits one delete file that names `data_file` as `spelled`.
 async fn delete_rows(harness: &Harness, name: &str, spelled: &str, positions: &[i64], large: bool) {
@@ -56,7 +56,7 @@ async fn delete_rows(harness: &Harness, name: &str, spelled: &str, positions: &[
 /// Commits a file of deletes, as another engine does.
 async fn commit(harness: &Harness, name: &str, file: DataFile) {
     let table = harness.load(name).await.unwrap();
-    let metadata = table.metadata();
+    let metadata = metadata(&table);
     let folder = format!("{}/metadata", table.location());
     let third = metadata.format_version() == FormatVersion::V3;
     let io = FileIOBuilder::new(Arc::new(LocalFsStorageFactory)).build();
@@ -222,7 +222,7 @@ fn puffin(positions: &[u64]) -> (Vec<u8>, i64, i64) {
 /// Makes the table one of format version 3.
 async fn upgrade(harness: &Harness, name: &str) {
     let table = harness.load(name).await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     metadata["format-version"] = 3.into();
     metadata["next-row-id"] = 10_000.into();
     harness.commit_metadata(name, &metadata).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::Session;
@@ -22,7 +22,7 @@ use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
-use iceberg::spec::DataFile;
+use iceberg::spec::{DataFile, TableMetadata, deserialize_data_file_from_json};
 use prost::Message;
 use retail_api::TableName;
 use retail_lakehouse::{
@@ -41,6 +41,7 @@ pub struct Harness {
 /// What a write made.
 pub struct Written {
     pub table: LakeTable,
+    pub metadata: TableMetadata,
     pub files: Vec<DataFile>,
 }
 
@@ -151,12 +152,17 @@ impl Harness {
         let summary = HashMap::from([("retail.publish-id".to_owned(), "p".to_owned())]);
         let staged = self
             .lakehouse
-            .stage(&target, mode, files.clone(), summary)
+            .stage(&target, mode, files, summary)
             .await
             .unwrap();
         self.lakehouse.publish("p", &[staged.into()]).await.unwrap();
         let table = self.load(name).await.unwrap();
-        Written { table, files }
+        let metadata = metadata(&table);
+        Written {
+            files: described(&metadata, &rows),
+            metadata,
+            table,
+        }
     }
 
     pub async fn load(&self, name: &str) -> Option<LakeTable> {
@@ -176,7 +182,7 @@ impl Harness {
 
     pub async fn register(&self, session: &SessionContext, name: &str) {
         let table = self.load(name).await.unwrap();
-        let provider = table.provider(&self.lakehouse).await.unwrap();
+        let provider = self.lakehouse.scan(&table).await.unwrap();
         session.register_table("t", provider).unwrap();
     }
 
@@ -188,7 +194,7 @@ impl Harness {
     /// Why a query on `t` is refused, when it is planned or run.
     pub async fn refusal(&self, name: &str, sql: &str) -> String {
         let table = self.load(name).await.unwrap();
-        let provider = match table.provider(&self.lakehouse).await {
+        let provider = match self.lakehouse.scan(&table).await {
             Ok(provider) => provider,
             Err(error) => return error.to_string(),
         };
@@ -231,6 +237,28 @@ pub fn options(partition_by: &[&str]) -> WriteOptions {
 
 pub fn named(name: &str) -> TableName {
     name.parse().unwrap()
+}
+
+/// A table's metadata as its file has them.
+pub fn metadata(table: &LakeTable) -> TableMetadata {
+    serde_json::from_value(metadata_json(table)).unwrap()
+}
+
+pub fn metadata_json(table: &LakeTable) -> serde_json::Value {
+    let path = table.metadata_location().strip_prefix("file://").unwrap();
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The files that a write's rows describe, with their metrics.
+fn described(metadata: &TableMetadata, rows: &[RecordBatch]) -> Vec<DataFile> {
+    let (spec, schema) = (metadata.default_partition_spec(), metadata.current_schema());
+    let types = spec.partition_type(schema).unwrap();
+    let texts = rows
+        .iter()
+        .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten());
+    texts
+        .map(|text| deserialize_data_file_from_json(text, spec.spec_id(), &types, schema).unwrap())
+        .collect()
 }
 
 /// Every Parquet file below a folder, by its path in it.
@@ -303,12 +331,12 @@ impl PhysicalExtensionCodec for Codec {
         &self,
         buf: &[u8],
         inputs: &[Arc<dyn ExecutionPlan>],
-        ctx: &TaskContext,
+        _: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let node = retail_proto::v1::PlanNode::decode(buf)
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let plan = plan_codec::decode(&node, inputs, ctx)?;
+        let plan = plan_codec::decode(&node, inputs)?;
         plan.ok_or_else(|| DataFusionError::Internal("not a node of the lakehouse".to_owned()))
     }
 

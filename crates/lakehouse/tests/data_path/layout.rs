@@ -89,8 +89,7 @@ async fn rows_go_to_the_partitions_of_their_values() {
     assert_eq!(partitions.iter().map(|(_, rows)| rows).sum::<u64>(), 4);
     assert_eq!(partitions.len(), 4, "{partitions:?}");
     let names: Vec<_> = written
-        .table
-        .metadata()
+        .metadata
         .default_partition_spec()
         .fields()
         .iter()
@@ -199,7 +198,7 @@ async fn a_partition_field_keeps_its_id_and_a_new_one_gets_a_fresh_one() {
     let harness = Harness::new().await;
     let sql = "SELECT 1 AS id, DATE '2024-01-31' AS d";
     let ids = |written: &crate::harness::Written| {
-        let spec = written.table.metadata().default_partition_spec();
+        let spec = written.metadata.default_partition_spec();
         (
             spec.spec_id(),
             spec.fields().iter().map(|f| f.field_id).collect::<Vec<_>>(),

@@ -1,16 +1,17 @@
 use retail_lakehouse::WriteMode;
 
-use crate::harness::{Harness, error_of, named, options, query};
+use crate::harness::{Harness, error_of, metadata, metadata_json, named, options, query};
 
 fn field_ids(table: &retail_lakehouse::LakeTable) -> Vec<(String, i32)> {
-    let fields = table.metadata().current_schema().as_struct().fields();
+    let metadata = metadata(table);
+    let fields = metadata.current_schema().as_struct().fields();
     fields.iter().map(|f| (f.name.clone(), f.id)).collect()
 }
 
 /// What another engine does to rename a column: one more schema with the same ids.
 async fn rename(harness: &Harness, name: &str, from: &str, to: &str) {
     let table = harness.load(name).await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     let current = metadata["current-schema-id"].clone();
     let schemas = metadata["schemas"].as_array_mut().unwrap();
     let mut schema = schemas
@@ -166,7 +167,7 @@ async fn a_list_that_was_widened_takes_the_wider_values() {
 /// The base's metadata of format version 3, with a column that other engines added.
 async fn add_column(harness: &Harness, name: &str, column: serde_json::Value) {
     let table = harness.load(name).await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     metadata["format-version"] = 3.into();
     metadata["next-row-id"] = 1_000.into();
     metadata["last-column-id"] = 100.into();
@@ -225,7 +226,7 @@ async fn a_field_added_to_a_struct_has_its_initial_default_where_the_struct_is()
         )
         .await;
     let table = harness.load("lake.t").await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     metadata["format-version"] = 3.into();
     metadata["next-row-id"] = 1_000.into();
     metadata["last-column-id"] = 100.into();
@@ -254,7 +255,7 @@ async fn a_date_that_became_a_timestamp_is_its_midnight() {
         )
         .await;
     let table = harness.load("lake.t").await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     metadata["format-version"] = 3.into();
     metadata["next-row-id"] = 1_000.into();
     let mut schema = metadata["schemas"][0].clone();
@@ -321,7 +322,7 @@ async fn a_table_of_an_unknown_format_version_is_refused() {
     let harness = Harness::new().await;
     harness.append("lake.t", "SELECT 1 AS id").await;
     let table = harness.load("lake.t").await.unwrap();
-    let mut metadata = serde_json::to_value(table.metadata()).unwrap();
+    let mut metadata = metadata_json(&table);
     metadata["format-version"] = 4.into();
     harness.commit_metadata("lake.t", &metadata).await;
     let pin = harness.lakehouse.pin().await.unwrap();
@@ -344,7 +345,7 @@ async fn tables_with_other_field_ids_go_together_in_one_query() {
     let session = harness.reading("lake.t").await;
     let other = harness.load("lake.u").await.unwrap();
     session
-        .register_table("u", other.provider(&harness.lakehouse).await.unwrap())
+        .register_table("u", harness.lakehouse.scan(&other).await.unwrap())
         .unwrap();
     let sql = "SELECT qty, count(*) FROM (SELECT qty FROM t UNION ALL SELECT -qty FROM u) GROUP BY 1 ORDER BY 1";
     assert_eq!(query(&session, sql).await, ["-5 1", "5 1"]);

@@ -220,7 +220,7 @@ async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
     let columns: Vec<(&str, ArrayRef)> =
         vec![("wall", Arc::new(wall)), ("instant", Arc::new(instant))];
     let written = harness.write_batch("lake.t", batch(columns), &[]).await;
-    let schema = written.table.metadata().current_schema();
+    let schema = written.metadata.current_schema();
     let of = |name: &str| schema.field_by_name(name).unwrap().field_type.to_string();
     assert_eq!(
         (of("wall"), of("instant")),
@@ -235,7 +235,7 @@ async fn a_wall_clock_is_published_as_one_and_an_instant_in_utc() {
     let written = harness
         .write_batch("lake.t", batch(vec![("instant", Arc::new(later))]), &[])
         .await;
-    let schema = written.table.metadata().current_schema();
+    let schema = written.metadata.current_schema();
     let field = schema.field_by_name("instant").unwrap();
     assert_eq!(
         (field.id, field.field_type.to_string()),
@@ -256,7 +256,7 @@ async fn metrics_describe_the_file() {
         std::fs::metadata(path).unwrap().len()
     );
     assert_eq!(file.record_count(), 3);
-    let schema = written.table.metadata().current_schema();
+    let schema = written.metadata.current_schema();
     let id = |name: &str| schema.field_id_by_name(name).unwrap();
     let bounds = |name: &str| {
         let bound = |bounds: &std::collections::HashMap<i32, iceberg::spec::Datum>| {

@@ -78,7 +78,7 @@ impl LakeAt {
             let Some(Relation::Table(table)) = lake.load(&pin, &name).await.unwrap() else {
                 continue;
             };
-            let provider = table.provider(&lake).await.unwrap();
+            let provider = lake.scan(&table).await.unwrap();
             let rows = session
                 .read_table(provider)
                 .unwrap()
