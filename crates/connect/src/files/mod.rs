@@ -16,6 +16,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub mod types;
+#[cfg(test)]
+mod wire;
 
 use std::any::Any;
 use std::collections::BTreeSet;

@@ -197,7 +197,7 @@ impl Shop {
             physical_plan_from_bytes_with_extension_codec as from_bytes,
             physical_plan_to_bytes_with_extension_codec as to_bytes,
         };
-        let codec = retail_engine::RetailPhysicalCodec::default();
+        let codec = super::wire::Wire;
         let session = self
             .session()
             .await
