@@ -241,7 +241,10 @@ impl JobManager {
             let mut jobs = self.jobs.lock();
             jobs.insert(stored.id.clone(), Arc::clone(&job));
             self.live.send_replace(jobs.len());
-            self.gate.enter(Class::Job)
+            let ticket = self.gate.enter(Class::Job);
+            // A job that may start at once has started for whoever stops the scheduler before its task runs.
+            job.started.store(ticket.position() == 0, Ordering::Release);
+            ticket
         };
         // Stopping may have begun while the job was stored; whoever stops sees it in `live` or we see it here.
         if self.stopping.is_cancelled() {
