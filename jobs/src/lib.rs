@@ -3,7 +3,7 @@
 //! `project` reads and renders the files, `graph` orders the models, `select` picks some of them, `sources` makes
 //! the tables they read, `driver` runs them, `quality` holds their tests,
 //! `store` remembers what happened. What a person reads when something
-//! could not be done is a [`failure::Failure`]; what happens is an [`events::JobEvent`].
+//! could not be done is a [`retail_api::Failure`]; what happens is an [`retail_api::events::JobEvent`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 #![allow(

@@ -4,6 +4,10 @@
 //! Plain types: no engine and no store stands behind them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
 
 mod absent;
 pub mod cause;

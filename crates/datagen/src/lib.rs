@@ -3,6 +3,12 @@
 //! `generate` makes up deliveries, `truth` says what the tables must show after them, `verify` compares. The project
 //! itself is `jobs/retail/`; [`project_files`] carries it inside the binary.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
+
 pub mod generate;
 mod project;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What tests of plans share.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use retail_storage::ObjectStores;
 

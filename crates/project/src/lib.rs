@@ -4,6 +4,12 @@
 //! A model's namespace is its `schema` setting as it stands (dbt would put the target's schema before it), `main`
 //! without one. A model is a view unless it says otherwise, as in dbt.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
+
 mod config;
 mod constraints;
 mod data_test;

@@ -259,14 +259,11 @@ async fn hung_and_replaced(dir: &Path, lake: LakeAt) {
 }
 
 /// Stops `program` where it holds no transaction on `lake`'s catalog: SQLite lets nobody write to a file in which a process
-/// was stopped in mid-transaction, until that process goes on or ends.
+/// was stopped in mid-transaction, and PostgreSQL nobody to its rows, until that process goes on or ends.
 async fn stop_between_transactions(program: &Program, lake: &LakeAt) {
-    if !lake.catalog.starts_with("sqlite:") {
-        return program.signal("STOP");
-    }
     wait::until("a moment without a transaction", LIMIT, async || {
         program.signal("STOP");
-        let free = lake.lock().await.is_some();
+        let free = lake.has_no_transaction().await;
         if !free {
             program.signal("CONT");
         }

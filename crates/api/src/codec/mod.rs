@@ -4,7 +4,7 @@
 //! Job ──From──▶ v1::Job ──gRPC──▶ v1::Job ──From──▶ Job
 //! ```
 //!
-//! Absent values travel as 0, -1 or an empty text ([`Field`]). Besides these files, only service files and the
+//! Absent values travel as 0, -1 or an empty text (`Field`). Besides these files, only service files and the
 //! client's connection name messages.
 
 mod cluster;

@@ -273,7 +273,7 @@ impl ExecutionPlan for FieldIdScanExec {
     }
 }
 
-/// Puts a [`FieldIdScanExec`] above every field-id scan. To be run last: rules know the scan better than this node.
+/// Puts a `FieldIdScanExec` above every field-id scan. To be run last: rules know the scan better than this node.
 pub fn scan_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
     Arc::new(MarkFieldIdScans)
 }

@@ -9,8 +9,8 @@ use retail_engine::EngineConfig;
 use retail_lakehouse::{CatalogConfig, Lakehouse, Relation};
 use retail_storage::{ObjectStores, S3Config, StorageConfig};
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 
 use super::checksum::{Summary, summary};
 use super::prerequisites::S3;
@@ -93,6 +93,21 @@ impl LakeAt {
     /// The run that wrote each table's current snapshot, at one point in time.
     pub async fn publish_ids(&self) -> BTreeMap<String, String> {
         publish_ids(&self.open().await).await
+    }
+
+    /// Whether no process is in the middle of a transaction that writes to the catalog.
+    pub async fn has_no_transaction(&self) -> bool {
+        if self.catalog.starts_with("sqlite:") {
+            return self.lock().await.is_some();
+        }
+        let mut connection = sqlx::PgConnection::connect(&self.catalog).await.unwrap();
+        let open = "select count(*) from pg_stat_activity where datname = current_database() \
+                    and xact_start is not null and pid <> pg_backend_pid()";
+        let open: i64 = sqlx::query_scalar(open)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        open == 0
     }
 
     /// Holds the write lock of a SQLite catalog until it is dropped; none where another process holds it.
