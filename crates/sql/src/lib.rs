@@ -23,6 +23,8 @@
 //! All of it hangs on the session: [`plan`] is how a text becomes a plan, [`install`] puts the rules into a session, and
 //! [`functions`] lists what an executor must know to run the plan.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
 mod aggregates;
 mod arithmetic;
 mod casts;

@@ -377,10 +377,13 @@ async fn a_job_is_found_by_its_id_or_the_beginning_of_its_short_form() {
     store.write("store a job", vec![insert]).await.unwrap();
 
     let find = async |typed: &str| store.find(&JobIdText::new(typed)).await.unwrap();
-    assert_eq!(find(id.as_str()).await, [id.clone()]);
-    assert_eq!(find(&id.as_str().to_uppercase()).await, [id.clone()]);
-    assert_eq!(find(id.short()).await, [id.clone()]);
-    assert_eq!(find(&id.as_str()[24..]).await, [id.clone()]);
+    assert_eq!(find(id.as_str()).await, *std::slice::from_ref(&id));
+    assert_eq!(
+        find(&id.as_str().to_uppercase()).await,
+        *std::slice::from_ref(&id)
+    );
+    assert_eq!(find(id.short()).await, *std::slice::from_ref(&id));
+    assert_eq!(find(&id.as_str()[24..]).await, *std::slice::from_ref(&id));
     assert_eq!(find(&id.short()[..4]).await, [other, id.clone()]);
     for typed in [&id.short()[..3], "%", "nope", "", &id.as_str()[..13]] {
         assert_eq!(find(typed).await, [], "{typed}");
@@ -420,7 +423,7 @@ async fn a_store_with_ids_of_four_digits_opens_and_shows_its_jobs() {
     );
     let find = async |typed: &str| store.find(&JobIdText::new(typed)).await.unwrap();
     for job in &listed {
-        assert_eq!(find(job.id.as_str()).await, [job.id.clone()]);
+        assert_eq!(find(job.id.as_str()).await, *std::slice::from_ref(&job.id));
     }
     assert_eq!(find("43b").await, []);
 
