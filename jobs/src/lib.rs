@@ -1,9 +1,9 @@
-//! Retail jobs: a project of SQL models in dbt's layout, from its files to the tables it publishes.
+//! Runs of a project: its models, one after another as they refer to each other, to the tables that are published at once.
 //!
-//! `project` reads and renders the files, `graph` orders the models, `select` picks some of them, `sources` makes
-//! the tables they read, `driver` runs them, `quality` holds their tests,
-//! `store` remembers what happened. What a person reads when something
-//! could not be done is a [`retail_api::Failure`]; what happens is an [`retail_api::events::JobEvent`].
+//! `driver` runs a project's models, `quality` holds their tests, `sql_errors` says what is wrong with a model's SQL
+//! and where. The project itself is read by `retail_project`, its files by `retail_connect`; events go to whoever runs the
+//! job, and the scheduler stores them. What a person reads when something could not be done is a
+//! [`retail_api::Failure`]; what happens is a [`retail_api::events::JobEvent`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 #![allow(

@@ -46,7 +46,7 @@ pub struct Column {
     pub at: Place,
 }
 
-/// A table that models read and nobody here writes.
+/// A table that models read and no model writes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     pub source_name: String,

@@ -23,7 +23,6 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -42,7 +41,7 @@ use datafusion_proto::protobuf;
 use futures::StreamExt;
 use prost::Message;
 use retail_proto::v1;
-use retail_values::{canonical_floats, has_float};
+use retail_values::{canonical_floats, delegate_unary, has_float};
 
 use crate::text_scan::{CellBuilder, CellRule, called, misfit, names};
 
@@ -209,33 +208,10 @@ impl ExecutionPlan for CheckedCastExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    delegate_unary!(input);
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![false]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children
-            .pop()
-            .ok_or_else(|| DataFusionError::Internal("a cast has one input".to_string()))?;
-        self.over(input)
     }
 
     fn repartitioned(

@@ -13,7 +13,7 @@ use tracing::{Instrument, Span};
 /// Settings of a session that name what its query belongs to. Ballista sends a session's settings with each task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryContext {
-    /// The query's span, as W3C writes it; empty where nobody traces.
+    /// The query's span, as W3C writes it; empty without tracing.
     pub traceparent: String,
     /// The job's id; empty for an ad-hoc statement.
     pub job: String,

@@ -62,7 +62,7 @@ impl Lakehouse {
         released.map_err(|e| db.failed("release the ownership", &e))
     }
 
-    /// Who owns the database now; none when nobody ever did or the last one let go.
+    /// The owner of the database now; `None` before the first one and after the last one released it.
     ///
     /// # Errors
     /// The catalog cannot be read.

@@ -6,7 +6,7 @@
 //!     └─ store
 //! ```
 //!
-//! Requests outside of any span, and all of them where nobody traces, cost next to nothing.
+//! Requests outside of any span, and all of them without tracing, cost next to nothing.
 
 use std::fmt;
 use std::ops::Range;
@@ -244,7 +244,7 @@ impl Request {
         GetResult { payload, ..object }
     }
 
-    /// A stream whose span lasts until its end, or until nobody reads it any more.
+    /// A stream whose span lasts until its end, or until it is dropped.
     ///
     /// Each answer of a deletion is one request's. A list is one request, answered when its first entry comes, or its
     /// end.

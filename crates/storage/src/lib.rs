@@ -5,7 +5,7 @@
 //!                                                            a span and an observation per request
 //! ```
 //!
-//! Everything that reads or writes files gets its stores here; nobody else makes a client of one.
+//! Everything that reads or writes files gets its stores here; no other crate makes a client of one.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 

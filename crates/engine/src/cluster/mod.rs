@@ -60,7 +60,7 @@ pub struct ExecutorLoss {
 pub struct Blockers {
     /// Tasks it was given and has not ended.
     pub tasks: u32,
-    /// Queries that will still read rows it holds: shuffle files, or results nobody has fetched yet.
+    /// Queries that will still read rows it holds: shuffle files, or results that are not fetched yet.
     pub queries: u32,
 }
 

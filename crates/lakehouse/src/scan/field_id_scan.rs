@@ -19,7 +19,6 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
@@ -28,6 +27,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 
 use futures::TryStreamExt;
 use retail_storage::transient_as_io;
+use retail_values::delegate_unary;
 
 use super::adapter::{FieldIds, FileColumns};
 use super::columns::TableColumns;
@@ -97,7 +97,7 @@ impl FieldIdScanExec {
             .with_expr_adapter(Some(Arc::new(adapter)))
             .with_file_groups(groups)
             .build();
-        Self::over(DataSourceExec::from_data_source(config), Arc::new(facts))
+        Self::try_new(DataSourceExec::from_data_source(config), Arc::new(facts))
     }
 
     /// What the scan's own files have; a task has only some of a table's.
@@ -120,7 +120,7 @@ impl FieldIdScanExec {
         }
     }
 
-    fn over(scan: Arc<dyn ExecutionPlan>, facts: Arc<ScanFacts>) -> Result<Self> {
+    fn try_new(scan: Arc<dyn ExecutionPlan>, facts: Arc<ScanFacts>) -> Result<Self> {
         let (config, parquet) = parquet_scan(&scan).ok_or_else(|| not_parquet(&scan))?;
         let files = facts.files.iter().map(|f| (f.path.clone(), f.clone()));
         let adapters = FileAdapters {
@@ -138,8 +138,8 @@ impl FieldIdScanExec {
         })
     }
 
-    fn with_scan(&self, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::over(scan, Arc::clone(&self.facts))?))
+    fn over(&self, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::try_new(scan, Arc::clone(&self.facts))?))
     }
 }
 
@@ -174,34 +174,11 @@ impl ExecutionPlan for FieldIdScanExec {
         self.scan.properties()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.scan]
-    }
+    delegate_unary!(scan);
 
     /// A sort must not be pushed between this node and its scan, as it is below nodes that keep their input's order.
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![false]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = children.pop().ok_or_else(|| {
-            DataFusionError::Internal("a field-id scan has one input".to_string())
-        })?;
-        self.with_scan(scan)
     }
 
     /// Splits the files further, unless some have deleted rows: a selection counts from a file's start.
@@ -214,7 +191,7 @@ impl ExecutionPlan for FieldIdScanExec {
             return Ok(None);
         }
         let scan = self.scan.repartitioned(partitions, config)?;
-        scan.map(|scan| self.with_scan(scan)).transpose()
+        scan.map(|scan| self.over(scan)).transpose()
     }
 
     fn try_swapping_with_projection(
@@ -225,7 +202,7 @@ impl ExecutionPlan for FieldIdScanExec {
         // Only where the projection went into the scan; otherwise it stays where it is.
         swapped
             .filter(|plan| plan.downcast_ref::<DataSourceExec>().is_some())
-            .map(|scan| self.with_scan(scan))
+            .map(|scan| self.over(scan))
             .transpose()
     }
 
@@ -253,7 +230,7 @@ impl ExecutionPlan for FieldIdScanExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        self.with_scan(self.scan.with_fetch(limit)?).ok()
+        self.over(self.scan.with_fetch(limit)?).ok()
     }
 
     fn execute(
