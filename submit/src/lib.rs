@@ -1,8 +1,8 @@
 //! The client of a retail cluster: submits jobs, watches them, queries what they published.
 //!
-//! `cli` is the command line, `commands` runs it, `client` is the connection, whose answers `render`
-//! and `progress` turn into text, purely. `local` starts a cluster inside
-//! this process; the client's code is the same.
+//! `cli` is the command line, `commands` runs it, in `steps` that several commands share. `client` is the connection, whose
+//! answers `render` and `progress` turn into text, purely. `local` starts a cluster inside this process; the client's
+//! code is the same.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 #![allow(
@@ -24,6 +24,7 @@ mod project;
 mod render;
 mod rows;
 mod session;
+mod steps;
 mod term;
 mod trace;
 mod vars;

@@ -10,10 +10,6 @@ use retail_project::load;
 use retail_proto::v1;
 use serde_json::{Map, Value, json};
 
-use super::generate::{Bar, day_line, failed, landed};
-use super::run::submit_and_follow;
-use super::sql::first_rows;
-use super::verify;
 use crate::cli::DemoArgs;
 use crate::error::SubmitError;
 use crate::format;
@@ -22,6 +18,11 @@ use crate::project::submitted_by;
 use crate::render::table::{self, Align::Left, Align::Right};
 use crate::render::{checks, next};
 use crate::session::{App, Session};
+use crate::steps::delivery::{Bar, day_line, failed, landed};
+use crate::steps::job::submit_and_follow;
+use crate::steps::query::first_rows;
+use crate::steps::truth;
+use crate::term::Paint;
 
 /// Days that land, one before each run.
 const DAYS: u32 = 2;
@@ -80,8 +81,8 @@ async fn on_cluster(
         answers(app, session, input, &heading).await?;
         heading("Every number beside the truth")?;
     }
-    let compared = verify::check(app, session, &truth).await?;
-    let verdict = verify::show(app, &compared, true);
+    let compared = truth::check(app, session, &truth).await?;
+    let verdict = truth::show(app, &compared, true);
     if console.json {
         console.print_json(&json!({"dir": layout.dir, "published": published, "checks": compared.len(), "differing": checks::differing(&compared)}))?;
         return verdict;
@@ -162,11 +163,7 @@ fn sentence(name: &str) -> String {
 }
 
 /// Table, rows, snapshot, seconds.
-fn published_lines(
-    published: &[PublishedTable],
-    tables: &[Table],
-    paint: crate::term::Paint,
-) -> Vec<String> {
+fn published_lines(published: &[PublishedTable], tables: &[Table], paint: Paint) -> Vec<String> {
     let mut published: Vec<&PublishedTable> = published.iter().collect();
     published.sort_by(|a, b| a.table.cmp(&b.table));
     let rows: Vec<Vec<String>> = published
@@ -365,7 +362,7 @@ mod tests {
                 published("marts.obt", "view", 0, None),
             ],
             &[],
-            crate::term::Paint::OFF,
+            Paint::OFF,
         );
         assert_eq!(
             lines,
