@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
 use crate::error::SubmitError;
 
 /// Paints text for a terminal, or leaves it alone.
@@ -16,34 +19,43 @@ impl Paint {
     /// Escape codes.
     pub(crate) const ON: Self = Self { on: true };
 
-    fn wrap(self, code: &str, text: &str) -> String {
+    /// Escape codes if the stream shows them, unless `--no-color` forbids them.
+    fn of(stream: ColorChoice, no_color: bool) -> Self {
+        match stream {
+            _ if no_color => Self::OFF,
+            ColorChoice::Never => Self::OFF,
+            _ => Self::ON,
+        }
+    }
+
+    fn styled(self, style: Style, text: &str) -> String {
         if self.on && !text.is_empty() {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+            format!("{style}{text}{style:#}")
         } else {
             text.to_string()
         }
     }
     pub(crate) fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
+        self.styled(Style::new().bold(), text)
     }
     pub(crate) fn dim(self, text: &str) -> String {
-        self.wrap("2", text)
+        self.styled(Style::new().dimmed(), text)
     }
     pub(crate) fn red(self, text: &str) -> String {
-        self.wrap("1;31", text)
+        self.styled(AnsiColor::Red.on_default().bold(), text)
     }
     pub(crate) fn green(self, text: &str) -> String {
-        self.wrap("32", text)
+        self.styled(AnsiColor::Green.on_default(), text)
     }
     pub(crate) fn yellow(self, text: &str) -> String {
-        self.wrap("33", text)
+        self.styled(AnsiColor::Yellow.on_default(), text)
     }
     /// Places and gutters.
     pub(crate) fn blue(self, text: &str) -> String {
-        self.wrap("1;34", text)
+        self.styled(AnsiColor::Blue.on_default().bold(), text)
     }
     pub(crate) fn cyan(self, text: &str) -> String {
-        self.wrap("36", text)
+        self.styled(AnsiColor::Cyan.on_default(), text)
     }
 }
 
@@ -68,24 +80,15 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Looks at the process's streams and environment (`NO_COLOR`, `TERM`).
+    /// Looks at the process's streams and environment (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`).
     pub(crate) fn detect(json: bool, no_color: bool, quiet: bool, verbose: u8) -> Self {
-        let plain = no_color
-            || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let out_is_terminal = std::io::stdout().is_terminal();
-        let err_is_terminal = std::io::stderr().is_terminal();
-        let paint = |terminal: bool| {
-            if terminal && !plain {
-                Paint::ON
-            } else {
-                Paint::OFF
-            }
-        };
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let out_is_terminal = stdout.is_terminal();
+        let err_is_terminal = stderr.is_terminal();
         let width = terminal_width(out_is_terminal || err_is_terminal);
         Self {
-            out: paint(out_is_terminal),
-            err: paint(err_is_terminal),
+            out: Paint::of(AutoStream::choice(&stdout), no_color),
+            err: Paint::of(AutoStream::choice(&stderr), no_color),
             width,
             out_is_terminal,
             err_is_terminal,
@@ -174,5 +177,20 @@ pub(crate) fn terminal_width(terminal: bool) -> usize {
     match terminal_size::terminal_size_of(std::io::stderr()).or_else(terminal_size::terminal_size) {
         Some((terminal_size::Width(columns), _)) if columns > 0 => usize::from(columns),
         _ => DEFAULT_WIDTH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_streams_that_show_it_and_people_who_want_it() {
+        assert_eq!(Paint::of(ColorChoice::Always, false), Paint::ON);
+        assert_eq!(Paint::of(ColorChoice::Always, true), Paint::OFF);
+        assert_eq!(Paint::of(ColorChoice::Never, false), Paint::OFF);
+        assert_eq!(Paint::OFF.red("error:"), "error:");
+        assert_eq!(Paint::ON.green(""), "");
+        assert_eq!(Paint::ON.green("✓"), "\u{1b}[32m✓\u{1b}[0m");
     }
 }

@@ -301,7 +301,7 @@ error: cannot parse model staging.stg_orders
             .snippet_of("x", 1);
         let painted = lines(&failure, &Places::default(), Paint::ON, false).join("\n");
         assert!(
-            painted.starts_with("\u{1b}[1;31merror:\u{1b}[0m \u{1b}[1mbad\u{1b}[0m"),
+            painted.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m \u{1b}[1mbad\u{1b}[0m"),
             "{painted:?}"
         );
     }
