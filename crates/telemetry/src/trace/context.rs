@@ -1,9 +1,16 @@
 //! Which span a span belongs to, across processes: W3C `traceparent` texts and the ids of stages.
 
+use std::collections::HashMap;
+
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceState};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
+
+/// The header, and the field of a plan, that names a span.
+const TRACEPARENT: &str = "traceparent";
 
 /// A span's ids as people and machines read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +58,7 @@ pub fn trace_id(span: &Span) -> Option<String> {
 
 /// A span as other processes name it; none where tracing is off.
 pub fn traceparent(span: &Span) -> Option<String> {
-    of(span).map(|context| {
-        let flags = u8::from(context.sampled);
-        format!("00-{}-{}-{flags:02x}", context.trace_id, context.span_id)
-    })
+    written(&span.context())
 }
 
 /// Puts a new span under one of another process. A text that is no `traceparent` is ignored, as W3C requires.
@@ -67,10 +71,22 @@ pub fn follow(span: &Span, traceparent: &str) {
 
 /// What the tasks of a query's stage are put under.
 pub fn stage_parent(query: &str, stage: usize) -> Option<String> {
-    let context = parse(query)?;
-    let flags = u8::from(context.is_sampled());
-    let span = stage_id(&context, stage);
-    Some(format!("00-{}-{span}-{flags:02x}", context.trace_id()))
+    let query = parse(query)?;
+    let span = SpanContext::new(
+        query.trace_id(),
+        stage_id(&query, stage),
+        query.trace_flags(),
+        true,
+        TraceState::NONE,
+    );
+    written(&Context::new().with_remote_span_context(span))
+}
+
+/// The span of a context as W3C writes it; none if it has no span.
+fn written(context: &Context) -> Option<String> {
+    let mut headers = HashMap::new();
+    TraceContextPropagator::new().inject_context(context, &mut headers);
+    headers.remove(TRACEPARENT)
 }
 
 /// FNV-1a over the query's ids and the stage's number: every process comes to the same.
@@ -90,33 +106,24 @@ pub(super) fn stage_id(query: &SpanContext, stage: usize) -> SpanId {
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`; later versions may have more after it.
 pub(super) fn parse(traceparent: &str) -> Option<SpanContext> {
-    let mut parts = traceparent.trim().split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, length: usize| {
-        text.len() == length
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    // The propagator takes any number in hex for a field: a short one, or one with a sign.
+    let mut fields = traceparent.trim().split('-');
+    let is_field = |length| {
+        let field = fields.next()?;
+        (field.len() == length && !field.starts_with('+')).then_some(())
     };
-    let known =
-        is_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
-    if !known || !is_hex(trace, 32) || !is_hex(span, 16) || !is_hex(flags, 2) {
-        return None;
-    }
-    let flags = u8::from_str_radix(flags, 16).ok()?;
-    let context = SpanContext::new(
-        TraceId::from_hex(trace).ok()?,
-        SpanId::from_hex(span).ok()?,
-        TraceFlags::new(flags) & TraceFlags::SAMPLED,
-        true,
-        TraceState::NONE,
-    );
-    context.is_valid().then_some(context)
+    [2, 32, 16, 2].into_iter().try_for_each(is_field)?;
+    let headers = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+    // Not over the current context, which it gives back for a text that it refuses.
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
+    let span = context.span().span_context().clone();
+    span.is_valid().then_some(span)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const QUERY: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -157,5 +164,40 @@ mod tests {
                 .ends_with("-00")
         );
         assert_eq!(stage_parent("", 1), None);
+    }
+
+    /// A span's name with one character replaced, which may be a separator.
+    fn nearly() -> impl Strategy<Value = String> {
+        let names = "0[01]-[0-9a-f]{32}-[0-9a-f]{16}-0[01]";
+        (names, 0..55_usize, "[+ -]|[0-9a-fA-G]").prop_map(|(mut name, at, other)| {
+            name.replace_range(at..=at, &other);
+            name
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn a_span_is_read_as_it_was_written(trace in 1..=u128::MAX, span in 1..=u64::MAX, sampled: bool, stage in 0..9_usize) {
+            let name = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
+            let read = parse(&name).unwrap();
+            prop_assert_eq!(read.trace_id().to_bytes(), trace.to_be_bytes());
+            prop_assert_eq!(read.span_id().to_bytes(), span.to_be_bytes());
+            prop_assert_eq!(read.is_sampled(), sampled);
+            let context = Context::new().with_remote_span_context(read.clone());
+            prop_assert_eq!(written(&context), Some(name.clone()));
+            let stage_of = parse(&stage_parent(&name, stage).unwrap()).unwrap();
+            prop_assert_eq!(stage_of.span_id(), stage_id(&read, stage));
+            prop_assert_eq!((stage_of.trace_id(), stage_of.is_sampled()), (read.trace_id(), sampled));
+        }
+
+        #[test]
+        fn a_span_is_never_another_one_than_its_text_names(text in prop_oneof![nearly(), any::<String>()]) {
+            if let Some(span) = parse(&text) {
+                let ids = format!("-{}-{}-", span.trace_id(), span.span_id());
+                prop_assert!(text.contains(&ids), "{} is not in {}", ids, text);
+            }
+        }
     }
 }
