@@ -16,6 +16,8 @@ mod functions;
 mod in_process;
 mod nodes;
 mod panics;
+#[cfg(test)]
+mod plan_snapshots;
 mod planner;
 mod query_context;
 mod retry;

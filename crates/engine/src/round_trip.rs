@@ -38,7 +38,11 @@ pub fn lost_on_the_wire(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) ->
     })
 }
 
-fn sent(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
+/// The plan as an executor decodes it.
+pub(crate) fn sent(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &TaskContext,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let codec = RetailPhysicalCodec::default();
     let mut bytes = vec![];
     PhysicalPlanNode::try_from_physical_plan(Arc::clone(plan), &codec)?.try_encode(&mut bytes)?;
@@ -209,7 +213,8 @@ fn described_calls(plan: &Arc<dyn ExecutionPlan>) -> Vec<(String, String)> {
         .collect()
 }
 
-fn window_exprs(plan: &Arc<dyn ExecutionPlan>) -> Option<&[Arc<dyn WindowExpr>]> {
+/// The calls of a window; none for other nodes.
+pub(crate) fn window_exprs(plan: &Arc<dyn ExecutionPlan>) -> Option<&[Arc<dyn WindowExpr>]> {
     if let Some(window) = plan.downcast_ref::<WindowAggExec>() {
         return Some(window.window_expr());
     }
