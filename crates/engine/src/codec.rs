@@ -250,3 +250,6 @@ impl LogicalExtensionCodec for RetailLogicalCodec {
         self.ballista.try_encode_table_provider(name, node, buf)
     }
 }
+
+#[cfg(test)]
+mod tests;

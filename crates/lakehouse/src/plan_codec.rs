@@ -207,3 +207,6 @@ fn decode_deleted(deleted: &wire::DeletedRows) -> Result<DeletedRows> {
         positions,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! Physical plans as the scheduler has them, held as texts: what each rewrite and node does to a query is read in the
-//! `.snap` files beside this one, and a plan that changes is a change that somebody accepts (CONTRIBUTING.md).
+//! `.snap` files beside this one, and a plan that changes has to be accepted (CONTRIBUTING.md).
 
 mod shop;
 mod tree;

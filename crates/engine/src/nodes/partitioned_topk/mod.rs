@@ -29,6 +29,8 @@ mod spec;
 mod spill;
 mod stream;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use codec::{decode, encode};

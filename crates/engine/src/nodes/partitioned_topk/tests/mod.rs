@@ -1,6 +1,7 @@
 //! The rule on against the rule off, over generated rows.
 
 mod operator;
+mod order_key;
 mod rows;
 mod shapes;
 
