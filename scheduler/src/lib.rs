@@ -11,6 +11,7 @@ mod admission;
 mod ballista;
 mod calls;
 mod catalog;
+mod clock;
 pub mod config;
 mod observe;
 mod owner;

@@ -12,7 +12,13 @@ use super::{Admission, Class, Decision, Entry, Limits, waiting_reason};
 
 /// The one admission of a scheduler. A clone is another handle on the same.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Mutex<State>>);
+pub(crate) struct Gate {
+    state: Arc<Mutex<State>>,
+    /// Read here and not passed in: a ticket is dropped wherever its holder ends.
+    clock: Arc<Clock>,
+}
+
+type Clock = dyn Fn() -> Instant + Send + Sync;
 
 struct State {
     admission: Admission,
@@ -39,17 +45,26 @@ pub(crate) struct Ticket {
 
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self::with_clock(limits, Arc::new(Instant::now))
+    }
+
+    /// A gate whose waits are measured on `clock`.
+    pub(crate) fn with_clock(limits: Limits, clock: Arc<Clock>) -> Self {
+        let state = State {
             admission: Admission::new(limits),
             turns: HashMap::new(),
-        })))
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            clock,
+        }
     }
 
     /// Queues a job or statement.
     pub(crate) fn enter(&self, class: Class) -> Ticket {
         let (sender, turns) = mpsc::unbounded_channel();
-        let mut state = self.0.lock();
-        let (entry, decision) = state.admission.enter(class, Instant::now());
+        let mut state = self.state.lock();
+        let (entry, decision) = state.admission.enter(class, (self.clock)());
         let position = match decision {
             Decision::Start { .. } => 0,
             Decision::Wait { position, .. } => position,
@@ -66,7 +81,7 @@ impl Gate {
 
     /// How many of a class run, and how many wait.
     pub(crate) fn counts(&self, class: Class) -> (u32, u32) {
-        self.0.lock().counts(class)
+        self.state.lock().counts(class)
     }
 }
 
@@ -114,9 +129,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.gate.0.lock();
+        let mut state = self.gate.state.lock();
         state.turns.remove(&self.entry);
-        let decisions = state.admission.leave(self.entry, Instant::now());
+        let decisions = state.admission.leave(self.entry, (self.gate.clock)());
         state.perform(decisions);
     }
 }

@@ -1,22 +1,24 @@
 //! One job's events: numbered, stored, and sent to watchers.
+//!
+//! A watcher gets every durable event once and in order, whenever it comes and however slowly it reads: one that is more
+//! than [`WATCHER_LAG_MAX`] events behind reads the store, and then goes on with what comes. Progress is sent to whoever
+//! keeps up; one that is behind misses it.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use crate::clock::Moment;
 use crate::store::{JobStore, StoreError};
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use retail_api::JobId;
-use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex, broadcast, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{Mutex, broadcast};
 
 /// Events that a watcher may be behind before it falls back to the store.
-const WATCHER_LAG_MAX: usize = 1024;
-/// Events that lie ready for a client that reads slowly.
-const WATCHER_BUFFER: usize = 64;
+pub(super) const WATCHER_LAG_MAX: usize = 1024;
 
 /// How long a store that refused is left alone: a job must not wait for it at each of its events.
 const REFUSED_PAUSE: Duration = Duration::from_secs(2);
@@ -42,35 +44,34 @@ struct Log {
 }
 
 impl Feed {
-    pub(super) fn new(job_id: JobId, store: JobStore) -> Self {
+    /// A feed whose watchers may be `lag_max` events behind before they fall back to the store.
+    pub(super) fn new(job_id: JobId, store: JobStore, lag_max: usize) -> Self {
         Self {
             job_id,
             store,
             log: Mutex::default(),
-            watchers: broadcast::Sender::new(WATCHER_LAG_MAX),
+            watchers: broadcast::Sender::new(lag_max),
         }
     }
 
     /// Stores an event if it is durable, then sends it to watchers. A store that fails does not stop the job: events are
     /// kept until it takes them.
-    pub(super) async fn record(&self, kind: EventKind) {
+    pub(super) async fn record(&self, kind: EventKind, now: Moment) {
         let mut log = self.log.lock().await;
         let is_durable = kind.is_durable();
         let seq = log.last_seq + u64::from(is_durable);
         let event = JobEvent {
             job_id: self.job_id.clone(),
             seq,
-            time_us: now_us(),
+            time_us: now.wall_us,
             kind,
         };
         if is_durable {
             log.last_seq = seq;
             log.unstored.push_back(event.clone());
-            if log
-                .refused_at
-                .is_none_or(|at| at.elapsed() >= REFUSED_PAUSE)
-            {
-                self.store_all(&mut log).await;
+            let waits = |at| now.at.saturating_duration_since(at) < REFUSED_PAUSE;
+            if !log.refused_at.is_some_and(waits) {
+                self.store_all(&mut log, now.at).await;
             }
         }
         // Nobody watching is no error.
@@ -78,13 +79,13 @@ impl Feed {
     }
 
     /// Stores what the store has refused so far. Whether all of it is stored now.
-    pub(super) async fn store_rest(&self) -> bool {
+    pub(super) async fn store_rest(&self, now: Instant) -> bool {
         let mut log = self.log.lock().await;
-        self.store_all(&mut log).await;
+        self.store_all(&mut log, now).await;
         log.unstored.is_empty()
     }
 
-    async fn store_all(&self, log: &mut Log) {
+    async fn store_all(&self, log: &mut Log, now: Instant) {
         while let Some(event) = log.unstored.front() {
             match self.store.append(event).await {
                 Ok(()) => {
@@ -94,115 +95,145 @@ impl Feed {
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(job = %self.job_id, seq = event.seq, error, "event could not be stored yet");
-                    log.refused_at = Some(Instant::now());
+                    log.refused_at = Some(now);
                     return;
                 }
             }
         }
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<JobEvent> {
-        self.watchers.subscribe()
+    /// A watcher of this job's events after `after_seq`.
+    pub(super) fn watcher(self: &Arc<Self>, after_seq: u64) -> Watcher {
+        Watcher {
+            feed: Arc::downgrade(self),
+            live: Some(self.watchers.subscribe()),
+            ..Watcher::of_ended(self.store.clone(), self.job_id.clone(), after_seq)
+        }
+    }
+
+    /// What the store has refused so far.
+    async fn unstored(&self) -> VecDeque<JobEvent> {
+        self.log.lock().await.unstored.clone()
     }
 }
 
-/// A job's events after `after_seq`: those in the store, then, for a live job, those that come. Ends with the job.
-///
-/// `live` must have been subscribed before this reads the store, so that no event falls between the two.
-pub(super) fn watch(
-    store: JobStore,
-    job_id: JobId,
-    after_seq: u64,
-    live: Option<broadcast::Receiver<JobEvent>>,
-) -> BoxStream<'static, Result<JobEvent, StoreError>> {
-    let (out, events) = mpsc::channel(WATCHER_BUFFER);
-    tokio::spawn(async move {
-        let mut watcher = Watcher {
-            store,
-            job_id,
-            last_seq: after_seq,
-            out,
-        };
-        if let Err(error) = watcher.follow(live).await {
-            let _ = watcher.out.send(Err(error)).await;
-        }
-    });
-    ReceiverStream::new(events).boxed()
-}
-
-struct Watcher {
+/// Reads one job's events, from the store and then as they come.
+pub(super) struct Watcher {
     store: JobStore,
     job_id: JobId,
     /// Number of the last durable event that was passed on.
     last_seq: u64,
-    out: mpsc::Sender<Result<JobEvent, StoreError>>,
+    /// Weak: a feed that nobody records to any more ends its watchers.
+    feed: Weak<Feed>,
+    live: Option<broadcast::Receiver<JobEvent>>,
+    /// What was read and is passed on before what comes.
+    ready: VecDeque<JobEvent>,
+    /// Whether the store has to be read before what comes.
+    is_behind: bool,
+    is_over: bool,
 }
 
-/// Whether there is more to come.
-#[derive(PartialEq, Eq)]
-enum Next {
-    More,
+/// What one step of a watcher brought.
+#[derive(Debug)]
+pub(super) enum Step {
+    Event(JobEvent),
+    /// Nothing for the client.
+    Nothing,
+    /// The job has ended and all of its events are out.
     End,
 }
 
 impl Watcher {
-    async fn follow(
-        &mut self,
-        mut live: Option<broadcast::Receiver<JobEvent>>,
-    ) -> Result<(), StoreError> {
-        loop {
-            if self.replay().await? == Next::End {
-                return Ok(());
-            }
-            let Some(receiver) = &mut live else {
-                return Ok(());
-            };
+    /// A watcher of a job that is not live: reads the store.
+    pub(super) fn of_ended(store: JobStore, job_id: JobId, after_seq: u64) -> Self {
+        Self {
+            store,
+            job_id,
+            last_seq: after_seq,
+            feed: Weak::new(),
+            live: None,
+            ready: VecDeque::new(),
+            is_behind: true,
+            is_over: false,
+        }
+    }
+
+    /// All events to the job's end. A store that cannot be read ends them with its error.
+    pub(super) fn stream(self) -> BoxStream<'static, Result<JobEvent, StoreError>> {
+        stream::unfold(self, |mut watcher| async move {
             loop {
-                let received = tokio::select! {
-                    received = receiver.recv() => received,
-                    () = self.out.closed() => return Ok(()),
+                let item = match watcher.step().await {
+                    Ok(Step::Nothing) => continue,
+                    Ok(Step::Event(event)) => Ok(event),
+                    Ok(Step::End) => return None,
+                    Err(error) => {
+                        watcher.is_over = true;
+                        Err(error)
+                    }
                 };
-                match received {
-                    Ok(event) if !event.kind.is_durable() => {
-                        // Progress of a model that the replay has already shown as done is old.
-                        if event.seq >= self.last_seq && self.pass_on(event).await == Next::End {
-                            return Ok(());
-                        }
-                    }
-                    Ok(event) if event.seq <= self.last_seq => {}
-                    Ok(event) => {
-                        if self.pass_on(event).await == Next::End {
-                            return Ok(());
-                        }
-                    }
-                    Err(RecvError::Lagged(missed)) => {
-                        tracing::debug!(job = %self.job_id, missed, "watcher is behind and reads the store");
-                        break;
-                    }
-                    Err(RecvError::Closed) => {
-                        live = None;
-                        break;
-                    }
-                }
+                return Some((item, watcher));
             }
-        }
+        })
+        .boxed()
     }
 
-    async fn replay(&mut self) -> Result<Next, StoreError> {
-        for event in self.store.events(&self.job_id, self.last_seq).await? {
-            if self.pass_on(event).await == Next::End {
-                return Ok(Next::End);
-            }
-        }
-        Ok(Next::More)
+    /// Whether the next step has something to do now.
+    #[cfg(test)]
+    pub(super) fn has_more(&self) -> bool {
+        let comes = |live: &broadcast::Receiver<JobEvent>| !live.is_empty() || live.is_closed();
+        !self.ready.is_empty() || self.is_behind || self.live.as_ref().is_none_or(comes)
     }
 
-    async fn pass_on(&mut self, event: JobEvent) -> Next {
-        let is_last = matches!(event.kind, EventKind::Finished { .. });
-        self.last_seq = self.last_seq.max(event.seq);
-        match self.out.send(Ok(event)).await {
-            Ok(()) if !is_last => Next::More,
-            _ => Next::End,
+    /// Waits for the next thing that happens.
+    pub(super) async fn step(&mut self) -> Result<Step, StoreError> {
+        if self.is_over {
+            return Ok(Step::End);
         }
+        if let Some(event) = self.ready.pop_front() {
+            return Ok(self.pass_on(event));
+        }
+        if self.is_behind {
+            self.ready = self.replay().await?;
+            self.is_behind = false;
+            return Ok(Step::Nothing);
+        }
+        let Some(live) = &mut self.live else {
+            self.is_over = true;
+            return Ok(Step::End);
+        };
+        match live.recv().await {
+            Ok(event) => return Ok(self.pass_on(event)),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::debug!(job = %self.job_id, missed, "watcher is behind and reads the store");
+            }
+            Err(RecvError::Closed) => self.live = None,
+        }
+        self.is_behind = true;
+        Ok(Step::Nothing)
+    }
+
+    /// What was recorded so far and not passed on. The unstored events are read first: what is stored meanwhile is read twice
+    /// then, and what comes meanwhile is received.
+    async fn replay(&self) -> Result<VecDeque<JobEvent>, StoreError> {
+        let unstored = match self.feed.upgrade() {
+            Some(feed) => feed.unstored().await,
+            None => VecDeque::new(),
+        };
+        let mut events = VecDeque::from(self.store.events(&self.job_id, self.last_seq).await?);
+        events.extend(unstored);
+        Ok(events)
+    }
+
+    fn pass_on(&mut self, event: JobEvent) -> Step {
+        let is_durable = event.kind.is_durable();
+        // Progress of a model that is shown as done already is old.
+        if event.seq < self.last_seq || (is_durable && event.seq == self.last_seq) {
+            return Step::Nothing;
+        }
+        if is_durable {
+            self.last_seq = event.seq;
+        }
+        self.is_over = matches!(event.kind, EventKind::Finished { .. });
+        Step::Event(event)
     }
 }

@@ -1,8 +1,11 @@
 //! Failing rows that tests keep: published beside a run that does not publish, and reported whatever becomes of it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
+use retail_api::FailureKind;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
 
 use super::truth_tests::{Run, Shop, run, shown};

@@ -2,7 +2,6 @@
 
 use crate::store::JobStore;
 use retail_api::TableName;
-use retail_api::clock::now_us;
 use retail_api::job::{Job, JobState};
 use retail_lakehouse::{Lakehouse, LakehouseError, PUBLISH_ID, Relation};
 
@@ -12,10 +11,12 @@ use super::counters;
 ///
 /// # Errors
 /// The store or the catalog cannot be read or written.
-pub(super) async fn recover(store: &JobStore, lake: &Lakehouse) -> anyhow::Result<()> {
+pub(super) async fn recover(store: &JobStore, lake: &Lakehouse, now_us: i64) -> anyhow::Result<()> {
     for job in store.unfinished().await? {
         let published = job.is_published() || was_published(lake, &job).await?;
-        store.interrupt(&job, published, now_us()).await?;
+        if store.interrupt(&job, published, now_us).await?.is_none() {
+            continue;
+        }
         let state = match published {
             true => JobState::Succeeded,
             false => JobState::Interrupted,

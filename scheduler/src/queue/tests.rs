@@ -3,10 +3,15 @@ use std::path::Path;
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use retail_api::FailureKind;
+use retail_api::clock::now_us;
+use retail_api::events::EventKind;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
+use retail_jobs::driver::run_job;
 use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease};
 use retail_project::ProjectFile;
 use retail_storage::ObjectStores;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::admission::Limits;

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use futures::TryStreamExt;
+use retail_api::events::EventKind;
+use retail_api::{Failure, FailureKind};
 use retail_engine::{Cluster, EngineConfig, InProcess, Query, QueryProgress};
+use retail_jobs::driver::{JobSummary, run_job};
 use retail_lakehouse::{
     CatalogConfig, LakeTable, Lakehouse, LakehouseError, Relation, Staged, WriteMode, WriteOptions,
     data_files, write_plan,
 };
 use retail_project::ProjectFile;
 use retail_storage::ObjectStores;
+use tokio::sync::mpsc;
 
 use super::tests::Held;
 use super::*;

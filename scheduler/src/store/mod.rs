@@ -13,6 +13,7 @@
 
 mod changes;
 mod error;
+mod interrupt;
 mod rows;
 mod statements;
 #[cfg(test)]
@@ -23,12 +24,12 @@ use std::time::Duration;
 use sqlx::{AnyPool, Row};
 
 pub use error::StoreError;
+pub use interrupt::interrupted_with;
 use statements::{Statement, statement};
 
-use retail_api::clock::now_us;
 use retail_api::events::{EventKind, JobEvent};
-use retail_api::job::{Job, JobState};
-use retail_api::{Failure, FailureKind, JobId, JobIdText};
+use retail_api::job::Job;
+use retail_api::{JobId, JobIdText};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -143,16 +144,22 @@ impl JobStore {
         }
     }
 
-    /// Stores an event and what follows from it. An event that is there already changes nothing.
+    /// Stores an event and what follows from it. An event that is there already changes nothing, nor does one of a job that
+    /// has ended or is forgotten.
     ///
     /// Events that are not durable are ignored.
     ///
     /// # Errors
     /// The database refuses; then neither the event nor what follows is stored.
     pub async fn append(&self, event: &JobEvent) -> Result<()> {
-        if !event.kind.is_durable() {
-            return Ok(());
+        if event.kind.is_durable() {
+            self.store_event(event).await?;
         }
+        Ok(())
+    }
+
+    /// Whether the event is stored by this.
+    async fn store_event(&self, event: &JobEvent) -> Result<bool> {
         let text = serde_json::to_string(&event.kind).map_err(|source| StoreError::Event {
             job: event.job_id.clone(),
             seq: event.seq,
@@ -165,8 +172,7 @@ impl JobStore {
             .text(&text);
         let mut all = vec![insert];
         all.extend(changes::of(event));
-        self.write("store an event", all).await?;
-        Ok(())
+        Ok(self.write("store an event", all).await? > 0)
     }
 
     /// A job with its models; none when there is no such job.
@@ -263,62 +269,15 @@ impl JobStore {
             .collect()
     }
 
-    /// Jobs that have not ended, oldest first, with their models: those of the previous process when a scheduler starts.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn unfinished(&self) -> Result<Vec<Job>> {
-        const DOING: &str = "read unfinished jobs";
-        let mut jobs = vec![];
-        for row in self.rows(DOING, statement(statements::UNFINISHED)).await? {
-            let job = rows::job(&row).map_err(|e| StoreError::database(DOING, e))?;
-            jobs.extend(self.get(&job.id).await?);
-        }
-        Ok(jobs)
-    }
-
-    /// Ends a job whose scheduler is gone: interrupted, or succeeded when its tables were published.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn interrupt(&self, job: &Job, published: bool, now_us: i64) -> Result<JobEvent> {
-        let last = self
-            .rows(
-                "read events",
-                statement(statements::LAST_SEQ).text(job.id.as_str()),
-            )
-            .await?;
-        let last = last.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
-        let last = last.map_err(|e| StoreError::database("read events", e))?;
-        let since = job.started_at_us.unwrap_or(job.submitted_at_us);
-        let (state, failure) = match published {
-            true => (JobState::Succeeded, None),
-            false => (JobState::Interrupted, Some(Box::new(interrupted()))),
-        };
-        let elapsed_ms = (now_us - since).max(0) as u64 / 1000;
-        let event = JobEvent {
-            job_id: job.id.clone(),
-            seq: last as u64 + 1,
-            time_us: now_us,
-            kind: EventKind::Finished {
-                state,
-                failure,
-                elapsed_ms,
-            },
-        };
-        self.append(&event).await?;
-        Ok(event)
-    }
-
     /// Forgets ended jobs but the `keep` newest ones; how many were forgotten. Their tables stay.
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn prune(&self, keep: u32) -> Result<u64> {
+    pub async fn prune(&self, keep: u32, now_us: i64) -> Result<u64> {
         let mut all = vec![statement(statements::PRUNE_JOBS).int(i64::from(keep))];
         all.extend(statements::PRUNE_REST.into_iter().map(statement));
         let forgotten = self.write("forget old jobs", all).await?;
-        let before_us = now_us() - DAY_US;
+        let before_us = now_us - DAY_US;
         let publishes = statement(statements::PRUNE_PUBLISHES).int(before_us);
         self.write("forget old publishes", vec![publishes]).await?;
         Ok(forgotten)
@@ -388,22 +347,4 @@ impl JobStore {
         transaction.commit().await?;
         Ok(first.unwrap_or(0))
     }
-}
-
-/// What a job failed with whose scheduler is gone. Rows that its tests keep may have been stored.
-pub fn interrupted() -> Failure {
-    interrupted_with(vec![
-        "of the run's tables nothing was published".to_string(),
-    ])
-}
-
-/// What a job failed with whose scheduler stopped, with notes on what became of the tables.
-pub fn interrupted_with(tables: Vec<String>) -> Failure {
-    let mut failure = Failure::new(
-        FailureKind::Execution,
-        "the scheduler stopped before the job ended",
-    )
-    .retryable(true);
-    failure.notes = tables;
-    failure.note("submit the job again")
 }

@@ -102,7 +102,11 @@ pub(super) const VERSION: &str = "SELECT version FROM retail_store_version";
 pub(super) const INSERT_JOB: &str = "INSERT INTO retail_jobs (id, project, state, submitted_by, submitted_at_us, \
      models_total, started_at_us, finished_at_us, attempts, models_done, row_count, byte_count, failure) \
      VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, '')";
-pub(super) const INSERT_EVENT: &str = "INSERT INTO retail_job_events (job_id, seq, time_us, event) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+/// None after the last one: an owner that was replaced may go on with a job that the next owner has ended.
+pub(super) const INSERT_EVENT: &str = "INSERT INTO retail_job_events (job_id, seq, time_us, event) \
+     SELECT $1, CAST($2 AS BIGINT), CAST($3 AS BIGINT), $4 \
+     WHERE EXISTS (SELECT 1 FROM retail_jobs WHERE id = $1 AND state IN ('queued', 'running')) \
+     ON CONFLICT DO NOTHING";
 pub(super) const INSERT_MODEL: &str = "INSERT INTO retail_job_models (job_id, model, position, state, row_count, \
      byte_count, file_count, stage_count, started_at_us, finished_at_us, snapshot_id) \
      VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING";
@@ -132,9 +136,8 @@ pub(super) const COUNT_MODELS: &str = "UPDATE retail_jobs SET \
      row_count = (SELECT COALESCE(SUM(m.row_count), 0) FROM retail_job_models m WHERE m.job_id = $1), \
      byte_count = (SELECT COALESCE(SUM(m.byte_count), 0) FROM retail_job_models m WHERE m.job_id = $1) \
      WHERE id = $1";
-/// The first end counts: an owner that was replaced may report another one later.
-pub(super) const FINISH_JOB: &str = "UPDATE retail_jobs SET state = $2, finished_at_us = $3, failure = $4 \
-     WHERE id = $1 AND state IN ('queued', 'running')";
+pub(super) const FINISH_JOB: &str =
+    "UPDATE retail_jobs SET state = $2, finished_at_us = $3, failure = $4 WHERE id = $1";
 /// Files that no table refers to are not rows that a job wrote.
 pub(super) const NOTHING_WRITTEN: &str =
     "UPDATE retail_jobs SET row_count = 0, byte_count = 0 WHERE id = $1";

@@ -4,9 +4,9 @@ use retail_lakehouse::{CatalogConfig, Lakehouse};
 use retail_storage::ObjectStores;
 
 use super::*;
-use retail_api::SnapshotId;
 use retail_api::events::{PlannedModel, PublishedTable, StageProgress};
-use retail_api::job::{ModelState, TestCounts, TestResult, TestState};
+use retail_api::job::{JobState, ModelState, TestCounts, TestResult, TestState};
+use retail_api::{Failure, FailureKind, SnapshotId};
 
 async fn lake(dir: &Path) -> Lakehouse {
     let config = CatalogConfig {
@@ -214,7 +214,7 @@ async fn a_life(lake: &Lakehouse) {
     );
     assert_eq!(store.list(1).await.unwrap()[0].id, job.id);
 
-    assert_eq!(store.prune(0).await.unwrap(), 1);
+    assert_eq!(store.prune(0, 2_000_000_000_000_000).await.unwrap(), 1);
     assert_eq!(store.get(&job.id).await.unwrap(), None);
     assert_eq!(store.events(&job.id, 0).await.unwrap(), []);
 }
@@ -275,7 +275,7 @@ async fn interrupt_all(store: &JobStore, now_us: i64) -> Vec<JobEvent> {
     let mut events = vec![];
     for job in store.unfinished().await.unwrap() {
         let ended = store.interrupt(&job, job.is_published(), now_us).await;
-        events.push(ended.unwrap());
+        events.extend(ended.unwrap());
     }
     events
 }
@@ -447,7 +447,7 @@ async fn a_store_with_ids_of_four_digits_opens_and_shows_its_jobs() {
     assert_eq!((ended[0].job_id.as_str(), ended[0].seq), ("138a", 5));
     let interrupted = store.get(&"138a".into()).await.unwrap().unwrap();
     assert_eq!(interrupted.state, JobState::Interrupted);
-    assert_eq!(store.prune(1).await.unwrap(), 3);
+    assert_eq!(store.prune(1, 2_000_000_000_000_000).await.unwrap(), 3);
     let left = store.list(10).await.unwrap();
     assert_eq!(left.iter().map(|j| &j.id).collect::<Vec<_>>(), [&new.id]);
 }
@@ -496,7 +496,41 @@ async fn writers_of_two_processes_wait_for_each_other() {
     ids.dedup();
     assert_eq!(ids.len(), 20);
     assert_eq!(stores[0].list(100).await.unwrap().len(), 20);
-    assert_eq!(stores[0].prune(5).await.unwrap(), 0);
+    assert_eq!(stores[0].prune(5, 2_000_000_000_000_000).await.unwrap(), 0);
+}
+
+/// As a scheduler does that hangs, and goes on after the next one has taken over.
+#[tokio::test]
+async fn a_job_ends_once_although_its_scheduler_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(lake(dir.path()).await.pool()).await.unwrap();
+    for at in 1..=10 {
+        let job = store.create(&new_job(), at).await.unwrap();
+        let goes_on = async {
+            for attempt in 1..=20 {
+                append(&store, &job.id, vec![EventKind::AttemptStarted { attempt }]).await;
+            }
+            let finished = EventKind::Finished {
+                state: JobState::Failed,
+                failure: None,
+                elapsed_ms: 1,
+            };
+            append(&store, &job.id, vec![planned(&["a.x"]), finished]).await;
+        };
+        let ends = async {
+            tokio::task::yield_now().await;
+            store.interrupt(&job, false, 2).await.unwrap()
+        };
+        let ((), last) = tokio::join!(goes_on, ends);
+        let ended = store.events(&job.id, 0).await.unwrap().pop().unwrap();
+        let EventKind::Finished { state, .. } = ended.kind else {
+            panic!("an event after the end: {ended:?}");
+        };
+        let job = store.get(&job.id).await.unwrap().unwrap();
+        assert_eq!(job.state, state);
+        // The hung scheduler may be the first.
+        assert!(last.is_none_or(|last| last == ended));
+    }
 }
 
 #[tokio::test]

@@ -51,9 +51,7 @@ const NOT_YET: &[&str] = &[
     "crates/connect/",
     "crates/datagen/",
     "crates/project/",
-    "executor/",
     "jobs/",
-    "scheduler/",
 ];
 
 #[test]
