@@ -128,6 +128,15 @@ JOBS = [
     lines("Test time", "s", "What the tests of a job took, between its last model and its publish.", "lakehouse",
           *p50_p95("retail_test_seconds")),
     lines("Stages", "ops", "Stages of models that ended well, per second.", "executors", query(f"sum({rate('retail_stages_total')})", "stages")),
+    row("Statements"),
+    lines("Statements", "none", "Statements of people and tools that run on executors, and those that wait for them. When the queue only "
+          "grows, raise statements.max_concurrent or add executors.", "executors",
+          query(f"sum({m('retail_statements_running')})", "running"), query(f"sum({m('retail_statements_queued')})", "queued")),
+    lines("Wait of statements", "s", "Time in the queue. Seconds: raise statements.max_concurrent.", "executors",
+          *p50_p95("retail_statement_queue_seconds")),
+    lines("Statements ended", "none", "By outcome. Refused ones are no questions or cannot be planned, and ran nothing; failed ones "
+          "are in the scheduler's log.", "platform",
+          query(f"sum by (outcome) (increase({m('retail_statements_total')}[{RATE}]))", "{{outcome}}")),
     row("Queries"),
     lines("Queries", "ops", "Models and ad-hoc SQL, as Ballista sees them. Failed ones of people are seen here and in no job.", "executors",
           query(of_scheduler(rate("job_submitted_total")), "submitted"), query(of_scheduler(rate("job_completed_total")), "completed"),

@@ -112,6 +112,9 @@ impl State {
         let (running, waiting) = self.counts(Class::Job);
         metrics().jobs_running.set(running.into());
         metrics().jobs_queued.set(waiting.into());
+        let (running, waiting) = self.counts(Class::Statement);
+        metrics().statements_running.set(running.into());
+        metrics().statements_queued.set(waiting.into());
     }
 }
 

@@ -33,7 +33,7 @@ use retail_lakehouse::Lakehouse;
 use retail_proto::v1;
 use retail_proto::v1::sql_response::Response;
 use retail_sql as sql;
-use retail_telemetry::trace;
+use retail_telemetry::{metrics, trace};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -94,6 +94,7 @@ pub(super) fn run(
                 work.await
             }
         };
+        count(&answer);
         if let Err(failure) = answer {
             tracing::info!(%failure, "statement failed");
             let span = Span::current();
@@ -109,6 +110,21 @@ pub(super) fn run(
             message
         })
         .boxed()
+}
+
+/// Counts a statement that ended, by what it came to.
+fn count(answer: &Result<(), Box<Failure>>) {
+    let outcome = match answer.as_ref().map_err(|failure| failure.kind) {
+        Ok(()) => "succeeded",
+        Err(FailureKind::Cancelled) => "cancelled",
+        // It is no question, or there is no plan for it.
+        Err(FailureKind::Project) => "refused",
+        Err(_) => "failed",
+    };
+    metrics()
+        .statements_total
+        .with_label_values(&[outcome])
+        .inc();
 }
 
 async fn answer(
@@ -227,7 +243,12 @@ async fn admit(
             Some(Turn::Wait { reason }) => {
                 send(out, Response::Waiting(v1::Waiting { reason })).await?;
             }
-            Some(Turn::Start { .. }) | None => return Ok(()),
+            Some(Turn::Start { waited }) => {
+                let seconds = waited.as_secs_f64();
+                metrics().statement_queue_seconds.observe(seconds);
+                return Ok(());
+            }
+            None => return Ok(()),
         }
     }
 }

@@ -258,6 +258,11 @@ async fn statements_that_change_something_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let served = served(dir.path()).await;
     run(&served).await;
+    let refused = || {
+        let counts = &retail_telemetry::metrics().statements_total;
+        counts.with_label_values(&["refused"]).get()
+    };
+    let before = refused();
     for text in [
         "DROP TABLE marts.a",
         "INSERT INTO marts.a VALUES (3, 'z')",
@@ -276,6 +281,7 @@ async fn statements_that_change_something_are_refused() {
     }
     let two = sql(&served, "SELECT 1; SELECT 2", 0).await.unwrap_err();
     assert_eq!(two.code(), Code::InvalidArgument);
+    assert!(refused() >= before + 10, "each is counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,6 +336,10 @@ async fn a_statement_beyond_the_limit_waits_for_its_turn() {
             |answer: &v1::SqlResponse| matches!(answer.response, Some(Response::ArrowIpc(_)));
         assert!(answers.iter().any(has_rows), "{answers:?}");
     }
+    let m = retail_telemetry::metrics();
+    let waits = &m.statement_queue_seconds;
+    let succeeded = m.statements_total.with_label_values(&["succeeded"]);
+    assert!(waits.get_sample_count() >= 2 && succeeded.get() >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

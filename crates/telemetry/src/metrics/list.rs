@@ -65,6 +65,17 @@ list! {
         "Retries: of a task after a failure or a lost executor, of a model's query after its rows were lost with one, of a job's attempt after a publish conflict.")
         .labels(&[closed("what", &["task", "query", "attempt"])]).on(&["jobs"]);
 
+    // ---- statements
+    statements_total: IntCounterVec = scheduler("retail_statements_total", "statement",
+        "Statements that ended, by outcome; a refused one is no question, or cannot be planned.")
+        .labels(&[closed("outcome", &["succeeded", "failed", "cancelled", "refused"])]).on(&["jobs"]);
+    statements_running: IntGauge = scheduler("retail_statements_running", "statement", "Statements that run on executors now, or wait for one.")
+        .on(&["jobs"]);
+    statements_queued: IntGauge = scheduler("retail_statements_queued", "statement", "Statements that wait for others to end.")
+        .on(&["jobs"]);
+    statement_queue_seconds: Histogram = scheduler("retail_statement_queue_seconds", "second", "Seconds that a statement waited for others before it began.")
+        .buckets(LONG).on(&["jobs"]);
+
     // ---- executors and tasks, as the scheduler sees them
     executors: IntGaugeVec = scheduler("retail_executors", "executor", "Executors that are registered, by state.")
         .labels(&[closed("state", &["active", "draining", "lost"])]).on(&["overview", "executors", "alerts"]);
