@@ -40,10 +40,3 @@ pub enum TelemetryError {
         source: std::io::Error,
     },
 }
-
-impl TelemetryError {
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn retryable(&self) -> bool {
-        matches!(self, Self::Bind { .. })
-    }
-}

@@ -29,13 +29,6 @@ pub enum SettingError {
     File { origin: Origin, reason: String },
 }
 
-impl SettingError {
-    /// Never: somebody has to change the configuration.
-    pub fn retryable(&self) -> bool {
-        false
-    }
-}
-
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
