@@ -179,3 +179,68 @@ fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
         Err(_) => vec![],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::prelude::{ParquetReadOptions, SessionContext};
+
+    use super::*;
+
+    /// A node above a plan of so many partitions, as the writer of a shuffle is.
+    fn above(partitions: usize) -> Arc<dyn ExecutionPlan> {
+        let empty = EmptyExec::new(Arc::new(datafusion::arrow::datatypes::Schema::empty()));
+        let below = Arc::new(empty.with_partitions(partitions));
+        Arc::new(CoalescePartitionsExec::new(below))
+    }
+
+    async fn planned(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
+        let frame = session.sql(sql).await.unwrap();
+        frame.create_physical_plan().await.unwrap()
+    }
+
+    #[test]
+    fn a_task_runs_no_more_partitions_than_it_was_given() {
+        covers_no_more_than(&above(1), &[7]).unwrap();
+        covers_no_more_than(&above(2), &[3, 4, 5]).unwrap();
+        // A stage that writes nothing for the next one is given no partitions.
+        covers_no_more_than(&above(1), &[]).unwrap();
+        let refused = covers_no_more_than(&above(3), &[3, 4]).unwrap_err();
+        let text = refused.strip_backtrace();
+        assert!(
+            text.contains("a task of 2 partitions has a plan of 3"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_union_is_found_wherever_it_stands_in_a_task() {
+        let session = SessionContext::new();
+        let table = "CREATE TABLE t AS VALUES (1), (2)";
+        session.sql(table).await.unwrap().collect().await.unwrap();
+        let of_tables =
+            "SELECT max(n) FROM (SELECT column1 AS n FROM t UNION ALL SELECT column1 + 1 FROM t)";
+        assert!(has_union(&planned(&session, of_tables).await));
+        assert!(!has_union(
+            &planned(&session, "SELECT max(column1) FROM t").await
+        ));
+    }
+
+    #[tokio::test]
+    async fn rows_are_counted_at_the_scans_of_files_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        let path = path.to_str().unwrap();
+        let session = SessionContext::new();
+        let copy = format!("COPY (VALUES (1), (2)) TO '{path}' STORED AS PARQUET");
+        session.sql(&copy).await.unwrap().collect().await.unwrap();
+        let options = ParquetReadOptions::default();
+        session.register_parquet("f", path, options).await.unwrap();
+        let scans = |plan| file_scans(&plan).len();
+        let joined = "SELECT count(*) FROM f AS a JOIN f AS b ON a.column1 = b.column1";
+        assert_eq!(scans(planned(&session, joined).await), 2);
+        let in_memory = "SELECT * FROM (VALUES (1), (2)) AS v(n)";
+        assert_eq!(scans(planned(&session, in_memory).await), 0);
+    }
+}

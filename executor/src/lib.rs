@@ -2,10 +2,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod config;
+mod drain;
 mod engine;
+mod memory;
 mod metrics;
 mod process;
 pub mod program;
 mod spans;
+mod work_dir;
 
 pub use process::{Executor, Settings, start};

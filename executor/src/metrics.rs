@@ -101,3 +101,37 @@ impl Drop for RunningTask {
         m.tasks_total.with_label_values(&[self.outcome]).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One test, since the counts are the process's.
+    #[test]
+    fn a_task_counts_once_by_how_it_ended_and_one_that_is_dropped_was_cancelled() {
+        let m = metrics();
+        let ended = |outcome: &str| m.tasks_total.with_label_values(&[outcome]).get();
+        let (running, bytes) = (m.tasks_running.get(), m.bytes_shuffled_total.get());
+        let dropped = RunningTask::begin();
+        let mut failed = RunningTask::begin();
+        let mut succeeded = RunningTask::begin();
+        assert_eq!(m.tasks_running.get(), running + 3);
+        drop(dropped);
+        failed.failed();
+        drop(failed);
+        let produced = |num_rows, num_bytes| ShuffleWritePartition {
+            num_rows,
+            num_bytes,
+            ..ShuffleWritePartition::default()
+        };
+        succeeded.succeeded(&[], &[], &[produced(2, 10), produced(3, 20)]);
+        assert_eq!(ended("succeeded"), 0, "not before its end");
+        drop(succeeded);
+        for outcome in ["cancelled", "failed", "succeeded"] {
+            assert_eq!(ended(outcome), 1, "{outcome}");
+        }
+        assert_eq!(m.tasks_running.get(), running);
+        assert_eq!(m.bytes_shuffled_total.get(), bytes + 30);
+        assert_eq!(m.rows_shuffled_total.get(), 5);
+    }
+}

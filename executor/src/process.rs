@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::RuntimeProducer;
 use ballista_core::error::BallistaError;
@@ -23,7 +23,6 @@ use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPolicy};
 use ballista_executor::shutdown::ShutdownNotifier;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use retail_engine::{
@@ -31,8 +30,8 @@ use retail_engine::{
     runtime_env, session_config,
 };
 use retail_proto::MAX_MESSAGE_BYTES;
+use retail_proto::v1::RequestRemovalRequest;
 use retail_proto::v1::cluster_client::ClusterClient;
-use retail_proto::v1::{RequestRemovalRequest, RequestRemovalResponse};
 use retail_security::url_host;
 use retail_storage::{ObjectStores, StorageConfig};
 use retail_telemetry::metrics;
@@ -44,11 +43,12 @@ use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Status as GrpcStatus};
 
+use crate::drain::{Drain, Next, Seen};
 use crate::engine::TaskEngine;
+use crate::memory;
 use crate::metrics::{TaskLog, gauges, observer};
+use crate::work_dir::WorkDir;
 
-/// Consumers named in an out-of-memory error.
-const NAMED_CONSUMERS: usize = 5;
 /// Sessions whose runtime is kept between tasks.
 const SESSION_RUNTIMES: usize = 16;
 /// Pause between attempts to reach the scheduler.
@@ -93,7 +93,7 @@ pub struct Executor {
     servers: Vec<JoinHandle<Result<(), ballista_core::error::BallistaError>>>,
     flight: JoinHandle<Result<(), tonic::transport::Error>>,
     health: ExecutorHealth,
-    work_dir: PathBuf,
+    work_dir: WorkDir,
 }
 
 /// Registers with the scheduler and serves tasks; waits for the scheduler as long as it takes.
@@ -103,13 +103,8 @@ pub struct Executor {
 pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     expose(Role::Executor);
     let id = uuid::Uuid::now_v7().simple().to_string();
-    let work_dir = settings.work_dir.join(&id);
-    std::fs::create_dir_all(&work_dir)
-        .with_context(|| format!("cannot use work folder {}", settings.work_dir.display()))?;
-    let work_path = work_dir
-        .to_str()
-        .context("the work folder's path is not UTF-8")?
-        .to_string();
+    let work_dir = WorkDir::create(&settings.work_dir, &id)?;
+    let work_path = work_dir.as_str().to_owned();
 
     let flight = bind(settings.host, settings.flight_port).await?;
     let flight_port = flight.local_addr()?.port();
@@ -253,40 +248,47 @@ impl Executor {
             server.abort();
         }
         self.flight.abort();
-        if let Err(error) = std::fs::remove_dir_all(&self.work_dir) {
-            tracing::warn!(dir = %self.work_dir.display(), %error, "shuffle files could not be removed");
-        }
+        self.work_dir.remove();
         tracing::info!(executor = %id, "executor left");
     }
 
     /// Returns when this executor's tasks are done, no query will read rows that it holds, and the scheduler has removed
     /// it; false when the scheduler cannot be reached. What blocks the removal is logged when it changes.
     async fn decommission(&mut self) -> bool {
-        let id = self.registration.id.clone();
-        let mut logged = RequestRemovalResponse::default();
+        let mut drain = Drain::default();
         loop {
             // Repeated, since Ballista's own heartbeats of executors inside another program report "active".
             self.report_draining().await;
-            if self.runner.active_task_count() == 0 {
-                let request = RequestRemovalRequest {
-                    executor_id: id.clone(),
-                };
-                let now = match self.cluster.request_removal(request).await {
-                    Ok(answer) => answer.into_inner(),
-                    Err(error) => {
-                        tracing::warn!(executor = %id, %error, "the scheduler does not answer who needs this executor's rows; not waiting for them");
-                        return false;
-                    }
-                };
-                if now == RequestRemovalResponse::default() {
-                    return true;
+            let mut next = drain.on(Seen::Tasks(self.runner.active_task_count()));
+            if next == Next::RequestRemoval {
+                next = drain.on(self.request_removal().await);
+            }
+            match next {
+                Next::Leave => return true,
+                Next::LeaveWithWork => return false,
+                Next::Report { tasks, queries } => {
+                    tracing::info!(
+                        executor = %self.id(),
+                        tasks,
+                        queries,
+                        "draining: waiting for tasks, and for queries that read rows from here"
+                    );
                 }
-                if now != logged {
-                    tracing::info!(executor = %id, tasks = now.tasks, queries = now.queries, "draining: waiting for tasks, and for queries that read rows from here");
-                    logged = now;
-                }
+                Next::Wait | Next::RequestRemoval => {}
             }
             tokio::time::sleep(REMOVAL_PAUSE).await;
+        }
+    }
+
+    async fn request_removal(&mut self) -> Seen {
+        let executor_id = self.registration.id.clone();
+        let request = RequestRemovalRequest { executor_id };
+        match self.cluster.request_removal(request).await {
+            Ok(answer) => Seen::Answer(answer.into_inner()),
+            Err(error) => {
+                tracing::warn!(executor = %self.id(), %error, "the scheduler does not answer who needs this executor's rows; not waiting for them");
+                Seen::NoAnswer
+            }
         }
     }
 
@@ -313,22 +315,12 @@ fn task_runner(
     let stores = ObjectStores::observed(settings.storage.clone(), observer());
     let base = runtime_env(&stores, Some(work_dir.as_ref()))?;
     let producer: RuntimeProducer = Arc::new(move |_| Ok(Arc::clone(&base)));
-    let per_slot = (settings.memory_bytes / settings.slots.max(1) as u64) as usize;
-    if per_slot == 0 {
-        bail!(
-            "{} bytes of memory do not suffice for {} slots",
-            settings.memory_bytes,
-            settings.slots
-        );
-    }
+    let per_slot = memory::per_slot(settings.memory_bytes, settings.slots)?;
     metrics()
         .memory_pool_limit_bytes
         .add(settings.memory_bytes as f64);
     let policy: MemoryPoolPolicy = Arc::new(move |base, _, slots| {
-        let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
-        let named =
-            std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
-        let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, named));
+        let pool = memory::pool(per_slot, slots as usize);
         gauges::watch(&pool);
         RuntimeEnvBuilder::from_runtime_env(&base)
             .with_memory_pool(pool)
@@ -394,3 +386,6 @@ async fn connect(url: &str) -> anyhow::Result<Channel> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,26 @@ pub(crate) fn produced(span: &Span, partitions: &[ShuffleWritePartition]) {
     span.record("bytes", bytes);
     span.in_scope(|| tracing::debug!(rows, bytes, "task ended"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_names_the_kind_of_an_error_and_none_of_its_text() {
+        let exhausted = DataFusionError::ResourcesExhausted("rows of marts.a".to_owned());
+        let wrapped = exhausted.context("while it sorted marts.a");
+        assert_eq!(kind(wrapped.find_root()), "memory did not suffice");
+        let io = DataFusionError::IoError(std::io::Error::other("/data/marts"));
+        assert_eq!(kind(&io), "io");
+        let execution = DataFusionError::Execution("cell 'x' of marts.a".to_owned());
+        assert_eq!(kind(&execution), "execution");
+    }
+
+    #[test]
+    fn stores_of_a_task_that_is_not_recorded_stay_as_they_are() {
+        let context = Arc::new(TaskContext::default());
+        let same = within(&Span::none(), Arc::clone(&context)).unwrap();
+        assert!(Arc::ptr_eq(&context, &same));
+    }
+}

@@ -64,6 +64,23 @@ fn what_is_left_open_is_found_out() {
 }
 
 #[test]
+fn ports_that_are_left_open_do_not_collide() {
+    let open = ["--port", "0", "--grpc-port", "0", "--admin-port", "0"];
+    let settings = load(&open, &[]).unwrap().settings();
+    assert_eq!((settings.flight_port, settings.grpc_port), (0, 0));
+}
+
+#[test]
+fn an_executor_that_cannot_find_its_scheduler_is_known_by_its_machines_name() {
+    let url = "http://no-such-host.invalid:50050";
+    let config = load(&["--host", "0.0.0.0", "--scheduler", url], &[]).unwrap();
+    assert_eq!(config.advertise_host(), host_name());
+    assert!(!host_name().is_empty());
+    let named = ["--host", "0.0.0.0", "--advertise-host", "shop-1"];
+    assert_eq!(load(&named, &[]).unwrap().advertise_host(), "shop-1");
+}
+
+#[test]
 fn hosts_and_urls_may_be_of_ipv6() {
     let advertised = |host: &str| {
         let arguments = ["--host", host, "--scheduler", "http://[::1]:50050"];
@@ -100,6 +117,10 @@ fn what_cannot_work_is_refused_before_a_port_is_bound() {
             "default: server.grpc_port: 50052 is server.flight_port already",
         ),
         (
+            &["--admin-port", "50051"],
+            "--admin-port: server.admin_port: 50051 is server.flight_port already",
+        ),
+        (
             &["--memory", "lots"],
             "--memory: resources.memory_bytes: expected a whole number, found \"lots\"",
         ),
@@ -110,6 +131,11 @@ fn what_cannot_work_is_refused_before_a_port_is_bound() {
     ] {
         assert_eq!(load(arguments, &[]).unwrap_err(), expected);
     }
+    let error = load(&[], &[("RETAIL__SCHEDULER__HEARTBEAT_S", "0")]).unwrap_err();
+    assert_eq!(
+        error,
+        "RETAIL__SCHEDULER__HEARTBEAT_S: scheduler.heartbeat_s: must be at least 1"
+    );
     let error = load(&[], &[("RETAIL__RESOURCE__SLOTS", "1")]).unwrap_err();
     assert_eq!(
         error,
