@@ -2,7 +2,8 @@
 //!
 //! A watcher gets every durable event once and in order, whenever it comes and however slowly it reads: one that is more
 //! than [`WATCHER_LAG_MAX`] events behind reads the store, and then goes on with what comes. Progress is sent to whoever
-//! keeps up; one that is behind misses it.
+//! keeps up; one that is behind misses it. The events of a job that has ended always end with the last one, wherever the
+//! client begins.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -199,7 +200,7 @@ impl Watcher {
         }
         let Some(live) = &mut self.live else {
             self.is_over = true;
-            return Ok(Step::End);
+            return Ok(self.end().await?.map_or(Step::End, Step::Event));
         };
         match live.recv().await {
             Ok(event) => return Ok(self.pass_on(event)),
@@ -222,6 +223,15 @@ impl Watcher {
         let mut events = VecDeque::from(self.store.events(&self.job_id, self.last_seq).await?);
         events.extend(unstored);
         Ok(events)
+    }
+
+    /// The end of a job of which nothing is left to pass on, for a client that has seen a later number: the scheduler died
+    /// before the store took what that client saw.
+    async fn end(&self) -> Result<Option<JobEvent>, StoreError> {
+        let last_seq = self.store.last_seq(&self.job_id).await?;
+        let before_last = last_seq.saturating_sub(1);
+        let last = self.store.events(&self.job_id, before_last).await?.pop();
+        Ok(last.filter(|event| matches!(event.kind, EventKind::Finished { .. })))
     }
 
     fn pass_on(&mut self, event: JobEvent) -> Step {

@@ -63,7 +63,11 @@ impl JobStore {
         }
     }
 
-    async fn last_seq(&self, id: &JobId) -> Result<u64> {
+    /// The number of a job's last stored event; 0 where it has none.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn last_seq(&self, id: &JobId) -> Result<u64> {
         const DOING: &str = "read events";
         let last = statement(statements::LAST_SEQ).text(id.as_str());
         let found = self.rows(DOING, last).await?;

@@ -11,6 +11,8 @@ pub(super) struct Client {
     /// `None` while it is away.
     pub(super) watcher: Option<Watcher>,
     pub(super) last_seq: u64,
+    /// It saw what the store never got before the process died: the numbers are given again, and it must see the end.
+    pub(super) is_ahead: bool,
     pub(super) has_ended: bool,
 }
 
@@ -41,7 +43,11 @@ impl Client {
             assert_eq!(event.seq, self.last_seq, "progress repeats the last number");
             return;
         }
-        assert_eq!(event.seq, self.last_seq + 1, "events once and in order");
+        let expected = match self.is_ahead {
+            true => recorded.len() as u64,
+            false => self.last_seq + 1,
+        };
+        assert_eq!(event.seq, expected, "events once and in order");
         assert_eq!(Some(&event.kind), recorded.get(event.seq as usize - 1));
         self.last_seq = event.seq;
         self.has_ended = matches!(event.kind, EventKind::Finished { .. });

@@ -36,8 +36,7 @@ impl World {
         }
         for client in &mut self.clients {
             client.watcher = None;
-            // What only the process knew is not seen any more: its number is given again.
-            client.last_seq = client.last_seq.min(kept[&client.job]);
+            client.is_ahead |= client.last_seq > kept[&client.job];
         }
         let next = Process::new(&self.store, &self.clock, rng);
         let before = std::mem::replace(&mut self.process, next);

@@ -261,6 +261,7 @@ impl World {
             job: id.clone(),
             watcher: None,
             last_seq: seen,
+            is_ahead: false,
             has_ended: false,
         });
         self.reconnect(self.clients.len() - 1);
