@@ -54,13 +54,10 @@ pub(crate) async fn acquire(
     without: WithoutCatalog,
     readiness: &Readiness,
 ) -> Result<Ownership, LakehouseError> {
-    let mut seen: Option<(Owner, Instant)> = None;
+    let mut lookout = Lookout::default();
     let mut noticed: Option<Instant> = None;
     loop {
-        let stands_still = seen
-            .as_ref()
-            .filter(|(owner, since)| since.elapsed() >= Duration::from_millis(owner.lease_ms));
-        let expired = stands_still.map(|(owner, _)| owner);
+        let expired = lookout.expired(Instant::now());
         let reason = match lake
             .claim(described, lease.as_millis() as u64, expired)
             .await
@@ -71,23 +68,19 @@ pub(crate) async fn acquire(
             }
             Ok(Claim::Held(owner)) => {
                 let reason = held_by(&owner);
-                let same = seen
-                    .as_ref()
-                    .is_some_and(|(old, _)| (old.epoch, old.beat) == (owner.epoch, owner.beat));
-                let lives = owner.is_alive_here || (seen.is_some() && !same);
+                let lives = lookout.sees(owner, Instant::now());
                 if without == WithoutCatalog::Fail && lives {
                     tracing::warn!(reason, "jobs are refused here");
                     return Ok(Ownership::Others(reason));
                 }
-                if !same {
-                    seen = Some((owner, Instant::now()));
-                }
                 reason
             }
-            Err(error) if error.retryable() && without == WithoutCatalog::Wait => match &seen {
-                Some((owner, _)) => format!("{error}; {}", held_by(owner)),
-                None => error.to_string(),
-            },
+            Err(error) if error.retryable() && without == WithoutCatalog::Wait => {
+                match &lookout.seen {
+                    Some((owner, _)) => format!("{error}; {}", held_by(owner)),
+                    None => error.to_string(),
+                }
+            }
             Err(error) => return Err(error),
         };
         readiness.not_ready(reason.clone());
@@ -96,6 +89,33 @@ pub(crate) async fn acquire(
             tracing::warn!(reason, "waiting for the ownership of the catalog");
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What was seen of somebody else's lease. Pure: no clocks are compared, only how long a beat stands still here.
+#[derive(Debug, Default)]
+struct Lookout {
+    /// The owner, and since when its beat stands still.
+    seen: Option<(Owner, Instant)>,
+}
+
+impl Lookout {
+    /// The owner whose beat has stood still for its whole lease at `now`: it counts as gone.
+    fn expired(&self, now: Instant) -> Option<&Owner> {
+        let (owner, since) = self.seen.as_ref()?;
+        let stood = now.saturating_duration_since(*since);
+        (stood >= Duration::from_millis(owner.lease_ms)).then_some(owner)
+    }
+
+    /// Takes in who holds the lease at `now`. Whether that one is known to live.
+    fn sees(&mut self, owner: Owner, now: Instant) -> bool {
+        let before = self.seen.as_ref().map(|(old, _)| (old.epoch, old.beat));
+        let stands_still = before == Some((owner.epoch, owner.beat));
+        let lives = owner.is_alive_here || (before.is_some() && !stands_still);
+        if !stands_still {
+            self.seen = Some((owner, now));
+        }
+        lives
     }
 }
 
@@ -148,4 +168,60 @@ pub(crate) fn keep(
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    fn owner(epoch: i64, beat: i64) -> Owner {
+        Owner {
+            described: "the scheduler at 10.0.0.7:50050".to_owned(),
+            since_us: 0,
+            lease_ms: LEASE.as_millis() as u64,
+            epoch,
+            beat,
+            is_alive_here: false,
+        }
+    }
+
+    #[test]
+    fn an_owner_is_gone_when_its_beat_has_stood_still_for_its_whole_lease() {
+        let now = Instant::now();
+        let mut lookout = Lookout::default();
+        assert_eq!(lookout.expired(now + LEASE), None, "none was seen");
+        for at in [0, 5, 10, 14] {
+            lookout.sees(owner(1, 7), now + Duration::from_secs(at));
+            assert_eq!(lookout.expired(now + Duration::from_secs(at)), None);
+        }
+        assert_eq!(lookout.expired(now + LEASE), Some(&owner(1, 7)));
+    }
+
+    #[test]
+    fn a_beat_or_another_owner_begins_the_wait_anew() {
+        let now = Instant::now();
+        for next in [owner(1, 8), owner(2, 7)] {
+            let mut lookout = Lookout::default();
+            lookout.sees(owner(1, 7), now);
+            lookout.sees(next.clone(), now + LEASE / 2);
+            assert_eq!(lookout.expired(now + LEASE), None);
+            assert_eq!(lookout.expired(now + LEASE * 3 / 2), Some(&next));
+        }
+    }
+
+    #[test]
+    fn an_owner_lives_if_its_beat_moves_or_its_process_is_seen() {
+        let now = Instant::now();
+        let mut lookout = Lookout::default();
+        assert!(!lookout.sees(owner(1, 7), now), "it may be long gone");
+        assert!(!lookout.sees(owner(1, 7), now));
+        assert!(lookout.sees(owner(1, 8), now));
+        let here = Owner {
+            is_alive_here: true,
+            ..owner(1, 8)
+        };
+        assert!(lookout.sees(here, now));
+    }
 }
