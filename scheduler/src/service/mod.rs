@@ -6,6 +6,7 @@ mod cluster;
 mod explain;
 mod jobs;
 mod query;
+mod rows;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::datatypes::Schema;
-use datafusion::arrow::ipc::writer::StreamWriter;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -41,12 +38,11 @@ use tonic::Status;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use super::rows::send_rows;
 use crate::admission::{Class, Gate, Ticket, Turn};
 
 /// Messages that lie ready for a client that reads slowly.
 const BUFFERED: usize = 4;
-/// Largest piece of Arrow IPC in one message; well below what a message may have.
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// The way out of everything that is not a question.
 pub(super) const ONLY_QUESTIONS: &str =
     "tables change only through jobs; use SELECT, SHOW, DESCRIBE or EXPLAIN here";
@@ -62,7 +58,7 @@ pub(super) struct Statement {
     pub(super) traceparent: Option<String>,
 }
 
-type Out = mpsc::Sender<Result<v1::SqlResponse, Status>>;
+pub(super) type Out = mpsc::Sender<Result<v1::SqlResponse, Status>>;
 
 /// Runs a statement. Dropping the stream cancels it.
 pub(super) fn run(
@@ -316,72 +312,7 @@ fn stage_progress(of: &QueryProgress) -> StageProgress {
     }
 }
 
-/// Rows as one Arrow IPC stream, cut into messages. The schema comes first, even without rows.
-async fn send_rows(
-    mut rows: SendableRecordBatchStream,
-    text: &str,
-    out: &Out,
-) -> Result<(), Box<Failure>> {
-    let mut ipc = Ipc::new(&rows.schema())?;
-    send_bytes(ipc.taken(), out).await?;
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| query_failure(text, QueryError::from(e)))?;
-        if batch.num_rows() > 0 {
-            send_bytes(ipc.write(&batch)?, out).await?;
-        }
-    }
-    send_bytes(ipc.finish()?, out).await
-}
-
-/// An Arrow IPC stream in the making.
-struct Ipc {
-    writer: StreamWriter<Vec<u8>>,
-}
-
-impl Ipc {
-    fn new(schema: &Schema) -> Result<Self, Box<Failure>> {
-        Ok(Self {
-            writer: StreamWriter::try_new(Vec::new(), schema).map_err(not_encoded)?,
-        })
-    }
-
-    fn taken(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.get_mut())
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, Box<Failure>> {
-        self.writer.write(batch).map_err(not_encoded)?;
-        Ok(self.taken())
-    }
-
-    fn finish(&mut self) -> Result<Vec<u8>, Box<Failure>> {
-        self.writer.finish().map_err(not_encoded)?;
-        Ok(self.taken())
-    }
-}
-
-fn not_encoded(error: datafusion::arrow::error::ArrowError) -> Box<Failure> {
-    Box::new(
-        Failure::new(FailureKind::Internal, "cannot send the rows")
-            .cause(error.to_string())
-            .caused_by(&error),
-    )
-}
-
-async fn send_bytes(bytes: Vec<u8>, out: &Out) -> Result<(), Box<Failure>> {
-    if bytes.len() <= CHUNK_BYTES {
-        return match bytes.is_empty() {
-            true => Ok(()),
-            false => send(out, Response::ArrowIpc(bytes)).await,
-        };
-    }
-    for chunk in bytes.chunks(CHUNK_BYTES) {
-        send(out, Response::ArrowIpc(chunk.to_vec())).await?;
-    }
-    Ok(())
-}
-
-async fn send(out: &Out, response: Response) -> Result<(), Box<Failure>> {
+pub(super) async fn send(out: &Out, response: Response) -> Result<(), Box<Failure>> {
     let sent = out
         .send(Ok(v1::SqlResponse {
             response: Some(response),
@@ -422,7 +353,7 @@ fn plan_failure(text: &str, error: &DataFusionError) -> Box<Failure> {
     Box::new(sql_failure(text, error))
 }
 
-fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
+pub(super) fn query_failure(text: &str, error: QueryError) -> Box<Failure> {
     if error.kind == QueryErrorKind::Plan
         && let Some(source) = &error.source
     {
