@@ -1,8 +1,13 @@
-//! Runs of a project: its models, one after another as they refer to each other, to the tables that are published at once.
+//! Runs jobs: the models of a project, from their SQL to the tables that are published together.
 //!
-//! `driver` runs a project's models, `quality` holds their tests, `sql_errors` says what is wrong with a model's SQL
-//! and where. The project itself is read by `retail_project`, its files by `retail_connect`; events go to whoever runs the
-//! job, and the scheduler stores them. What a person reads when something could not be done is a
+//! ```text
+//!  driver       check, pin, run models side by side, hold tests, publish; again where another run published first
+//!  materialize  one model: table, view, ephemeral                                     to staged metadata
+//!  quality      declared tests and contracts                                          before the publish
+//!  job          what is run, with what, and what it produced
+//! ```
+//!
+//! The project itself is `retail-project`'s. What a person reads when something could not be done is a
 //! [`retail_api::Failure`]; what happens is a [`retail_api::events::JobEvent`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
@@ -11,6 +16,13 @@
     reason = "a failure ends the work: it is made once, on no hot path"
 )]
 
-pub mod driver;
+mod driver;
+mod failures;
+mod job;
+mod materialize;
+mod one_query;
 pub mod quality;
 pub mod sql_errors;
+
+pub use driver::run_job;
+pub use job::{EventSink, JobContext, JobSpec, JobSummary};

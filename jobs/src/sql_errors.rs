@@ -499,13 +499,11 @@ fn sentence(text: &str) -> String {
 
 fn chain(error: &DataFusionError) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(e) = next {
-        let line = e.to_string();
+    for error in retail_api::error_chain(error) {
+        let line = error.to_string();
         if lines.last() != Some(&line) {
             lines.push(line);
         }
-        next = e.source();
     }
     lines
 }

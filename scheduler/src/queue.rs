@@ -40,7 +40,7 @@ use parking_lot::Mutex;
 use retail_api::events::JobEvent;
 use retail_api::job::{Job, JobState};
 use retail_api::{JobId, JobIdText};
-use retail_jobs::driver::{JobContext, JobSpec};
+use retail_jobs::{JobContext, JobSpec};
 use retail_project::{ModelName, Project};
 use retail_telemetry::trace::trace_id;
 use tokio::sync::watch;

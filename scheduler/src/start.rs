@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::store::JobStore;
 use anyhow::Context;
 use retail_engine::{Cluster, InProcess};
-use retail_jobs::driver::JobContext;
+use retail_jobs::JobContext;
 use retail_lakehouse::{Lakehouse, Lease};
 use retail_security::url_host;
 use retail_storage::ObjectStores;

@@ -276,8 +276,7 @@ pub(crate) fn status_reason(status: &Status) -> String {
 /// The cause at the bottom of a chain, in a few words.
 fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error.to_string();
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in retail_api::error_chain(error) {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => return "connection refused".into(),
@@ -289,7 +288,6 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
             }
         }
         last = error.to_string();
-        next = error.source();
     }
     if last.contains("failed to lookup address") {
         return "no such host".into();

@@ -69,14 +69,9 @@ fn find_io(error: &ArrowError) -> Option<std::io::ErrorKind> {
     if error.to_string().contains("Broken pipe") {
         return Some(std::io::ErrorKind::BrokenPipe);
     }
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        next = error.source();
-    }
-    None
+    retail_api::error_chain(error)
+        .find_map(|error| error.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind)
 }
 
 /// Writes one batch as CSV, with a heading if it is the first. Lists, structs and maps are JSON in their cell.

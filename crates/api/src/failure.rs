@@ -150,12 +150,9 @@ impl Failure {
     }
 
     /// Records an error's chain for `-v`.
-    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
-        let mut next = Some(error);
-        while let Some(e) = next {
-            self.chain.push(e.to_string());
-            next = e.source();
-        }
+    pub fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        self.chain
+            .extend(crate::error_chain(error).map(ToString::to_string));
         self
     }
 

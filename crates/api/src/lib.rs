@@ -15,6 +15,7 @@ pub mod clock;
 pub mod cluster;
 pub mod codec;
 pub mod demand;
+mod error_chain;
 pub mod events;
 mod failure;
 mod ids;
@@ -24,6 +25,7 @@ pub mod suggest;
 pub mod table;
 mod table_name;
 
+pub use error_chain::{error_chain, root_cause};
 pub use failure::*;
 pub use ids::{ExecutorId, JobId, JobIdText, SnapshotId};
 pub use table_name::{InvalidName, TableName};

@@ -9,14 +9,16 @@
     reason = "a failure ends the work: it is made once, on no hot path"
 )]
 
-pub mod generate;
+mod dataset;
+mod generate;
 mod project;
 #[cfg(test)]
 mod tests;
-pub mod truth;
-pub mod verify;
+mod truth;
+mod verify;
 
-pub use generate::{Format, GenerateOptions, Progress, Summary, generate, generate_day};
+pub use dataset::{Progress, Summary, generate, generate_day};
+pub use generate::{DaySummary, Format, GenerateOptions};
 pub use project::project_files;
 pub use truth::Truth;
 pub use verify::{Check, CheckQuery, checks, compare};

@@ -16,6 +16,7 @@ mod functions;
 mod in_process;
 mod nodes;
 mod panics;
+mod pinned_catalog;
 #[cfg(test)]
 mod plan_snapshots;
 mod planner;
@@ -27,6 +28,7 @@ mod session;
 mod task_plan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod view_inputs;
 
 pub use cluster::{
     Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorStatus, Query, QueryError,
@@ -37,6 +39,7 @@ pub use config::EngineConfig;
 pub use functions::function_registry;
 pub use in_process::InProcess;
 pub use panics::catch_panic;
+pub use pinned_catalog::{PinnedCatalog, catalog_session};
 pub use planner::{Execution, plan_one_task};
 pub use query_context::QueryContext;
 pub use retry::retry_lost_results;
@@ -44,3 +47,4 @@ pub use rewrites::order_claims::believed_plan;
 pub use round_trip::lost_on_the_wire;
 pub use session::{runtime_env, session, session_config, session_state};
 pub use task_plan::TaskPlan;
+pub use view_inputs::{EphemeralModel, ViewInputs};

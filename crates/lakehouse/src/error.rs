@@ -231,8 +231,7 @@ impl From<LakehouseError> for datafusion::error::DataFusionError {
 /// What is wrong, with every cause that adds to it.
 fn reason(error: &iceberg::Error) -> String {
     let mut text = error.message().to_owned();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
+    for cause in retail_api::error_chain(error).skip(1) {
         let more = match cause.downcast_ref::<iceberg::Error>() {
             Some(cause) => cause.message().to_owned(),
             None => cause.to_string(),
@@ -240,7 +239,6 @@ fn reason(error: &iceberg::Error) -> String {
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
-        next = cause.source();
     }
     text
 }

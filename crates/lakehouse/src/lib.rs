@@ -19,6 +19,7 @@ mod commit;
 mod config;
 mod error;
 mod failpoint;
+mod failure;
 mod file_io;
 mod lakehouse;
 mod lineage;

@@ -2,8 +2,8 @@
 
 use super::data_test::{DataTest, Subject, TestConfig, TestKind};
 use super::model::Model;
+use super::test_maker::{Maker, target};
 use super::test_yaml::{Constraint, ConstraintKind};
-use super::tests_of::{Maker, target};
 use retail_api::Failure;
 use retail_api::source::Place;
 use retail_api::suggest::did_you_mean;

@@ -1,6 +1,6 @@
 //! Descriptions that call for a block of a Markdown file: whether it is there. What descriptions say changes no rows.
 
-use super::model::Warning;
+use super::project::Warning;
 use super::render::next_tag;
 use super::yaml::Node;
 use retail_api::Failure;

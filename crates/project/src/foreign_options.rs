@@ -4,8 +4,20 @@
 
 use retail_api::Failure;
 
-use super::source_yaml::SETTINGS;
 use super::yaml::Node;
+
+/// Keys that may stand in `meta`, `config`, `config.meta` or directly.
+pub(super) const SETTINGS: [&str; 9] = [
+    "external_location",
+    "format",
+    "delimiter",
+    "header",
+    "compression",
+    "null_values",
+    "quote",
+    "strict_columns",
+    "newlines_in_values",
+];
 
 /// What to say instead of the options of pandas, DuckDB, Spark, Trino and of `COPY`.
 const INSTEAD: [(&[&str], &str); 10] = [

@@ -1,22 +1,20 @@
-//! The graph of models: an order in which each comes after those it refers to, and the levels that can run at once.
+//! The graph of models: an order in which each comes after those it refers to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Model, ModelName, Project};
+use crate::model::{Model, ModelName};
+
+use crate::project::Project;
 use retail_api::{Failure, FailureKind};
 
 /// All models and analyses, each after those it refers to; by path where the graph leaves a choice.
 ///
-/// Fails on a cycle and names its path and files.
+/// # Errors
+/// A cycle, with its path and files.
 pub fn order(project: &Project) -> Result<Vec<ModelName>, Failure> {
-    Ok(levels(project)?.into_iter().flatten().collect())
-}
-
-/// Models in levels: those of one level refer only to levels before it, and so can run at once.
-pub fn levels(project: &Project) -> Result<Vec<Vec<ModelName>>, Failure> {
     let mut left: Vec<&Model> = models(project).collect();
     let mut done: BTreeSet<&ModelName> = BTreeSet::new();
-    let mut levels = vec![];
+    let mut order = vec![];
     while !left.is_empty() {
         let (ready, waiting): (Vec<&Model>, Vec<&Model>) = left
             .iter()
@@ -25,10 +23,22 @@ pub fn levels(project: &Project) -> Result<Vec<Vec<ModelName>>, Failure> {
             return Err(cycle(project, &waiting));
         }
         done.extend(ready.iter().map(|m| &m.name));
-        levels.push(ready.iter().map(|m| m.name.clone()).collect());
+        order.extend(ready.iter().map(|m| m.name.clone()));
         left = waiting;
     }
-    Ok(levels)
+    Ok(order)
+}
+
+/// Models and analyses, each after those it refers to.
+pub fn models_in_order(project: &Project) -> Vec<&Model> {
+    // `load` has refused cycles; a project put together otherwise keeps its own order.
+    match order(project) {
+        Ok(names) => names
+            .iter()
+            .filter_map(|name| project.model(name))
+            .collect(),
+        Err(_) => models(project).collect(),
+    }
 }
 
 /// Every model that `name` needs, directly or not.
@@ -41,15 +51,7 @@ pub fn ancestors(project: &Project, name: &ModelName) -> BTreeSet<ModelName> {
     })
 }
 
-/// Every model that needs `name`, directly or not.
-pub fn descendants(project: &Project, name: &ModelName) -> BTreeSet<ModelName> {
-    let readers = readers(project);
-    reach(name, None, &|name| {
-        readers.get(name).cloned().unwrap_or_default()
-    })
-}
-
-/// As [`ancestors`] or [`descendants`], at most `steps` away.
+/// The models that `name` needs, or with `down` those that need it, at most `steps` away.
 pub(crate) fn within(
     project: &Project,
     name: &ModelName,

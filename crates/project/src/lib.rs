@@ -20,6 +20,7 @@ pub mod graph;
 mod jinja;
 mod manifest;
 mod model;
+mod project;
 mod properties;
 mod render;
 pub mod select;
@@ -28,6 +29,7 @@ mod source_yaml;
 mod sql_text;
 mod stored;
 mod test_blocks;
+mod test_maker;
 mod test_names;
 mod test_settings;
 mod test_yaml;
@@ -48,7 +50,8 @@ use serde_json::{Map, Value};
 
 pub use data_test::{DataTest, Severity, Subject, TestConfig, TestKind, Threshold};
 pub use files::{ProjectFile, read_dir};
-pub use model::{Materialized, Model, ModelConfig, ModelName, Project, Warning};
+pub use model::{Materialized, Model, ModelConfig, ModelName};
+pub use project::{Project, Warning};
 pub use source_map::Spot;
 pub use yaml::vars_of_yaml;
 
@@ -168,7 +171,7 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
     }
     let defaults = |path: &str| manifest.test_settings_for(path);
     let warnings = RefCell::default();
-    let make = tests_of::Maker {
+    let make = test_maker::Maker {
         renderer: &renderer,
         scope: &scope,
         generic: &layout.generic,
@@ -188,7 +191,7 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
         &source_tests,
         &singular,
     )?;
-    crate::graph::order(&project)?;
+    graph::order(&project)?;
     project.warnings.extend(warnings.take());
     project.warnings.extend(renderer.warnings());
     project.files = texts;

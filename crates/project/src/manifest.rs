@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use retail_api::Failure;
 
 use super::config::{Settings, is_setting};
-use super::model::Warning;
+use super::project::Warning;
 use super::render::Renderer;
 use super::test_yaml::Setting;
 use super::yaml::{Doc, Node};

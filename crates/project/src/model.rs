@@ -1,14 +1,12 @@
-//! What a project is made of: models, sources, columns, tests.
+//! A model: one SQL file and what its YAML declares.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use retail_api::TableName;
-use retail_api::source::{Column, Place, Source, SourceRef};
+use retail_api::source::{Column, Place, SourceRef};
 use serde::{Deserialize, Serialize};
 
-use super::data_test::DataTest;
-use super::source_map::SourceMap;
+use super::source_map::{SourceMap, Spot};
 
 /// A model's name: the file's, unique in the project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,79 +60,6 @@ impl fmt::Display for Materialized {
     }
 }
 
-/// A project, read, rendered and checked for everything that needs no data.
-#[derive(Debug, Clone)]
-pub struct Project {
-    pub name: String,
-    /// By path. Switched-off models are not among them.
-    pub models: Vec<Model>,
-    /// `analyses/*.sql`: queries that are run by name and never written.
-    pub analyses: Vec<Model>,
-    pub sources: Vec<Source>,
-    /// Declared tests and constraints of models and sources, and the files below `tests/`, in the order of the graph's
-    /// files; those that are switched off are not among them.
-    pub tests: Vec<DataTest>,
-    /// The text of every file, by path, for snippets.
-    pub files: BTreeMap<String, String>,
-    /// The variables of the run over those of the project.
-    pub vars: serde_json::Map<String, serde_json::Value>,
-    /// What is not done as written, for the person who runs it.
-    pub warnings: Vec<Warning>,
-}
-
-/// Something of a project that is not done as written and does not stop a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
-    /// One sentence: what, and what happens instead.
-    pub text: String,
-    pub at: Place,
-}
-
-impl Warning {
-    pub fn new(text: impl Into<String>, at: Place) -> Self {
-        Self {
-            text: text.into(),
-            at,
-        }
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.at.file.as_str(), self.at.line) {
-            ("", _) => f.write_str(&self.text),
-            (file, 0) => write!(f, "{file}: {}", self.text),
-            _ => write!(f, "{}: {}", self.at, self.text),
-        }
-    }
-}
-
-impl Project {
-    /// The model or analysis of this name.
-    pub fn model(&self, name: &ModelName) -> Option<&Model> {
-        self.models
-            .iter()
-            .chain(&self.analyses)
-            .find(|m| m.name == *name)
-    }
-
-    /// Models and analyses, each after those it refers to.
-    pub fn models_in_order(&self) -> Vec<&Model> {
-        // `load` has refused cycles; a project put together otherwise keeps its own order.
-        match crate::graph::order(self) {
-            Ok(names) => names.iter().filter_map(|name| self.model(name)).collect(),
-            Err(_) => self.models.iter().chain(&self.analyses).collect(),
-        }
-    }
-
-    /// The source that a model names.
-    pub fn source(&self, source: &SourceRef) -> Option<&Source> {
-        self.sources
-            .iter()
-            .find(|s| s.source_name == source.source_name && s.name == source.name)
-    }
-}
-
 /// One SQL file.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -172,7 +97,7 @@ impl Model {
     }
 
     /// Like [`Self::locate`], with the number of characters to underline.
-    pub fn spot(&self, rendered_line: u32, rendered_column: u32, token: &str) -> super::Spot {
+    pub fn spot(&self, rendered_line: u32, rendered_column: u32, token: &str) -> Spot {
         self.map.locate(
             &self.raw_sql,
             &self.sql,

@@ -3,7 +3,7 @@
 use retail_api::Failure;
 
 use super::config::Settings;
-use super::model::Warning;
+use super::project::Warning;
 use super::render::Renderer;
 use super::test_yaml::{self, Constraint, Declared};
 use super::yaml::{Doc, Node};

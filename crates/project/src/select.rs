@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use globset::GlobBuilder;
 
 use crate::graph;
-use crate::{Model, ModelName, Project};
+use crate::model::{Model, ModelName};
+use crate::project::Project;
 use retail_api::source::SourceRef;
 use retail_api::suggest::did_you_mean;
 use retail_api::{Failure, FailureKind};

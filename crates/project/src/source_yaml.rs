@@ -7,8 +7,8 @@ use retail_api::TableName;
 use retail_api::Failure;
 
 use super::config::identifier;
-use super::foreign_options;
-use super::model::Warning;
+use super::foreign_options::{self, SETTINGS};
+use super::project::Warning;
 use super::properties::columns;
 use super::render::Renderer;
 use super::test_yaml::{self, Declared};
@@ -32,19 +32,6 @@ const IGNORED: [&str; 12] = [
     "freshness",
     "tags",
     "quoting",
-];
-
-/// Keys that may stand in `meta`, `config`, `config.meta` or directly.
-pub(super) const SETTINGS: [&str; 9] = [
-    "external_location",
-    "format",
-    "delimiter",
-    "header",
-    "compression",
-    "null_values",
-    "quote",
-    "strict_columns",
-    "newlines_in_values",
 ];
 
 /// Reads one entry of `sources:`, all of its tables; their tests go to `declared`.

@@ -9,7 +9,7 @@ use retail_api::{Failure, FailureKind};
 
 use super::config::identifier;
 use super::data_test::DataTest;
-use super::model::Project;
+use super::project::Project;
 use super::render::Renderer;
 
 /// The schema of tests that set none.

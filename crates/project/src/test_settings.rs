@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::data_test::TestConfig;
+use super::test_maker::Maker;
 use super::test_yaml::Setting;
-use super::tests_of::Maker;
 use retail_api::Failure;
 use retail_api::source::Place;
 

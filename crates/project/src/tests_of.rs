@@ -1,6 +1,5 @@
 //! Declared tests, constraints and the files below `tests/`, brought to queries.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use retail_api::TableName;
@@ -10,51 +9,19 @@ use retail_api::{Failure, FailureKind};
 
 use super::constraints;
 use super::data_test::{DataTest, Subject, TestKind};
-use super::model::{Materialized, Model, ModelName, Project, Warning};
+use super::model::{Materialized, Model, ModelName};
+use super::project::{Project, Warning};
 use super::properties::Description;
-use super::render::{GenericTest, Rendered, Renderer, Scope};
+use super::render::{GenericTest, Rendered};
 use super::sql_text::{is_blank, without_end};
 use super::stored;
 use super::test_blocks;
+use super::test_maker::{Maker, target};
 use super::test_names::names_of;
 use super::test_settings::{Block, Settled, settings};
-use super::test_yaml::{Declared, DescribedFile, Setting, has_jinja};
+use super::test_yaml::{Declared, DescribedFile, Setting};
 use retail_api::source::{Place, SourceRef};
 use retail_api::suggest::did_you_mean;
-
-/// What the tests of a project are made with.
-pub struct Maker<'a> {
-    pub renderer: &'a Renderer,
-    pub scope: &'a Scope,
-    /// Generic tests of the project, with the file that defines each.
-    pub generic: &'a BTreeMap<String, String>,
-    /// Settings of `dbt_project.yml` for tests declared in a file, in the order in which they are laid over each other.
-    pub defaults: &'a dyn Fn(&str) -> Vec<&'a Setting>,
-    pub project: &'a str,
-    /// What is to be told.
-    pub warnings: &'a RefCell<Vec<Warning>>,
-}
-
-impl Maker<'_> {
-    /// With its Jinja rendered.
-    pub(super) fn rendered(&self, value: &Value, stray: &Failure) -> Result<Value, Failure> {
-        match has_jinja(value) {
-            false => Ok(value.clone()),
-            true => {
-                let rendered = self.renderer.json(value);
-                rendered.map_err(|cause| stray.clone().cause(cause))
-            }
-        }
-    }
-
-    pub(super) fn tell(&self, text: String, at: Place) {
-        let warning = Warning::new(text, at);
-        let mut warnings = self.warnings.borrow_mut();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-}
 
 /// The files that tests come from.
 pub struct Files<'a> {
@@ -463,30 +430,6 @@ fn query(name: &str, path: &str, raw_sql: String, rendered: Rendered) -> Model {
         described_at: None,
         map: rendered.map,
     }
-}
-
-/// `to: ref('stores')`: the relation, noted as read.
-pub(super) fn target(
-    make: &Maker<'_>,
-    text: &str,
-    found: &mut DataTest,
-) -> Result<TableName, String> {
-    let inner = text
-        .trim()
-        .trim_start_matches("{{")
-        .trim_end_matches("}}")
-        .trim();
-    let value = make
-        .renderer
-        .expression(inner, make.scope)
-        .map_err(|cause| format!("to: {text}: {cause}"))?;
-    let (table, refs, sources) = value;
-    let table = table.ok_or_else(|| {
-        format!("to: {text} is no relation; write to: ref('model') or source('source', 'table')")
-    })?;
-    found.models.extend(refs);
-    found.sources.extend(sources);
-    Ok(table)
 }
 
 /// A file below `tests/`, or nothing when it is switched off. `described` is what YAML says about it.

@@ -4,40 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use retail_api::events::EventKind;
+use retail_api::job::{TestCounts, TestResult, TestState};
+use retail_api::{Failure, FailureKind};
+use retail_engine::PinnedCatalog;
+use retail_project::{Materialized, ModelName};
 use tokio_util::sync::CancellationToken;
 
-use super::check::in_order;
 use super::inputs;
-use super::relations::Relations;
-use super::{EventSink, JobContext, JobSpec, JobSummary, send};
+use crate::job::{Attempt, JobContext, JobSpec, JobSummary};
 use crate::quality::StoredRows;
 use crate::quality::run::{self, Tested};
 use crate::sql_errors;
-use retail_api::events::EventKind;
-use retail_api::job::{TestCounts, TestResult, TestState};
-use retail_api::source::Source;
-use retail_api::{Failure, FailureKind};
-use retail_project::{Materialized, ModelName};
 
 /// Failed tests that the job's failure names.
 const NAMED: usize = 10;
-
-/// What this job builds, so that its tests read it: the selected models and the ephemeral ones they read.
-fn built(spec: &JobSpec) -> HashSet<&ModelName> {
-    in_order(spec)
-        .into_iter()
-        .map(|model| &model.name)
-        .collect()
-}
-
-/// The sources that tests of the job read.
-pub(super) fn sources(spec: &JobSpec) -> Vec<&Source> {
-    run::of(spec, &built(spec))
-        .into_iter()
-        .flat_map(|test| &test.sources)
-        .filter_map(|name| spec.project.source(name))
-        .collect()
-}
 
 /// Plans the tests against the planned columns, before anything runs.
 ///
@@ -46,17 +27,17 @@ pub(super) fn sources(spec: &JobSpec) -> Vec<&Source> {
 pub(super) async fn check(
     spec: &JobSpec,
     context: &JobContext,
-    relations: &Arc<Relations>,
+    catalog: &Arc<PinnedCatalog>,
 ) -> Result<(), Failure> {
     let (cancel, stored) = (CancellationToken::new(), StoredRows::default());
     let tested = Tested {
         spec,
         context,
-        relations,
+        catalog,
         cancel: &cancel,
         stored: &stored,
     };
-    run::check(&tested, &built(spec)).await
+    run::check(&tested, &spec.built()).await
 }
 
 /// Holds the tests on what the run staged, before it is published.
@@ -64,21 +45,18 @@ pub(super) async fn check(
 /// # Errors
 /// A test of severity error has failures, or a test could not be run; nothing may be published then.
 pub(super) async fn staged(
-    spec: &JobSpec,
-    context: &JobContext,
-    relations: &Arc<Relations>,
-    events: &EventSink,
-    cancel: &CancellationToken,
+    attempt: &Attempt<'_>,
+    catalog: &Arc<PinnedCatalog>,
     stored: &StoredRows,
 ) -> Result<TestCounts, Failure> {
     let tested = Tested {
-        spec,
-        context,
-        relations,
-        cancel,
+        spec: attempt.spec,
+        context: attempt.context,
+        catalog,
+        cancel: attempt.cancel,
         stored,
     };
-    hold(&tested, &built(spec), events).await
+    hold(attempt, &tested, &attempt.spec.built()).await
 }
 
 /// Holds the tests of the selected models on what is published and on the sources as they are now.
@@ -86,21 +64,19 @@ pub(super) async fn staged(
 /// # Errors
 /// A selected model was never built, a test of severity error has failures, or a test could not be run.
 pub(super) async fn published(
-    spec: &JobSpec,
-    context: &JobContext,
-    events: &EventSink,
-    cancel: &CancellationToken,
+    attempt: &Attempt<'_>,
     stored: &StoredRows,
 ) -> Result<JobSummary, Failure> {
+    let Attempt { spec, context, .. } = *attempt;
     let inputs = inputs::open(spec, context).await?;
-    let relations = Relations::of(context, &inputs);
+    let catalog = inputs.catalog(context);
     let mut there = HashSet::new();
-    for model in in_order(spec) {
+    for model in spec.models_in_order() {
         if model.materialized == Materialized::Ephemeral {
-            let view = relations.view(&model.sql).await;
+            let view = catalog.view(&model.sql).await;
             let view = view.map_err(|e| sql_errors::plan_failure(model, &e))?;
-            relations.put(model.table.clone(), view);
-        } else if relations.pin().metadata_location(&model.table).is_none() {
+            catalog.put(model.table.clone(), view);
+        } else if catalog.pin().metadata_location(&model.table).is_none() {
             let message = format!("cannot test model {}: it was never built", model.table);
             return Err(Failure::new(FailureKind::Project, message)
                 .model(model.table.to_string())
@@ -116,11 +92,11 @@ pub(super) async fn published(
     let tested = Tested {
         spec,
         context,
-        relations: &relations,
-        cancel,
+        catalog: &catalog,
+        cancel: attempt.cancel,
         stored,
     };
-    let tests = hold(&tested, &there, events).await?;
+    let tests = hold(attempt, &tested, &there).await?;
     Ok(JobSummary {
         tests,
         attempts: 1,
@@ -129,12 +105,12 @@ pub(super) async fn published(
 }
 
 async fn hold(
+    attempt: &Attempt<'_>,
     tested: &Tested<'_>,
     built: &HashSet<&ModelName>,
-    events: &EventSink,
 ) -> Result<TestCounts, Failure> {
     let started = Instant::now();
-    let begin = |tests, queries| send(events, EventKind::TestsStarted { tests, queries });
+    let begin = |tests, queries| attempt.send(EventKind::TestsStarted { tests, queries });
     let results = run::run(tested, built, begin).await?;
     if results.is_empty() {
         return Ok(TestCounts::default());
@@ -151,13 +127,10 @@ async fn hold(
         "tests held"
     );
     let failure = failed(&results, counts);
-    send(
-        events,
-        EventKind::Tested {
-            results,
-            elapsed_ms,
-        },
-    );
+    attempt.send(EventKind::Tested {
+        results,
+        elapsed_ms,
+    });
     failure.map_or(Ok(counts), Err)
 }
 

@@ -1,39 +1,33 @@
 //! Rows that other engines wrote into tables which a run rebuilds: named before they go, and kept where the run was asked to.
 
-use retail_lakehouse::{ForeignChange, LakeTable, Relation, Staged, StagedTable};
-
-use super::{EventSink, JobContext, JobSpec, failures, send};
 use retail_api::events::EventKind;
 use retail_api::{Failure, FailureKind};
+use retail_lakehouse::{ForeignChange, LakeTable, LakehouseError, Relation, Staged, StagedTable};
 use retail_project::Model;
+
+use crate::job::{Attempt, JobSpec};
 
 /// Says what other engines wrote into the tables that are to be rebuilt.
 ///
 /// # Errors
 /// The first table whose rows would go, where the run is to keep them.
 pub(super) fn at_pin(
-    spec: &JobSpec,
+    attempt: &Attempt<'_>,
     published: &[(&Model, LakeTable)],
-    events: &EventSink,
 ) -> Result<(), Failure> {
     for (model, table) in published {
-        replace(spec, model, &table.foreign_changes(), events)?;
+        replace(attempt, model, &table.foreign_changes())?;
     }
     Ok(())
 }
 
 /// Warns of rows that go, and refuses where they are to be kept.
-fn replace(
-    spec: &JobSpec,
-    model: &Model,
-    changes: &[ForeignChange],
-    events: &EventSink,
-) -> Result<(), Failure> {
+fn replace(attempt: &Attempt<'_>, model: &Model, changes: &[ForeignChange]) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
     }
     let what = described(changes);
-    if spec.keep_foreign_rows {
+    if attempt.spec.keep_foreign_rows {
         return Err(Failure::new(
             FailureKind::Publish,
             format!("cannot rebuild {}: another engine changed it", model.table),
@@ -46,15 +40,12 @@ fn replace(
         .note("to let them go, run again without --keep-foreign-rows"));
     }
     let text = format!("{} is rebuilt: {what}; those changes go", model.table);
-    tracing::warn!(job = %spec.id, table = %model.table, snapshots = changes.len(), "changes of another engine are replaced");
-    send(
-        events,
-        EventKind::Warning {
-            text,
-            path: model.path.clone(),
-            line: 0,
-        },
-    );
+    tracing::warn!(job = %attempt.spec.id, table = %model.table, snapshots = changes.len(), "changes of another engine are replaced");
+    attempt.send(EventKind::Warning {
+        text,
+        path: model.path.clone(),
+        line: 0,
+    });
     Ok(())
 }
 
@@ -109,24 +100,19 @@ fn described(changes: &[ForeignChange]) -> String {
 ///
 /// # Errors
 /// A store or the catalog fails; rows would go that the run is to keep.
-pub(super) async fn rebase(
-    spec: &JobSpec,
-    context: &JobContext,
-    staged: &mut [Staged],
-    events: &EventSink,
-) -> Result<bool, Failure> {
-    let cannot = |e: &_| failures::lakehouse("cannot stage again", e);
-    let pin = context.lake.pin().await.map_err(|e| cannot(&e))?;
+pub(super) async fn rebase(attempt: &Attempt<'_>, staged: &mut [Staged]) -> Result<bool, Failure> {
+    let lake = &attempt.context.lake;
+    let cannot = |e: LakehouseError| e.to_failure("cannot stage again");
+    let pin = lake.pin().await.map_err(cannot)?;
     for one in staged.iter_mut() {
         if one.is_based_on(&pin) {
             continue;
         }
-        let (Staged::Table(old), Some(model)) = (&*one, model_of(spec, one)) else {
+        let (Staged::Table(old), Some(model)) = (&*one, model_of(attempt.spec, one)) else {
             return Ok(false);
         };
-        let now = context.lake.load(&pin, one.name()).await;
-        let (Some(Relation::Table(now)), Some(base)) = (now.map_err(|e| cannot(&e))?, old.base())
-        else {
+        let now = lake.load(&pin, one.name()).await;
+        let (Some(Relation::Table(now)), Some(base)) = (now.map_err(cannot)?, old.base()) else {
             return Ok(false);
         };
         let Some(changes) = now.foreign_changes_since(base) else {
@@ -135,12 +121,8 @@ pub(super) async fn rebase(
         if reads_itself(model) {
             return Ok(false);
         }
-        replace(spec, model, &changes, events)?;
-        let again: Option<StagedTable> = context
-            .lake
-            .restage(old, &now)
-            .await
-            .map_err(|e| cannot(&e))?;
+        replace(attempt, model, &changes)?;
+        let again: Option<StagedTable> = lake.restage(old, &now).await.map_err(cannot)?;
         match again {
             Some(again) => *one = again.into(),
             None => return Ok(false),
@@ -150,12 +132,7 @@ pub(super) async fn rebase(
 }
 
 fn model_of<'a>(spec: &'a JobSpec, staged: &Staged) -> Option<&'a Model> {
-    let models = spec
-        .selected
-        .iter()
-        .filter_map(|name| spec.project.model(name));
-    models
-        .into_iter()
+    spec.selected_models()
         .find(|model| model.table == *staged.name())
 }
 

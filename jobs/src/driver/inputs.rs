@@ -7,16 +7,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use retail_api::TableName;
-use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles};
-
-use super::check::{in_order, sources_of};
-use super::relations::Relations;
-use super::{JobContext, JobSpec, audit, failures, views};
 use retail_api::source::{Source, SourceLocation};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, TableName};
 use retail_connect::files;
+use retail_engine::PinnedCatalog;
+use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles};
 use retail_project::{Materialized, Model, ModelName};
+
+use crate::job::{JobContext, JobSpec};
+use crate::quality;
 
 /// The catalog at one moment, and the sources listed after it.
 pub(super) struct Inputs {
@@ -31,6 +30,18 @@ pub(super) struct OpenSource {
     pub files: Arc<BTreeSet<String>>,
 }
 
+impl Inputs {
+    /// The names that SQL can use: the pinned tables, with the sources over them.
+    pub(super) fn catalog(&self, context: &JobContext) -> Arc<PinnedCatalog> {
+        let (lake, cluster) = (context.lake.clone(), Arc::clone(&context.cluster));
+        let catalog = PinnedCatalog::new(lake, self.pin.clone(), cluster);
+        for source in self.sources.values() {
+            catalog.put_source(&source.definition, &source.table);
+        }
+        catalog
+    }
+}
+
 /// Pins the catalog, then lists the sources of the selected models.
 ///
 /// # Errors
@@ -40,24 +51,20 @@ pub(super) async fn open(spec: &JobSpec, context: &JobContext) -> Result<Inputs,
         .lake
         .pin()
         .await
-        .map_err(|e| failures::lakehouse("cannot read the catalog", &e))?;
-    let relations = Relations::new(
+        .map_err(|e| e.to_failure("cannot read the catalog"))?;
+    let catalog = PinnedCatalog::new(
         context.lake.clone(),
         pin.clone(),
         Arc::clone(&context.cluster),
     );
-    let session = relations.session().map_err(|e| {
-        Failure::new(FailureKind::Internal, "cannot open a session")
-            .cause(e.to_string())
-            .caused_by(&e)
-    })?;
+    let session = catalog.open_session()?;
     let mut open = HashMap::new();
-    let models = in_order(spec);
+    let models = spec.models_in_order();
     // Also those behind views that this run does not build: they are read as of the same moment.
     let read = models
         .iter()
-        .flat_map(|model| views::sources_behind(&spec.project, model));
-    for source in read.chain(audit::sources(spec)) {
+        .flat_map(|model| spec.project.sources_behind(model));
+    for source in read.chain(quality::sources(spec)) {
         if source.is_files() && !open.contains_key(&source.table) {
             let table = files::provider(source, &session, context.lake.stores()).await?;
             let files = Arc::new(files::files_of(table.as_ref()));
@@ -81,18 +88,18 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// Follows every model to its sources; a published table that the run does not build says itself what it was
-    /// made of.
+    /// Follows every model to its sources; for a published table that the run does not build, its own metadata names
+    /// the files.
     ///
     /// # Errors
-    /// What a published table says cannot be read.
+    /// The metadata of a published table cannot be read.
     pub(super) async fn new(
         spec: &JobSpec,
         context: &JobContext,
         inputs: &Inputs,
     ) -> Result<Self, Failure> {
         let mut of: HashMap<TableName, SourceFiles> = HashMap::new();
-        for model in in_order(spec) {
+        for model in spec.models_in_order() {
             let files = of_model(spec, context, inputs, &of, model).await?;
             of.insert(model.table.clone(), files);
         }
@@ -116,7 +123,8 @@ async fn of_model(
     let mut todo: Vec<&Model> = vec![model];
     let mut seen: BTreeSet<&ModelName> = BTreeSet::new();
     while let Some(model) = todo.pop() {
-        for source in sources_of(spec, model) {
+        let sources = model.sources.iter();
+        for source in sources.filter_map(|name| spec.project.source(name)) {
             if let Some(open) = inputs.sources.get(&source.table) {
                 files.add(&source.source_ref().to_string(), &open.files);
             }
@@ -137,7 +145,7 @@ async fn of_model(
     Ok(files)
 }
 
-/// The table of this name at the pin; none for a view, and where there is none.
+/// The table of this name at the pin; `None` for a view, and where there is no such table.
 async fn pinned(
     context: &JobContext,
     inputs: &Inputs,
@@ -146,10 +154,7 @@ async fn pinned(
     match context.lake.load(&inputs.pin, name).await {
         Ok(Some(Relation::Table(table))) => Ok(Some(table)),
         Ok(_) => Ok(None),
-        Err(e) => Err(failures::lakehouse(
-            &format!("cannot read table {name}"),
-            &e,
-        )),
+        Err(e) => Err(e.to_failure(&format!("cannot read table {name}"))),
     }
 }
 
@@ -158,7 +163,7 @@ async fn remembered(
     table: &LakeTable,
 ) -> Result<Option<SourceFiles>, Failure> {
     let found = context.lake.sources_of(table).await;
-    found.map_err(|e| failures::lakehouse(&format!("cannot read table {}", table.name()), &e))
+    found.map_err(|e| e.to_failure(&format!("cannot read table {}", table.name())))
 }
 
 /// The models of the run that have a published table, with that table.
@@ -168,7 +173,7 @@ pub(super) async fn published<'a>(
     inputs: &Inputs,
 ) -> Result<Vec<(&'a Model, LakeTable)>, Failure> {
     let mut found = vec![];
-    for model in in_order(spec) {
+    for model in spec.models_in_order() {
         if model.materialized == Materialized::Table
             && let Some(table) = pinned(context, inputs, &model.table).await?
         {

@@ -15,74 +15,22 @@
 mod attempt;
 mod audit;
 mod check;
-pub(crate) mod failures;
 mod foreign;
 mod inputs;
-mod model;
-pub mod relations;
-mod spans;
-pub(crate) mod views;
-
-use std::sync::Arc;
-use std::time::Duration;
+mod publish;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use retail_engine::Cluster;
-use retail_lakehouse::{Lakehouse, LakehouseError, Lease};
-use tokio::sync::mpsc;
+use retail_api::events::{EventKind, PlannedModel};
+use retail_api::{Failure, FailureKind};
+use retail_lakehouse::LakehouseError;
 use tokio_util::sync::CancellationToken;
 
+use crate::failures;
+use crate::job::{
+    Attempt, CONFLICT_PAUSE, EventSink, JobContext, JobSpec, JobSummary, MAX_ATTEMPTS,
+};
 use crate::quality::StoredRows;
-use retail_api::events::{EventKind, PlannedModel, PublishedTable};
-use retail_api::job::TestCounts;
-use retail_api::{Failure, FailureKind, JobId};
-use retail_project::{ModelName, Project};
-
-/// Where a job's facts go, in order.
-pub type EventSink = mpsc::UnboundedSender<EventKind>;
-
-/// Attempts before a job gives up on tables that others keep changing.
-pub(crate) const MAX_ATTEMPTS: u32 = 3;
-/// Before the second attempt; twice that before the third.
-pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What to run.
-#[derive(Debug, Clone)]
-pub struct JobSpec {
-    /// The job's id, which is also the publish id of its snapshots.
-    pub id: JobId,
-    pub project: Arc<Project>,
-    /// The models to run, in the order of the graph.
-    pub selected: Vec<ModelName>,
-    /// Fail when no executor is there after this long; none waits without end.
-    pub executor_timeout: Option<Duration>,
-    /// Only hold the tests of the selected models against what is published; nothing is written.
-    pub tests_only: bool,
-    /// Publish although source files are gone that the published tables were made of.
-    pub allow_removed_files: bool,
-    /// Stop instead of rebuilding tables that other engines changed; else they are named and what they wrote goes.
-    pub keep_foreign_rows: bool,
-}
-
-/// What to run it with.
-#[derive(Clone)]
-pub struct JobContext {
-    pub lake: Lakehouse,
-    pub cluster: Arc<dyn Cluster>,
-    /// What its publishes must still hold at their commit; none where nobody else runs jobs on the catalog.
-    pub lease: Option<Lease>,
-}
-
-/// What a job did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobSummary {
-    pub tables: Vec<PublishedTable>,
-    pub tests: TestCounts,
-    pub rows_written: u64,
-    pub bytes_written: u64,
-    pub attempts: u32,
-}
 
 /// Runs a job to its end. Events say what happens meanwhile; the last one, `Finished`, is the caller's.
 ///
@@ -98,11 +46,18 @@ pub fn run_job<'a>(
     // Boxed, so that callers can spawn it without proving Send for every lifetime inside.
     async move {
         let stored = StoredRows::default();
-        let outcome = run(spec, context, events, cancel, &stored).await;
+        let first = Attempt {
+            spec,
+            context,
+            number: 1,
+            events,
+            cancel,
+        };
+        let outcome = run(first, &stored).await;
         outcome.map_err(|failure| {
-            stored.told_in(match spec.tests_only {
+            stored.added_to(match spec.tests_only {
                 true => failure,
-                false => says_what_became_of_the_tables(failure),
+                false => with_what_became_of_the_tables(failure),
             })
         })
     }
@@ -110,7 +65,7 @@ pub fn run_job<'a>(
 }
 
 /// Whoever reads a failure at night asks this first. Failures of the publish itself say it in their own words.
-fn says_what_became_of_the_tables(failure: Failure) -> Failure {
+fn with_what_became_of_the_tables(failure: Failure) -> Failure {
     let said = failure
         .notes
         .iter()
@@ -121,81 +76,67 @@ fn says_what_became_of_the_tables(failure: Failure) -> Failure {
     failure.note("nothing was published; the tables are as they were")
 }
 
-async fn run(
-    spec: &JobSpec,
-    context: &JobContext,
-    events: &EventSink,
-    cancel: &CancellationToken,
-    stored: &StoredRows,
-) -> Result<JobSummary, Failure> {
+async fn run(mut attempt: Attempt<'_>, stored: &StoredRows) -> Result<JobSummary, Failure> {
+    let Attempt { spec, context, .. } = attempt;
     let status = context.cluster.status().await;
-    send(
-        events,
-        EventKind::Planned {
-            project: spec.project.name.clone(),
-            models: planned(spec),
-            executors: status.executors.len() as u32,
-            slots: status.slots(),
-        },
-    );
-    for warning in &spec.project.warnings {
-        send(
-            events,
-            EventKind::Warning {
-                text: warning.text.clone(),
-                path: warning.at.file.clone(),
-                line: warning.at.line,
-            },
-        );
-    }
-    for model in spec
-        .selected
-        .iter()
-        .filter_map(|name| spec.project.model(name))
-    {
-        if model.is_analysis {
-            send(
-                events,
-                EventKind::Warning {
-                    text: "an analysis is run, and its rows are written nowhere".to_string(),
-                    path: model.path.clone(),
-                    line: 0,
-                },
-            );
-        }
-    }
+    attempt.send(EventKind::Planned {
+        project: spec.project.name.clone(),
+        models: planned(spec),
+        executors: status.executors.len() as u32,
+        slots: status.slots(),
+    });
+    warn(&attempt);
     if spec.tests_only {
-        wait_for_executor(spec, context, events, cancel).await?;
-        return audit::published(spec, context, events, cancel, stored).await;
+        wait_for_executor(&attempt).await?;
+        return audit::published(&attempt, stored).await;
     }
     let checked = check::check(spec, context).await?;
-    let waited = wait_for_executor(spec, context, events, cancel).await?;
+    let waited = wait_for_executor(&attempt).await?;
     // What was listed before a wait may be of yesterday.
     let mut inputs = (!waited).then_some(checked);
-    let mut attempt = 1;
     loop {
-        send(events, EventKind::AttemptStarted { attempt });
+        let number = attempt.number;
+        attempt.send(EventKind::AttemptStarted { attempt: number });
         let now = match inputs.take() {
             Some(inputs) => inputs,
             None => inputs::open(spec, context).await?,
         };
-        match attempt::run(spec, context, &now, attempt, events, cancel, stored).await {
-            Err(attempt::AttemptError::Conflict { error })
-                if attempt < MAX_ATTEMPTS && !cancel.is_cancelled() =>
+        match attempt::run(&attempt, &now, stored).await {
+            Err(publish::NotPublished::Conflict { error })
+                if number < MAX_ATTEMPTS && !attempt.cancel.is_cancelled() =>
             {
                 let reason = format!("{error}; running again on the tables as they are now");
-                tracing::warn!(job = %spec.id, attempt, reason, "publish conflict");
-                send(events, EventKind::Waiting { reason });
-                tokio::time::sleep(CONFLICT_PAUSE * attempt).await;
-                attempt += 1;
+                tracing::warn!(job = %spec.id, attempt = number, reason, "publish conflict");
+                attempt.send(EventKind::Waiting { reason });
+                tokio::time::sleep(CONFLICT_PAUSE * number).await;
+                attempt.number += 1;
             }
-            Err(attempt::AttemptError::Conflict { error }) => return Err(gave_up(&error, attempt)),
-            Err(attempt::AttemptError::Failed(failure)) => return Err(*failure),
+            Err(publish::NotPublished::Conflict { error }) => return Err(gave_up(&error, number)),
+            Err(publish::NotPublished::Failed(failure)) => return Err(*failure),
             Ok(mut summary) => {
-                summary.attempts = attempt;
+                summary.attempts = number;
                 return Ok(summary);
             }
         }
+    }
+}
+
+/// What is odd about the project and the selection, and stops nothing.
+fn warn(attempt: &Attempt<'_>) {
+    let spec = attempt.spec;
+    for warning in &spec.project.warnings {
+        attempt.send(EventKind::Warning {
+            text: warning.text.clone(),
+            path: warning.at.file.clone(),
+            line: warning.at.line,
+        });
+    }
+    for model in spec.selected_models().filter(|model| model.is_analysis) {
+        attempt.send(EventKind::Warning {
+            text: "an analysis is run, and its rows are written nowhere".to_string(),
+            path: model.path.clone(),
+            line: 0,
+        });
     }
 }
 
@@ -203,11 +144,7 @@ fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
     if spec.tests_only {
         return vec![];
     }
-    let models = spec
-        .selected
-        .iter()
-        .filter_map(|name| spec.project.model(name));
-    models
+    spec.selected_models()
         .map(|model| PlannedModel {
             model: model.table.to_string(),
             materialized: model.materialized.to_string(),
@@ -223,21 +160,17 @@ fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
 }
 
 /// Whether it had to wait.
-async fn wait_for_executor(
-    spec: &JobSpec,
-    context: &JobContext,
-    events: &EventSink,
-    cancel: &CancellationToken,
-) -> Result<bool, Failure> {
-    if context.cluster.status().await.slots() > 0 {
+async fn wait_for_executor(attempt: &Attempt<'_>) -> Result<bool, Failure> {
+    let (cluster, timeout) = (&attempt.context.cluster, attempt.spec.executor_timeout);
+    if cluster.status().await.slots() > 0 {
         return Ok(false);
     }
     let reason = "no executor has a free slot (0 of 0); start one with retail-executor".to_string();
-    send(events, EventKind::Waiting { reason });
+    attempt.send(EventKind::Waiting { reason });
     tokio::select! {
-        () = cancel.cancelled() => Err(failures::cancelled()),
-        came = context.cluster.wait_for_executor(spec.executor_timeout) => {
-            if came { Ok(true) } else { Err(failures::no_executor(spec.executor_timeout)) }
+        () = attempt.cancel.cancelled() => Err(failures::cancelled()),
+        came = cluster.wait_for_executor(timeout) => {
+            if came { Ok(true) } else { Err(failures::no_executor(timeout)) }
         }
     }
 }
@@ -250,9 +183,4 @@ fn gave_up(error: &LakehouseError, attempts: u32) -> Failure {
         .note("run one job at a time over the same tables, or run this one again")
         .caused_by(error)
         .retryable(true)
-}
-
-/// Nobody listening is no reason to stop a job.
-fn send(events: &EventSink, event: EventKind) {
-    let _ = events.send(event);
 }

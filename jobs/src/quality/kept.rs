@@ -15,7 +15,8 @@ use retail_lakehouse::{
 
 use super::run::{Tested, unplanned};
 use super::verdict;
-use crate::driver::{CONFLICT_PAUSE, MAX_ATTEMPTS, failures};
+use crate::failures;
+use crate::job::{CONFLICT_PAUSE, MAX_ATTEMPTS};
 use retail_api::Failure;
 use retail_project::DataTest;
 
@@ -46,7 +47,7 @@ impl StoredRows {
     }
 
     /// A failure that says which tables were replaced, and says "nothing was published" of the run's own tables only.
-    pub(crate) fn told_in(&self, mut failure: Failure) -> Failure {
+    pub(crate) fn added_to(&self, mut failure: Failure) -> Failure {
         let (surely, perhaps) = (self.named(Stored::Surely), self.named(Stored::Perhaps));
         if surely.is_empty() && perhaps.is_empty() {
             return failure;
@@ -91,7 +92,7 @@ impl Keep<'_> {
     }
 
     fn lake(&self, error: &LakehouseError) -> Failure {
-        let mut failure = failures::lakehouse(&self.cannot(), error);
+        let mut failure = error.to_failure(&self.cannot());
         let place = verdict::at(self.test, String::new());
         failure.file = place.file;
         failure.line = place.line;
@@ -161,7 +162,7 @@ impl Tested<'_> {
             None => staged,
         };
         let provider = lake.scan(staged.table()).await.map_err(wrong)?;
-        self.relations.put(keep.table.clone(), provider);
+        self.catalog.put(keep.table.clone(), provider);
         Ok((staged, rows))
     }
 

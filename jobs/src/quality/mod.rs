@@ -6,7 +6,7 @@
 //!  plan      tests of one relation share a pass; the others have a query each       pure
 //!  verdict   a number of failures and a test's thresholds: passed, warned, failed   pure
 //!  answer    a number of failures, failing rows as lines                            pure
-//!  run       plans, queries, collects, tells
+//!  run       plans, queries, collects, reports
 //!  kept      writes failing rows to tables of their own, and publishes those
 //! ```
 //!
@@ -28,3 +28,16 @@ mod verdict;
 pub(crate) use kept::StoredRows;
 pub use select::chosen;
 pub use statement::plain;
+
+use retail_api::source::Source;
+
+use crate::job::JobSpec;
+
+/// The sources that tests of the job read.
+pub(crate) fn sources(spec: &JobSpec) -> Vec<&Source> {
+    run::of(spec, &spec.built())
+        .into_iter()
+        .flat_map(|test| &test.sources)
+        .filter_map(|name| spec.project.source(name))
+        .collect()
+}

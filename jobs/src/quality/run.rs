@@ -11,7 +11,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use retail_api::TableName;
-use retail_engine::{Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results};
+use retail_engine::{
+    PinnedCatalog, Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +26,9 @@ use super::statement::{
 };
 use super::verdict::Look;
 use super::{chosen, verdict};
-use crate::driver::failures;
-use crate::driver::relations::Relations;
-use crate::driver::views::other_than_query;
-use crate::driver::{JobContext, JobSpec};
-use crate::sql_errors;
+use crate::job::{JobContext, JobSpec};
+use crate::one_query::other_than_query;
+use crate::{failures, sql_errors};
 use retail_api::job::{TestResult, TestState};
 use retail_api::source::SourceRef;
 use retail_api::{Failure, FailureKind};
@@ -44,7 +44,7 @@ const SHOWN: usize = 20;
 pub(crate) struct Tested<'a> {
     pub spec: &'a JobSpec,
     pub context: &'a JobContext,
-    pub relations: &'a Arc<Relations>,
+    pub catalog: &'a Arc<PinnedCatalog>,
     pub cancel: &'a CancellationToken,
     /// Gets the tables of failing rows that are published.
     pub stored: &'a StoredRows,
@@ -216,7 +216,7 @@ impl Tested<'_> {
         let (mut run, mut skipped) = (vec![], vec![]);
         for (at, test) in of(self.spec, built).into_iter().enumerate() {
             let project = &self.spec.project;
-            let pin = self.relations.pin();
+            let pin = self.catalog.pin();
             let missing = test
                 .models
                 .iter()
@@ -307,11 +307,7 @@ impl Tested<'_> {
     }
 
     pub(super) fn session(&self) -> Result<SessionContext, Failure> {
-        self.relations.session().map_err(|error| {
-            Failure::new(FailureKind::Internal, "cannot open a session")
-                .cause(error.to_string())
-                .caused_by(&error)
-        })
+        self.catalog.open_session()
     }
 
     /// The columns of every relation that a test names.

@@ -14,7 +14,7 @@ use retail_api::source::SourceLocation;
 use retail_api::{Failure, FailureKind};
 use retail_connect::files;
 use retail_engine::Cluster;
-use retail_jobs::driver::relations::Relations;
+use retail_engine::PinnedCatalog;
 use retail_jobs::sql_errors;
 use retail_lakehouse::{Lakehouse, Relation};
 use retail_project::{Materialized, Model, ModelName, Project};
@@ -30,12 +30,11 @@ pub(super) async fn models(
     cluster: &Arc<dyn Cluster>,
 ) -> Result<Vec<ModelExplanation>, Failure> {
     let pin = lake.pin().await.map_err(|e| no_catalog(&e))?;
-    let relations = Relations::new(lake.clone(), pin, Arc::clone(cluster));
-    let session = relations.session().map_err(|e| no_session(&e))?;
+    let catalog = PinnedCatalog::new(lake.clone(), pin, Arc::clone(cluster));
+    let session = catalog.session().map_err(|e| no_session(&e))?;
     let mut explained = vec![];
     let needed = with_upstream(project, selected);
-    for model in project
-        .models_in_order()
+    for model in retail_project::graph::models_in_order(project)
         .into_iter()
         .filter(|m| needed.contains(&m.name))
     {
@@ -46,16 +45,16 @@ pub(super) async fn models(
             .filter(|s| s.is_files())
         {
             let table = files::provider(source, &session, lake.stores()).await?;
-            relations.put(source.table.clone(), table);
+            catalog.put(source.table.clone(), table);
         }
-        let session = relations.session().map_err(|e| no_session(&e))?;
+        let session = catalog.session().map_err(|e| no_session(&e))?;
         let plan = retail_sql::plan(&session.state(), &model.sql).await;
         let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
         if selected.contains(&model.name) {
-            explained.push(explain(project, model, &plan, &session, &relations, lake).await);
+            explained.push(explain(project, model, &plan, &session, &catalog, lake).await);
         }
         let schema = Arc::new(plan.schema().as_arrow().clone());
-        relations.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
+        catalog.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
     }
     Ok(explained)
 }
@@ -73,12 +72,12 @@ async fn explain(
     model: &Model,
     plan: &LogicalPlan,
     session: &SessionContext,
-    relations: &Arc<Relations>,
+    catalog: &Arc<PinnedCatalog>,
     lake: &Lakehouse,
 ) -> ModelExplanation {
     let mut reads = vec![];
     for name in scanned(plan) {
-        reads.push(read(project, &name, relations, lake).await);
+        reads.push(read(project, &name, catalog, lake).await);
     }
     let optimized = session.state().optimize(plan);
     let physical = session.state().create_physical_plan(plan).await;
@@ -127,7 +126,7 @@ fn scanned(plan: &LogicalPlan) -> BTreeSet<TableName> {
 async fn read(
     project: &Project,
     name: &TableName,
-    relations: &Arc<Relations>,
+    catalog: &Arc<PinnedCatalog>,
     lake: &Lakehouse,
 ) -> String {
     if let Some(source) = project.sources.iter().find(|s| s.table == *name)
@@ -135,7 +134,7 @@ async fn read(
     {
         return format!("{name}   files {pattern}");
     }
-    let published = lake.load(relations.pin(), name).await;
+    let published = lake.load(catalog.pin(), name).await;
     let made = if project.models.iter().any(|m| m.table == *name) {
         "   made by a model before it"
     } else {

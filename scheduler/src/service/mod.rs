@@ -95,20 +95,11 @@ fn unavailable(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status
     tracing::error!(error, "cannot {doing}");
     let failure =
         retail_api::Failure::new(retail_api::FailureKind::Storage, format!("cannot {doing}"))
-            .cause(root(error))
+            .cause(retail_api::root_cause(error))
             .caused_by(error)
             .note(
                 "the catalog's database keeps jobs and tables; does the scheduler reach it? Its admin port's /readyz shows why not",
             )
             .retryable(true);
     retail_api::codec::status_of(failure)
-}
-
-/// The innermost cause.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

@@ -22,9 +22,8 @@ use futures::stream::BoxStream;
 use retail_api::events::StageProgress;
 use retail_api::{Failure, FailureKind, codec};
 use retail_engine::{
-    Cluster, Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results,
+    Cluster, Query, QueryError, QueryErrorKind, QueryProgress, catalog_session, retry_lost_results,
 };
-use retail_jobs::driver::relations::catalog_session;
 use retail_jobs::sql_errors::{at_suspects_of, run_words, sql_failure};
 use retail_lakehouse::Lakehouse;
 use retail_proto::v1;

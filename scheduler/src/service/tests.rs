@@ -7,7 +7,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use prost::Message;
 use retail_engine::{EngineConfig, InProcess};
-use retail_jobs::driver::JobContext;
+use retail_jobs::JobContext;
 use retail_lakehouse::CatalogConfig;
 use retail_proto::v1;
 use retail_proto::v1::cluster_client::ClusterClient;

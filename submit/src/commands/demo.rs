@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use retail_api::events::PublishedTable;
 use retail_api::table::Table;
-use retail_datagen::generate::DaySummary;
+use retail_datagen::DaySummary;
 use retail_datagen::{Format, GenerateOptions, Truth, generate, generate_day, project_files};
 use retail_project::load;
 use retail_proto::v1;

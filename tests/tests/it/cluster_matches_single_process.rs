@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use retail_engine::{EngineConfig, InProcess};
-use retail_jobs::driver::{JobContext, JobSpec, run_job};
+use retail_jobs::{JobContext, JobSpec, run_job};
 use retail_project::select;
 use serde_json::{Map, json};
 use tokio::sync::{OnceCell, mpsc};

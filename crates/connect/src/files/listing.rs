@@ -15,7 +15,7 @@ use retail_storage::ObjectStores;
 
 use retail_api::source::Source;
 use retail_api::suggest::nearest;
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, error_chain, root_cause};
 
 /// The files of a source, by path.
 pub struct Listing {
@@ -416,24 +416,14 @@ pub fn unreadable(
     }
 }
 
-fn chain_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(e) = next {
-        text.push_str(": ");
-        text.push_str(&e.to_string());
-        next = e.source();
-    }
-    text
+fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let texts: Vec<_> = error_chain(error).map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// The innermost cause, its first line, not endless.
-fn last_cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(e) = last.source() {
-        last = e;
-    }
-    let text = last.to_string();
+fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = root_cause(error);
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(200).collect()
 }

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike};
 
-use super::super::generate::World;
-use super::super::generate::draw::Subject;
-use super::super::generate::rows::{
-    DAY, ItemRow, Moment, OrderRow, STATES, STATUSES, text, write_id,
-};
 use super::orders::{Winner, stage};
 use super::versions::{Resolved, TrackedPlace, TrackedProduct, VersionRow, Versions, resolve};
 use super::{SellerRevenue, Truth, VersionCounts, money};
+use crate::generate::World;
+use crate::generate::draw::Subject;
+use crate::generate::rows::{DAY, ItemRow, Moment, OrderRow, STATES, STATUSES, text, write_id};
 
 const UNKNOWN: &str = "unknown";
 

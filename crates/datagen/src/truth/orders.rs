@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::super::generate::rows::{ItemRow, Moment, OrderRow};
 use super::versions::Reason;
+use crate::generate::rows::{ItemRow, Moment, OrderRow};
 
 /// What staging and quarantine must hold of rows delivered about one key.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl Winner<ItemRow> {
 /// The stage that a status stands for, in any case; none if it is no status of ours.
 pub fn stage(status: Option<&str>) -> Option<usize> {
     let status = status?.trim().to_ascii_uppercase();
-    super::super::generate::rows::STATUSES
+    crate::generate::rows::STATUSES
         .iter()
         .position(|spellings| spellings[0] == status)
 }

@@ -1,9 +1,9 @@
-use super::super::generate::World;
-use super::super::generate::rows::{DAY, ItemRow, Moment, OrderRow, PartyRow, Place, ProductRow};
 use super::count::Tally;
 use super::orders::Winner;
 use super::versions::{Version, resolve};
 use super::*;
+use crate::generate::World;
+use crate::generate::rows::{DAY, ItemRow, Moment, OrderRow, PartyRow, Place, ProductRow};
 
 /// 2024-01-01 is day 0.
 fn day(n: i64) -> Moment {

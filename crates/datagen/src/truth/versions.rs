@@ -10,7 +10,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
-use super::super::generate::rows::{
+use crate::generate::rows::{
     Moment, PartyRow, ProductRow, text, write_address, write_name, write_zip,
 };
 
@@ -126,7 +126,7 @@ impl VersionRow for PartyRow {
 
     fn arbitrary(&self, other: &Self) -> Ordering {
         let key = |row: &Self| {
-            let state = super::super::generate::rows::STATES[usize::from(row.place.state)];
+            let state = crate::generate::rows::STATES[usize::from(row.place.state)];
             (
                 text(|t| write_address(t, row.place.address)),
                 text(|t| write_zip(t, &row.place)),
@@ -161,8 +161,7 @@ impl VersionRow for ProductRow {
     }
 
     fn arbitrary(&self, other: &Self) -> Ordering {
-        let category =
-            |row: &Self| super::super::generate::rows::CATEGORIES[usize::from(row.category)];
+        let category = |row: &Self| crate::generate::rows::CATEGORIES[usize::from(row.category)];
         let name = |row: &Self| text(|t| write_name(t, row.name));
         other
             .price_cents

@@ -18,24 +18,12 @@ fn models_come_after_those_they_refer_to() {
         json!({}),
     )
     .unwrap();
-    let names = |level: &Vec<ModelName>| {
-        level
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    assert_eq!(
-        levels(&project)
-            .unwrap()
-            .iter()
-            .map(names)
-            .collect::<Vec<_>>(),
-        ["c d", "b", "a_last"]
-    );
+    let names: Vec<_> = order(&project).unwrap();
+    let names: Vec<_> = names.iter().map(ModelName::as_str).collect();
+    assert_eq!(names, ["c", "d", "b", "a_last"]);
     assert_eq!(ancestors(&project, &"a_last".into()).len(), 3);
     assert_eq!(
-        descendants(&project, &"d".into()),
+        within(&project, &"d".into(), None, true),
         ["a_last".into(), "b".into()].into()
     );
 }

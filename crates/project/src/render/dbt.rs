@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use super::super::jinja::{Arguments, Error, Globals, Moment, Object, Value};
-use super::super::model::Warning;
+use super::super::project::Warning;
 use super::objects::quoted;
 use retail_api::source::Place;
 use retail_api::suggest::did_you_mean;

@@ -25,7 +25,8 @@ use retail_api::{Failure, FailureKind};
 use super::jinja::{
     Arguments, Budget, Error, Globals, Interp, Limits, Output, Value, add_builtins, parse,
 };
-use super::model::{ModelName, Warning};
+use super::model::ModelName;
+use super::project::Warning;
 use super::source_map::SourceMap;
 pub(super) use blocks::next_tag;
 use objects::Relation;

@@ -4,7 +4,7 @@
 //! (`dateadd`, `type_string`) are taken. How dbt counts the failures of a test cannot be changed here; how it makes tables,
 //! grants rights or lists a catalog has no counterpart.
 
-use super::super::model::Warning;
+use super::super::project::Warning;
 use super::packages::PREFIXES;
 use retail_api::source::Place;
 use retail_api::{Failure, FailureKind};

@@ -3,6 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::generate::Format;
 
 fn options(out: &Path, format: Format) -> GenerateOptions {
     GenerateOptions {

@@ -3,19 +3,20 @@
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::JobSpec;
-use super::model::ModelResult;
 use retail_api::Failure;
 use retail_project::Model;
 
+use super::outcome::Outcome;
+use crate::job::Attempt;
+
 /// A model in one attempt of a job.
-pub(super) fn model(spec: &JobSpec, model: &Model, attempt: u32) -> Span {
+pub(super) fn model(attempt: &Attempt<'_>, model: &Model) -> Span {
     tracing::info_span!(
         "model",
-        job = %spec.id,
+        job = %attempt.spec.id,
         model = %model.table,
         materialized = %model.materialized,
-        attempt,
+        attempt = attempt.number,
         rows = Empty,
         bytes = Empty,
         files = Empty,
@@ -25,8 +26,8 @@ pub(super) fn model(spec: &JobSpec, model: &Model, attempt: u32) -> Span {
     )
 }
 
-/// What a model came to. Of a failure only its kind: its text may quote SQL or data.
-pub(super) fn ended(span: &Span, outcome: &Result<ModelResult, Failure>) {
+/// How a model ended. Of a failure only its kind: its text may quote SQL or data.
+pub(super) fn ended(span: &Span, outcome: &Result<Outcome, Failure>) {
     match outcome {
         Ok(result) => {
             span.record("rows", result.rows);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use retail_engine::{QueryError, QueryErrorKind};
-use retail_lakehouse::LakehouseError;
 
 use retail_api::source::Source;
 use retail_api::{Failure, FailureKind};
@@ -16,7 +15,7 @@ pub(crate) fn cancelled() -> Failure {
 }
 
 /// No executor came in time.
-pub(super) fn no_executor(timeout: Option<Duration>) -> Failure {
+pub(crate) fn no_executor(timeout: Option<Duration>) -> Failure {
     let waited = timeout.map_or_else(String::new, |t| format!(" after {:.0} s", t.as_secs_f64()));
     Failure::new(FailureKind::NoExecutor, format!("no executor came{waited}"))
         .note("nothing was run and nothing was published")
@@ -25,7 +24,7 @@ pub(super) fn no_executor(timeout: Option<Duration>) -> Failure {
 }
 
 /// A model's query failed while it ran. Bad cells of its sources are looked for and named.
-pub(super) async fn query(
+pub(crate) async fn query(
     model: &Model,
     read: &[&Source],
     stores: &retail_storage::ObjectStores,
@@ -86,32 +85,4 @@ pub(crate) fn storage_way_out(error: &QueryError) -> &'static str {
     } else {
         "check that the store can be reached and written, then run the job again"
     }
-}
-
-/// The catalog or a store refused something.
-pub(crate) fn lakehouse(doing: &str, error: &LakehouseError) -> Failure {
-    let kind = match error {
-        LakehouseError::PublishConflict { .. }
-        | LakehouseError::PublishUnknown { .. }
-        | LakehouseError::PublishAbandoned { .. }
-        | LakehouseError::OwnershipLost => FailureKind::Publish,
-        LakehouseError::InvalidPartition { .. }
-        | LakehouseError::UnsupportedType { .. }
-        | LakehouseError::InvalidName(_) => FailureKind::Project,
-        _ => FailureKind::Storage,
-    };
-    let mut chain: Vec<String> = vec![];
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(cause) = next {
-        chain.push(cause.to_string());
-        next = cause.source();
-    }
-    let cause = match chain.last() {
-        Some(root) => format!("{error}: {root}"),
-        None => error.to_string(),
-    };
-    Failure::new(kind, doing.to_string())
-        .cause(cause)
-        .caused_by(error)
-        .retryable(error.retryable())
 }

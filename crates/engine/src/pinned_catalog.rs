@@ -1,4 +1,4 @@
-//! The tables that a run's SQL can name: staged by this run, published before it, or sources.
+//! The catalog at one point in time: the tables that SQL can name, staged by a run, published before it, or sources.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -10,24 +10,22 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use parking_lot::RwLock;
 use retail_api::TableName;
-use retail_engine::Cluster;
+use retail_api::source::Source;
+use retail_api::{Failure, FailureKind};
+use retail_connect::files;
 use retail_lakehouse::{LakeView, Lakehouse, Pin, Relation};
 
-use super::JobContext;
-use super::inputs::Inputs;
-use super::views::{self, ViewInputs};
-use retail_api::Failure;
-use retail_api::source::Source;
-use retail_connect::files;
+use crate::cluster::Cluster;
+use crate::view_inputs::{ViewInputs, is_same};
 
-/// The catalog name under which a run's relations are registered; the session's default.
+/// The name under which it is registered; the session's default.
 const CATALOG: &str = "retail";
 
 /// One point in time of the lakehouse, with a run's own tables and sources over it.
 ///
 /// Names resolve to what the run staged first, then to its sources, then to what was published at the pin.
 /// Tables are loaded when a query names them.
-pub struct Relations {
+pub struct PinnedCatalog {
     lake: Lakehouse,
     pin: Pin,
     cluster: Arc<dyn Cluster>,
@@ -35,12 +33,12 @@ pub struct Relations {
     /// Sources over files that were opened: one definition is opened once, so that all see the same files.
     opened: RwLock<Vec<(Source, Arc<dyn TableProvider>)>>,
     /// Where names are looked for that are not here: these are a published view's own.
-    around: Option<Arc<Relations>>,
-    me: Weak<Relations>,
+    around: Option<Arc<PinnedCatalog>>,
+    me: Weak<PinnedCatalog>,
 }
 
-impl Relations {
-    /// Relations over a pin.
+impl PinnedCatalog {
+    /// The catalog at a pin.
     pub fn new(lake: Lakehouse, pin: Pin, cluster: Arc<dyn Cluster>) -> Arc<Self> {
         Self::inside(lake, pin, cluster, None)
     }
@@ -49,7 +47,7 @@ impl Relations {
         lake: Lakehouse,
         pin: Pin,
         cluster: Arc<dyn Cluster>,
-        around: Option<Arc<Relations>>,
+        around: Option<Arc<PinnedCatalog>>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             lake,
@@ -62,18 +60,13 @@ impl Relations {
         })
     }
 
-    /// Relations over what an attempt reads: its pin, its sources.
-    pub(super) fn of(context: &JobContext, inputs: &Inputs) -> Arc<Self> {
-        let cluster = Arc::clone(&context.cluster);
-        let relations = Self::new(context.lake.clone(), inputs.pin.clone(), cluster);
-        for (name, source) in &inputs.sources {
-            relations.put(name.clone(), Arc::clone(&source.table));
-            relations
-                .opened
-                .write()
-                .push((source.definition.clone(), Arc::clone(&source.table)));
-        }
-        relations
+    /// Puts a source that was opened over whatever was published; views that read the same definition read the same
+    /// files.
+    pub fn put_source(&self, source: &Source, table: &Arc<dyn TableProvider>) {
+        self.put(source.table.clone(), Arc::clone(table));
+        self.opened
+            .write()
+            .push((source.clone(), Arc::clone(table)));
     }
 
     /// The files of a source, opened once.
@@ -81,7 +74,7 @@ impl Relations {
         if let Some(around) = &self.around {
             return Box::pin(around.source(source)).await;
         }
-        let same = |known: &Source| views::is_same(known, source);
+        let same = |known: &Source| is_same(known, source);
         if let Some((_, table)) = self.opened.read().iter().find(|(known, _)| same(known)) {
             return Ok(Arc::clone(table));
         }
@@ -94,7 +87,7 @@ impl Relations {
         Ok(table)
     }
 
-    /// A view that an earlier run published: its query, over the sources and ephemeral models that it remembers.
+    /// A view that an earlier run published: its query, over the sources and ephemeral models in its metadata.
     async fn published(self: &Arc<Self>, view: &LakeView) -> Result<Arc<dyn TableProvider>> {
         let Some(inputs) = ViewInputs::of(view)? else {
             return self.view(view.sql()).await;
@@ -121,7 +114,7 @@ impl Relations {
         self.own.write().insert(name, table);
     }
 
-    /// A session whose SQL sees these relations.
+    /// A session whose SQL sees this catalog.
     ///
     /// # Errors
     /// The session cannot be built.
@@ -134,7 +127,19 @@ impl Relations {
         Ok(session)
     }
 
-    /// A view: its SQL, planned against these relations.
+    /// [`Self::session`], with the failure that a person reads.
+    ///
+    /// # Errors
+    /// The session cannot be built.
+    pub fn open_session(self: &Arc<Self>) -> std::result::Result<SessionContext, Failure> {
+        self.session().map_err(|e| {
+            Failure::new(FailureKind::Internal, "cannot open a session")
+                .cause(e.to_string())
+                .caused_by(&e)
+        })
+    }
+
+    /// A view: its SQL, planned against this catalog.
     ///
     /// # Errors
     /// The SQL does not plan.
@@ -171,9 +176,9 @@ impl Relations {
     }
 }
 
-impl std::fmt::Debug for Relations {
+impl std::fmt::Debug for PinnedCatalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relations")
+        f.debug_struct("PinnedCatalog")
             .field("own", &self.own.read().len())
             .finish_non_exhaustive()
     }
@@ -190,17 +195,12 @@ pub async fn catalog_session(
     let pin = lake
         .pin()
         .await
-        .map_err(|e| super::failures::lakehouse("cannot read the catalog", &e))?;
-    let relations = Relations::new(lake.clone(), pin, cluster);
-    relations.session().map_err(|e| {
-        Failure::new(retail_api::FailureKind::Internal, "cannot open a session")
-            .cause(e.to_string())
-            .caused_by(&e)
-    })
+        .map_err(|e| e.to_failure("cannot read the catalog"))?;
+    PinnedCatalog::new(lake.clone(), pin, cluster).open_session()
 }
 
 #[derive(Debug)]
-struct LakeCatalog(Arc<Relations>);
+struct LakeCatalog(Arc<PinnedCatalog>);
 
 impl CatalogProvider for LakeCatalog {
     fn schema_names(&self) -> Vec<String> {
@@ -209,7 +209,7 @@ impl CatalogProvider for LakeCatalog {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         Some(Arc::new(Namespace {
-            relations: Arc::clone(&self.0),
+            catalog: Arc::clone(&self.0),
             name: name.to_string(),
         }))
     }
@@ -217,7 +217,7 @@ impl CatalogProvider for LakeCatalog {
 
 #[derive(Debug)]
 struct Namespace {
-    relations: Arc<Relations>,
+    catalog: Arc<PinnedCatalog>,
     name: String,
 }
 
@@ -233,7 +233,7 @@ impl Namespace {
 #[async_trait]
 impl SchemaProvider for Namespace {
     fn table_names(&self) -> Vec<String> {
-        self.relations
+        self.catalog
             .names()
             .remove(&self.name)
             .into_iter()
@@ -242,11 +242,11 @@ impl SchemaProvider for Namespace {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        self.relations.resolve(&self.table_name(name)).await
+        self.catalog.resolve(&self.table_name(name)).await
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.relations
+        self.catalog
             .names()
             .get(&self.name)
             .is_some_and(|tables| tables.contains(name))
