@@ -1,13 +1,10 @@
-//! YAML with places: every value knows its file, line and column.
-//!
-//! The parser gives values without marks, so a second, small reader of block YAML (indents, dashes, keys) notes where
-//! each path stands. What it does not see (keys inside `{…}`) takes the place of the nearest thing around it.
+//! YAML with places: every key and item knows its line and column.
 
-use std::collections::HashMap;
-
-use serde_yaml::Value;
+use std::fmt;
 
 use retail_api::{Failure, FailureKind};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{NonFiniteFloatPolicy, Options, Spanned};
 
 /// A parsed file.
 #[derive(Debug)]
@@ -15,31 +12,26 @@ pub struct Doc {
     path: String,
     text: String,
     value: Value,
-    places: HashMap<String, Place>,
 }
 
-/// Where a key or an item stands, 1-based.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    line: u32,
-    column: u32,
-    span: u32,
+/// What YAML can say, with the places of keys and items.
+#[derive(Debug)]
+enum Value {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Spanned<Value>>),
+    Map(Vec<(Spanned<Value>, Spanned<Value>)>),
 }
 
 impl Doc {
     /// Parses `text`. The failure names file, line and column of a syntax error.
     pub fn parse(path: &str, text: &str) -> Result<Self, Failure> {
-        let mut value: Value =
-            serde_yaml::from_str(text).map_err(|error| syntax_failure(path, text, &error))?;
-        // `<<: *defaults`.
-        value
-            .apply_merge()
-            .map_err(|error| syntax_failure(path, text, &error))?;
         Ok(Self {
             path: path.to_string(),
             text: text.to_string(),
-            value,
-            places: places(text),
+            value: parse(text).map_err(|error| syntax_failure(path, text, &error))?,
         })
     }
 
@@ -48,39 +40,80 @@ impl Doc {
         Node {
             doc: self,
             value: &self.value,
-            path: String::new(),
+            place: Place {
+                line: 1,
+                column: 1,
+                span: 1,
+            },
+        }
+    }
+
+    /// The place of an item: a text by itself, else all that stands on its line.
+    fn place_of_item(&self, item: &Spanned<Value>) -> Place {
+        let place = Place::of(item);
+        if !matches!(item.value, Value::List(_) | Value::Map(_)) {
+            return place;
+        }
+        let line = self
+            .text
+            .lines()
+            .nth((place.line as usize).saturating_sub(1));
+        let rest = line.map_or(0, |line| line.trim_end().chars().count() as u32);
+        Place {
+            span: (rest + 1).saturating_sub(place.column).max(1),
+            ..place
         }
     }
 }
 
-fn syntax_failure(path: &str, text: &str, error: &serde_yaml::Error) -> Failure {
-    let full = error.to_string();
-    let cause = full
-        .split(" at line ")
-        .next()
-        .unwrap_or(&full)
-        .trim_end_matches(',')
-        .to_string();
+/// Scalars as in YAML 1.2: `yes` is a text, as are `007` and `1_000`.
+fn options() -> Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+    }
+}
+
+fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, options())
+}
+
+fn syntax_failure(path: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
     let (line, column) = error
         .location()
         .map_or((1, 1), |l| (l.line() as u32, l.column() as u32));
     let mut failure = Failure::new(FailureKind::Project, format!("cannot read {path}"))
         .at(path, line, column)
         .snippet_of(text, 1)
-        .cause(cause);
+        .cause(without_place(error));
     if text.lines().any(|l| l.contains(": {{")) {
         failure = failure.note("a value that starts with {{ needs quotes: \"{{ var('x') }}\"");
     }
     failure
 }
 
+fn without_place(error: &serde_saphyr::Error) -> String {
+    let full = error.to_string();
+    let cause = full.split(" at line ").next().unwrap_or(&full);
+    cause.trim_end_matches(',').to_string()
+}
+
+/// A value of YAML as JSON (what has no JSON form becomes a text). The error is the reason.
+pub(crate) fn json_of_yaml(text: &str) -> Result<serde_json::Value, String> {
+    match parse(text) {
+        Ok(value) => Ok(value.json()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Keys and values as `--vars` takes them. The error is the reason.
 pub fn vars_of_yaml(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
-    let value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::Object(map)) => Ok(map),
-        Ok(_) => Err("it is not keys and values".to_string()),
-        Err(error) => Err(error.to_string()),
+    match json_of_yaml(text)? {
+        serde_json::Value::Object(map) => Ok(map),
+        _ => Err("it is not keys and values".to_string()),
     }
 }
 
@@ -89,37 +122,59 @@ pub fn vars_of_yaml(text: &str) -> Result<serde_json::Map<String, serde_json::Va
 pub struct Node<'a> {
     doc: &'a Doc,
     value: &'a Value,
-    path: String,
+    place: Place,
+}
+
+/// Where a key or an item stands, 1-based, and how many characters it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    line: u32,
+    column: u32,
+    span: u32,
+}
+
+impl Place {
+    /// Where a value stands; one that an alias or `<<` brings stands where that is.
+    fn of(value: &Spanned<Value>) -> Self {
+        let location = value.referenced;
+        Self {
+            line: (location.line() as u32).max(1),
+            column: (location.column() as u32).max(1),
+            span: (location.span().len() as u32).max(1),
+        }
+    }
 }
 
 impl<'a> Node<'a> {
     /// The value under `key`, if this is a mapping that has it and it is not null.
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
-        let value = self.value.as_mapping()?.get(key)?;
-        (!value.is_null()).then(|| Node {
+        let Value::Map(entries) = self.value else {
+            return None;
+        };
+        let is_key = |value: &Value| matches!(value, Value::Text(text) if text == key);
+        let (key, value) = entries.iter().find(|(key, _)| is_key(&key.value))?;
+        (!matches!(value.value, Value::Null)).then(|| self.child(&value.value, Place::of(key)))
+    }
+
+    fn child(&self, value: &'a Value, place: Place) -> Node<'a> {
+        Node {
             doc: self.doc,
             value,
-            path: child(&self.path, key),
-        })
+            place,
+        }
     }
 
     /// The entries of a mapping, in the order of the file; null is an empty mapping.
     pub fn entries(&self) -> Result<Vec<(String, Node<'a>)>, Failure> {
         match self.value {
             Value::Null => Ok(vec![]),
-            Value::Mapping(map) => map
+            Value::Map(entries) => entries
                 .iter()
                 .map(|(key, value)| {
-                    let key = scalar(key).ok_or_else(|| self.fail("a key must be text"))?;
-                    let path = child(&self.path, &key);
-                    Ok((
-                        key,
-                        Node {
-                            doc: self.doc,
-                            value,
-                            path,
-                        },
-                    ))
+                    let place = Place::of(key);
+                    let key = key.value.text();
+                    let key = key.ok_or_else(|| self.fail("a key must be text"))?;
+                    Ok((key, self.child(&value.value, place)))
                 })
                 .collect(),
             _ => Err(self.fail("expected keys and values here")),
@@ -130,14 +185,9 @@ impl<'a> Node<'a> {
     pub fn items(&self) -> Result<Vec<Node<'a>>, Failure> {
         match self.value {
             Value::Null => Ok(vec![]),
-            Value::Sequence(list) => Ok(list
+            Value::List(items) => Ok(items
                 .iter()
-                .enumerate()
-                .map(|(i, value)| Node {
-                    doc: self.doc,
-                    value,
-                    path: child(&self.path, &format!("#{i}")),
-                })
+                .map(|item| self.child(&item.value, self.doc.place_of_item(item)))
                 .collect()),
             _ => Err(self.fail("expected a list here (lines starting with -)")),
         }
@@ -145,15 +195,17 @@ impl<'a> Node<'a> {
 
     /// Text, or a number or boolean as it is written.
     pub fn text(&self) -> Result<String, Failure> {
-        scalar(self.value).ok_or_else(|| self.fail("expected text here"))
+        self.value
+            .text()
+            .ok_or_else(|| self.fail("expected text here"))
     }
 
     /// true or false.
     pub fn boolean(&self) -> Result<bool, Failure> {
         match self.value {
             Value::Bool(b) => Ok(*b),
-            Value::String(s) if s.eq_ignore_ascii_case("true") => Ok(true),
-            Value::String(s) if s.eq_ignore_ascii_case("false") => Ok(false),
+            Value::Text(s) if s.eq_ignore_ascii_case("true") => Ok(true),
+            Value::Text(s) if s.eq_ignore_ascii_case("false") => Ok(false),
             _ => Err(self.fail("expected true or false here")),
         }
     }
@@ -161,7 +213,7 @@ impl<'a> Node<'a> {
     /// One text or a list of texts.
     pub fn texts(&self) -> Result<Vec<String>, Failure> {
         match self.value {
-            Value::Sequence(_) => self.items()?.iter().map(Node::text).collect(),
+            Value::List(_) => self.items()?.iter().map(Node::text).collect(),
             _ => Ok(vec![self.text()?]),
         }
     }
@@ -170,26 +222,26 @@ impl<'a> Node<'a> {
     pub fn is_empty(&self) -> bool {
         match self.value {
             Value::Null => true,
-            Value::String(text) => text.trim().is_empty(),
-            Value::Sequence(list) => list.is_empty(),
-            Value::Mapping(map) => map.is_empty(),
+            Value::Text(text) => text.trim().is_empty(),
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
             _ => false,
         }
     }
 
     /// Whether this is a mapping.
     pub fn is_mapping(&self) -> bool {
-        self.value.is_mapping()
+        matches!(self.value, Value::Map(_))
     }
 
     /// Whether this is a list.
     pub fn is_list(&self) -> bool {
-        self.value.is_sequence()
+        matches!(self.value, Value::List(_))
     }
 
-    /// The value as JSON (what has no JSON form becomes null).
+    /// The value as JSON (what has no JSON form becomes a text).
     pub fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self.value).unwrap_or_default()
+        self.value.json()
     }
 
     /// The file this stands in.
@@ -199,7 +251,7 @@ impl<'a> Node<'a> {
 
     /// The 1-based line of the key or item.
     pub fn line(&self) -> u32 {
-        self.place().line
+        self.place.line
     }
 
     /// The file and line.
@@ -212,7 +264,7 @@ impl<'a> Node<'a> {
 
     /// A failure at this place.
     pub fn fail(&self, cause: impl Into<String>) -> Failure {
-        let place = self.place();
+        let place = self.place;
         Failure::new(
             FailureKind::Project,
             format!("cannot read {}", self.doc.path),
@@ -221,228 +273,96 @@ impl<'a> Node<'a> {
         .snippet_of(&self.doc.text, place.span)
         .cause(cause)
     }
-
-    fn place(&self) -> Place {
-        let mut path = self.path.as_str();
-        loop {
-            if let Some(place) = self.doc.places.get(path) {
-                return *place;
-            }
-            match path.rfind('\u{1}') {
-                Some(cut) => path = &path[..cut],
-                None => {
-                    return Place {
-                        line: 1,
-                        column: 1,
-                        span: 1,
-                    };
-                }
-            }
-        }
-    }
 }
 
-fn child(path: &str, key: &str) -> String {
-    format!("{path}\u{1}{key}")
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(s) => Some(s.clone()),
-        Value::Bool(b) => Some(b.to_string()),
-        Value::Number(n) => Some(n.to_string()),
-        _ => None,
-    }
-}
-
-/// A level of the block structure: the column where it starts and where in it we are.
-struct Level {
-    indent: usize,
-    at: At,
-}
-
-enum At {
-    Key(String),
-    Item(usize),
-}
-
-/// Notes the place of every key and item of block YAML.
-fn places(text: &str) -> HashMap<String, Place> {
-    let mut found = HashMap::new();
-    let mut levels: Vec<Level> = vec![];
-    // Lines deeper than this belong to a block scalar; `open` is a quote or bracket that a value left open.
-    let mut scalar_indent: Option<usize> = None;
-    let mut open: Option<Open> = None;
-    for (number, line) in text.lines().enumerate() {
-        if let Some(state) = open.take() {
-            open = state.after(line);
-            continue;
-        }
-        let indent = line.len() - line.trim_start_matches(' ').len();
-        let content = line.trim();
-        if let Some(limit) = scalar_indent {
-            if content.is_empty() || indent > limit {
-                continue;
-            }
-            scalar_indent = None;
-        }
-        if content.is_empty() || content.starts_with('#') || content == "---" {
-            continue;
-        }
-        let mut column = indent;
-        let mut rest = line[indent..].trim_end();
-        loop {
-            if rest == "-" || rest.starts_with("- ") {
-                while levels.last().is_some_and(|l| l.indent > column) {
-                    levels.pop();
-                }
-                match levels.last_mut() {
-                    Some(Level {
-                        indent,
-                        at: At::Item(n),
-                    }) if *indent == column => *n += 1,
-                    _ => levels.push(Level {
-                        indent: column,
-                        at: At::Item(0),
-                    }),
-                }
-                let inner = rest[1..].trim_start();
-                column += rest.len() - inner.len();
-                note(
-                    &mut found,
-                    &levels,
-                    number,
-                    line,
-                    column,
-                    inner.chars().count(),
-                );
-                if inner.is_empty() {
-                    break;
-                }
-                rest = inner;
-                continue;
-            }
-            let Some((key, length, value)) = key_of(rest) else {
-                open = Open::of(rest);
-                break;
-            };
-            while levels.last().is_some_and(|l| {
-                l.indent > column || (l.indent == column && matches!(l.at, At::Item(_)))
-            }) {
-                levels.pop();
-            }
-            match levels.last_mut() {
-                Some(Level {
-                    indent,
-                    at: At::Key(k),
-                }) if *indent == column => *k = key,
-                _ => levels.push(Level {
-                    indent: column,
-                    at: At::Key(key),
-                }),
-            }
-            note(&mut found, &levels, number, line, column, length);
-            if value.starts_with('|') || value.starts_with('>') {
-                scalar_indent = Some(column);
-            } else {
-                open = Open::of(value);
-            }
-            break;
-        }
-    }
-    found
-}
-
-fn note(
-    found: &mut HashMap<String, Place>,
-    levels: &[Level],
-    number: usize,
-    line: &str,
-    column: usize,
-    span: usize,
-) {
-    let path = levels
-        .iter()
-        .fold(String::new(), |path, level| match &level.at {
-            At::Key(key) => child(&path, key),
-            At::Item(n) => child(&path, &format!("#{n}")),
-        });
-    let column = line
-        .get(..column)
-        .map_or(column, |before| before.chars().count());
-    let place = Place {
-        line: number as u32 + 1,
-        column: column as u32 + 1,
-        span: span.max(1) as u32,
-    };
-    found.entry(path).or_insert(place);
-}
-
-/// `key: value` at the start of a line: the key, its written length and the value's text.
-fn key_of(rest: &str) -> Option<(String, usize, &str)> {
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-    if let Some(quote) = quote {
-        let end = rest[1..].find(quote)? + 1;
-        let value = rest[end + 1..].trim_start().strip_prefix(':')?;
-        return Some((rest[1..end].to_string(), end + 1, value.trim()));
-    }
-    if rest.starts_with(['{', '[', '#', '&', '*', '!', '|', '>']) {
-        return None;
-    }
-    let colon = rest
-        .match_indices(':')
-        .map(|(i, _)| i)
-        .find(|i| matches!(rest[i + 1..].chars().next(), None | Some(' ')))?;
-    let key = rest[..colon].trim_end();
-    Some((
-        key.to_string(),
-        key.chars().count(),
-        rest[colon + 1..].trim(),
-    ))
-}
-
-/// A value that goes on over several lines: a quote, or brackets so deep.
-enum Open {
-    Quote(char),
-    Brackets(i32),
-}
-
-impl Open {
-    fn of(value: &str) -> Option<Self> {
-        let first = value.chars().next()?;
-        match first {
-            '"' | '\'' => Self::Quote(first).after(&value[1..]),
-            '{' | '[' => Self::Brackets(0).after(value),
-            _ => None,
-        }
-    }
-
-    fn after(self, line: &str) -> Option<Self> {
+impl Value {
+    /// A text, or a number or boolean as it is written.
+    fn text(&self) -> Option<String> {
         match self {
-            Self::Quote(quote) => {
-                let mut chars = line.chars().peekable();
-                while let Some(c) = chars.next() {
-                    if c == '\\' && quote == '"' {
-                        chars.next();
-                    } else if c == quote {
-                        if quote == '\'' && chars.peek() == Some(&'\'') {
-                            chars.next();
-                        } else {
-                            return None;
-                        }
-                    }
-                }
-                Some(self)
-            }
-            Self::Brackets(depth) => {
-                let depth = line.chars().fold(depth, |d, c| match c {
-                    '{' | '[' => d + 1,
-                    '}' | ']' => d - 1,
-                    _ => d,
+            Self::Text(s) => Some(s.clone()),
+            Self::Bool(b) => Some(b.to_string()),
+            Self::Number(n) => Some(n.to_string()),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(b) => Json::Bool(*b),
+            Self::Number(n) => Json::Number(n.clone()),
+            Self::Text(s) => Json::String(s.clone()),
+            Self::List(items) => items.iter().map(|item| item.value.json()).collect(),
+            Self::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| {
+                    let key = key.value.text();
+                    (key.unwrap_or_default(), value.value.json())
                 });
-                (depth > 0).then_some(Self::Brackets(depth))
+                Json::Object(entries.collect())
             }
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        let number = serde_json::Number::from_f64(value);
+        Ok(number.map_or_else(|| Value::Text(value.to_string()), Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_string()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = vec![];
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = vec![];
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Value::Map(map))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::jinja::{Arguments, Error, Globals, Moment, Object, Value};
 use super::super::project::Warning;
+use super::super::yaml::json_of_yaml;
 use super::objects::quoted;
 use retail_api::source::Place;
 use retail_api::suggest::did_you_mean;
@@ -147,7 +148,7 @@ pub(super) fn add(
                 .printed()
                 .map_err(Error::unplaced)?;
             host.budget().text(text.len().saturating_mul(8))?;
-            match serde_yaml::from_str::<Json>(&text) {
+            match json_of_yaml(&text) {
                 Ok(json) => Ok(Value::from_json(&json)),
                 Err(error) => args
                     .take(1, "default")
@@ -160,7 +161,7 @@ pub(super) fn add(
         Value::function("toyaml", |_, mut args| {
             let json = args.need(0, "value", "toyaml")?.to_json();
             let text =
-                json.and_then(|json| serde_yaml::to_string(&json).map_err(|e| e.to_string()));
+                json.and_then(|json| serde_saphyr::to_string(&json).map_err(|e| e.to_string()));
             text.map(Value::str)
                 .map_err(|what| Error::unplaced(format!("toyaml: {what} has no YAML form")))
         }),
