@@ -8,13 +8,13 @@ use crate::TableName;
 
 /// A line of a file of the project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Location {
     pub file: String,
     /// 1-based.
     pub line: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -43,7 +43,7 @@ pub struct Column {
     /// Files may lack it (`meta: {optional: true}`, or a `?` after the type): it reads as null.
     pub optional: bool,
     /// Of its `data_type`, or of its name.
-    pub at: Place,
+    pub at: Location,
 }
 
 /// A table that models read and no model writes.
@@ -58,7 +58,7 @@ pub struct Source {
     pub columns: Vec<Column>,
     /// Columns of the files that are not declared are left out (`meta: {strict_columns: true}`).
     pub strict_columns: bool,
-    pub defined_at: Place,
+    pub defined_at: Location,
 }
 
 impl Source {

@@ -2,7 +2,7 @@
 //!
 //! A scan casts by itself where a type only widens. Where a value may not fit (an INTEGER from BIGINTs, fewer decimal
 //! places, a number from a text) this node casts and refuses, by name and value. Filters pass it only where a file's
-//! bounds tell the truth about them: not on columns that are cast here, and not on floats, whose NaN lies outside of
+//! bounds are true about them: not on columns that are cast here, and not on floats, whose NaN lies outside of
 //! every bound. Floats become canonical here: one NaN, one zero.
 //!
 //! ```text
@@ -175,7 +175,7 @@ impl CheckedCastExec {
         Ok(Arc::new(Self::try_new(input, Arc::clone(&self.columns))?))
     }
 
-    /// Columns about which a file's bounds tell the truth.
+    /// Columns about which a file's bounds are true.
     fn prunable(&self) -> HashSet<usize> {
         let input = self.input.schema();
         let columns = self.columns.iter().enumerate().filter(|(_, column)| {

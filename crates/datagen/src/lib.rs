@@ -1,6 +1,6 @@
 //! The retail project that ships with the cluster: its generator, its truth and its verification.
 //!
-//! `generate` makes up deliveries, `truth` says what the tables must show after them, `verify` compares. The project
+//! `generate` makes up deliveries, `truth` states what the tables must show after them, `verify` compares. The project
 //! itself is `jobs/retail/`; [`project_files`] carries it inside the binary.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]

@@ -7,7 +7,7 @@ use retail_api::suggest::did_you_mean;
 
 /// Settings as far as they are known.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ModelSettings {
     pub materialized: Option<Materialized>,
     pub schema: Option<String>,
     pub alias: Option<String>,
@@ -15,7 +15,7 @@ pub struct Settings {
     pub tags: Vec<String>,
     pub enabled: Option<bool>,
     pub config: ModelConfig,
-    /// Keys that have no effect here, to be told.
+    /// Keys that have no effect here, to be reported.
     pub without_effect: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ pub const KEYS: [&str; 9] = [
 /// Settings of dbt that say nothing about rows.
 const SILENT: [&str; 3] = ["docs", "static_analysis", "meta_fields"];
 
-/// Settings of dbt, for what we do not have: they change no rows of a view or a table, and are told.
+/// Settings of dbt, for what we do not have: they change no rows of a view or a table, and are reported.
 const WITHOUT_EFFECT: [&str; 22] = [
     "access",
     "batch_size",
@@ -84,8 +84,8 @@ pub fn is_setting(key: &str) -> bool {
         .any(|keys| keys.contains(&key))
 }
 
-impl Settings {
-    /// Takes one setting. The error is the cause, for the caller to tell with its place.
+impl ModelSettings {
+    /// Takes one setting. The error is the cause, for the caller to report with its place.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
             "materialized" => self.materialized = Some(materialized(&text(key, value)?)?),
@@ -114,17 +114,17 @@ impl Settings {
             _ if SILENT.contains(&key) => {}
             _ if UNSUPPORTED.contains(&key) && is_nothing(value) => {}
             _ if UNSUPPORTED.contains(&key) => return Err(format!("{key} is not supported yet")),
-            _ if WITHOUT_EFFECT.contains(&key) => self.tell(key),
+            _ if WITHOUT_EFFECT.contains(&key) => self.add_without_effect(key),
             _ => match did_you_mean(key, KEYS) {
                 // dbt lets a project have settings of its own; what is nearly ours is a slip of the pen.
-                near if near.is_empty() => self.tell(key),
+                near if near.is_empty() => self.add_without_effect(key),
                 near => return Err(format!("there is no setting {key}{near}")),
             },
         }
         Ok(())
     }
 
-    fn tell(&mut self, key: &str) {
+    fn add_without_effect(&mut self, key: &str) {
         if !self.without_effect.iter().any(|k| k == key) {
             self.without_effect.push(key.to_string());
         }
@@ -157,7 +157,7 @@ impl Settings {
     }
 
     /// Puts `over` over this.
-    pub fn extend(&mut self, over: &Settings) {
+    pub fn extend(&mut self, over: &ModelSettings) {
         self.materialized = over.materialized.or(self.materialized);
         self.schema = over.schema.clone().or_else(|| self.schema.take());
         self.alias = over.alias.clone().or_else(|| self.alias.take());
@@ -172,7 +172,9 @@ impl Settings {
                 .partition_by
                 .clone_from(&over.config.partition_by);
         }
-        over.without_effect.iter().for_each(|key| self.tell(key));
+        over.without_effect
+            .iter()
+            .for_each(|key| self.add_without_effect(key));
         self.config.meta.extend(over.config.meta.clone());
         self.config.contract_enforced = over
             .config

@@ -5,7 +5,7 @@ use super::model::Model;
 use super::test_maker::{Maker, target};
 use super::test_yaml::{Constraint, ConstraintKind};
 use retail_api::Failure;
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::suggest::did_you_mean;
 
 /// Tests that the constraints of a model with an enforced contract are held by, and models that it then depends on.
@@ -13,7 +13,7 @@ pub(super) fn tests(
     make: &Maker<'_>,
     model: &Model,
     constraints: &[Constraint],
-    line: &dyn Fn(&Place) -> String,
+    line: &dyn Fn(&Location) -> String,
 ) -> Result<Vec<DataTest>, Failure> {
     let mut found = vec![];
     for constraint in constraints {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::config::identifier;
 use super::model::{Model, ModelName};
-use retail_api::source::{Place, SourceRef};
+use retail_api::source::{Location, SourceRef};
 
 /// A declared test, with everything that its query needs.
 #[derive(Debug, Clone)]
@@ -24,12 +24,12 @@ pub struct DataTest {
     pub kind: TestKind,
     pub config: TestConfig,
     /// Where it is declared.
-    pub at: Place,
+    pub at: Location,
     /// The text of that line, for messages.
     pub line: String,
     /// Declared as a constraint of a contract.
     pub is_constraint: bool,
-    /// What stands for the relation that it reads, where the project's `get_where_subquery` says so.
+    /// What stands for the relation that it reads, where the project's `get_where_subquery` has it.
     pub relation: Option<String>,
     /// The table that keeps its failing rows (`store_failures`).
     pub stored_in: Option<TableName>,

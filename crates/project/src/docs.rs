@@ -20,7 +20,7 @@ pub(super) fn blocks(text: &str) -> Vec<String> {
     names
 }
 
-/// Tells which descriptions below `node` name a block that is not there.
+/// Reports which descriptions below `node` name a block that is not there.
 ///
 /// # Errors
 /// A key that is no text.

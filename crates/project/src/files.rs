@@ -32,7 +32,7 @@ const PROFILES: [&str; 2] = ["profiles.yml", "profiles.yaml"];
 /// names of its `.py` files, which are refused where they would be models.
 ///
 /// Skips `profiles.yml`, folders of tools such as `target/` and `dbt_packages/`, and hidden files. Fails if the folder cannot be read or holds no
-/// `dbt_project.yml`, and says where the nearest one is.
+/// `dbt_project.yml`, and names the nearest one.
 pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
     let shown = folder.display();
     let failure = || Failure::new(FailureKind::Project, format!("cannot read project {shown}"));

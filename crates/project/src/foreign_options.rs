@@ -58,7 +58,7 @@ const INSTEAD: [(&[&str], &str); 10] = [
             "skipfooter",
             "comment_char",
         ],
-        "no line is passed over: delete it from the file",
+        "no line is ignored: delete it from the file",
     ),
     (
         &["encoding", "charset"],

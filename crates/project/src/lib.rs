@@ -1,8 +1,8 @@
-//! Reads a project in dbt's layout: `dbt_project.yml`, `models/**/*.sql` with Jinja, the YAML beside them, `macros/`
+//! Reads a project in dbt's by_role: `dbt_project.yml`, `models/**/*.sql` with Jinja, the YAML beside them, `macros/`
 //! and `analyses/`. What is not supported is a failure that names file, line and construct, before anything runs.
 //!
 //! A model's namespace is its `schema` setting as it stands (dbt would put the target's schema before it), `main`
-//! without one. A model is a view unless it says otherwise, as in dbt.
+//! without one. A model is a view unless configured otherwise, as in dbt.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 #![allow(
@@ -43,7 +43,7 @@ mod yaml;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use retail_api::source::{Place, Source, SourceRef};
+use retail_api::source::{Location, Source, SourceRef};
 use retail_api::suggest::{did_you_mean, nearest};
 use retail_api::{Failure, FailureKind, TableName};
 use serde_json::{Map, Value};
@@ -55,7 +55,7 @@ pub use project::{Project, Warning};
 pub use source_map::Spot;
 pub use yaml::vars_of_yaml;
 
-use config::{Settings, identifier};
+use config::{ModelSettings, identifier};
 use manifest::Manifest;
 use properties::Description;
 use render::{Rendered, Renderer, Scope};
@@ -114,10 +114,10 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
     })?;
     let manifest = manifest::read(&Doc::parse("dbt_project.yml", manifest_text)?)?;
     let mut warnings = manifest.warnings.clone();
-    let layout = Layout::new(&texts, &manifest, &mut warnings)?;
+    let by_role = FilesByRole::new(&texts, &manifest, &mut warnings)?;
     let mut all_vars = manifest.vars.clone();
     all_vars.extend(vars.clone());
-    let renderer = Renderer::new(&manifest.name, all_vars.clone(), &layout.macros)?;
+    let renderer = Renderer::new(&manifest.name, all_vars.clone(), &by_role.macros)?;
     for (package, order) in &manifest.dispatch {
         renderer.dispatch(package, order.clone());
     }
@@ -128,8 +128,8 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
         sources,
         source_tests,
         singular,
-    } = read_yaml(&layout, &renderer, &mut warnings)?;
-    let drafts = drafts(&layout, &manifest, &renderer, &descriptions, &mut warnings)?;
+    } = read_yaml(&by_role, &renderer, &mut warnings)?;
+    let drafts = drafts(&by_role, &manifest, &renderer, &descriptions, &mut warnings)?;
     let scope = scope(&drafts, &sources);
     let mut project = Project {
         name: manifest.name.clone(),
@@ -174,14 +174,14 @@ fn load_here(files: &[ProjectFile], vars: &Map<String, Value>) -> Result<Project
     let make = test_maker::Maker {
         renderer: &renderer,
         scope: &scope,
-        generic: &layout.generic,
+        generic: &by_role.generic,
         defaults: &defaults,
         project: &manifest.name,
         warnings: &warnings,
     };
     let files = tests_of::Files {
         texts: &texts,
-        singular: &layout.singular,
+        singular: &by_role.singular,
     };
     tests_of::add(
         &mut project,
@@ -224,7 +224,7 @@ fn texts(files: &[ProjectFile]) -> Result<BTreeMap<String, String>, Failure> {
 
 /// Which file is what.
 #[derive(Default)]
-struct Layout {
+struct FilesByRole {
     /// (path, path below the model folder without `.sql`, text)
     models: Vec<(String, String, String)>,
     analyses: Vec<(String, String, String)>,
@@ -239,13 +239,13 @@ struct Layout {
     docs: Vec<String>,
 }
 
-impl Layout {
+impl FilesByRole {
     fn new(
         texts: &BTreeMap<String, String>,
         manifest: &Manifest,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, Failure> {
-        let mut layout = Self::default();
+        let mut by_role = Self::default();
         let below = |path: &str, folders: &[String]| {
             folders.iter().find_map(|f| {
                 path.strip_prefix(f.as_str())?
@@ -255,7 +255,7 @@ impl Layout {
         };
         for (path, text) in texts {
             if path.ends_with(".md") {
-                layout.docs.extend(docs::blocks(text));
+                by_role.docs.extend(docs::blocks(text));
                 continue;
             }
             let sql = path.ends_with(".sql");
@@ -263,11 +263,11 @@ impl Layout {
             let own = || (path.clone(), text.clone());
             if let Some(inside) = below(path, &manifest.model_paths) {
                 if let Some(stem) = inside.strip_suffix(".sql") {
-                    layout
+                    by_role
                         .models
                         .push((path.clone(), stem.to_string(), text.clone()));
                 } else if yaml {
-                    layout.yaml.push(own());
+                    by_role.yaml.push(own());
                 } else if path.ends_with(".py") {
                     return Err(unsupported(
                         path,
@@ -275,7 +275,7 @@ impl Layout {
                         "write the model in SQL, or take the file out of the models",
                     ));
                 } else if path.ends_with(".csv") {
-                    let at = Place {
+                    let at = Location {
                         file: path.clone(),
                         line: 0,
                     };
@@ -283,25 +283,25 @@ impl Layout {
                 }
             } else if let Some(inside) = below(path, &manifest.analysis_paths) {
                 if let Some(stem) = inside.strip_suffix(".sql") {
-                    layout
+                    by_role
                         .analyses
                         .push((path.clone(), stem.to_string(), text.clone()));
                 } else if yaml {
-                    layout.yaml.push(own());
+                    by_role.yaml.push(own());
                 }
             } else if below(path, &manifest.macro_paths).is_some() {
                 if sql {
-                    layout.macros.push(own());
+                    by_role.macros.push(own());
                 } else if yaml {
-                    layout.yaml.push(own());
+                    by_role.yaml.push(own());
                 }
             } else if let Some(inside) = below(path, &manifest.test_paths) {
                 match (sql, yaml) {
-                    (true, _) if inside.starts_with("generic/") => layout.macros.push(own()),
+                    (true, _) if inside.starts_with("generic/") => by_role.macros.push(own()),
                     // Rows for unit tests.
                     _ if inside.starts_with("fixtures/") => {}
-                    (true, _) => layout.singular.push(own()),
-                    (_, true) => layout.yaml.push(own()),
+                    (true, _) => by_role.singular.push(own()),
+                    (_, true) => by_role.yaml.push(own()),
                     _ => {}
                 }
             } else if below(path, &manifest.seed_paths).is_some() && path.ends_with(".csv") {
@@ -320,17 +320,17 @@ impl Layout {
                 check_folder(path, text, warnings)?;
             }
         }
-        layout.generic = test_blocks::collect(&layout.macros).map_err(|twice| {
+        by_role.generic = test_blocks::collect(&by_role.macros).map_err(|twice| {
             let (name, first, second) = twice;
             Failure::new(FailureKind::Project, format!("there are two tests {name}"))
                 .at(second, 0, 0)
                 .cause(format!("the other is in {first}"))
         })?;
-        for (_, text) in &mut layout.macros {
+        for (_, text) in &mut by_role.macros {
             *text = test_blocks::as_macros(text);
         }
-        layout.macros.push(test_blocks::built_in());
-        Ok(layout)
+        by_role.macros.push(test_blocks::built_in());
+        Ok(by_role)
     }
 }
 
@@ -395,7 +395,7 @@ fn unsupported(path: &str, cause: &str, way_out: &str) -> Failure {
         .note(way_out)
 }
 
-/// What the YAML of a project says.
+/// What the YAML of a project declares.
 #[derive(Default)]
 struct Described {
     models: Vec<Description>,
@@ -406,14 +406,14 @@ struct Described {
 }
 
 fn read_yaml(
-    layout: &Layout,
+    by_role: &FilesByRole,
     renderer: &Renderer,
     warnings: &mut Vec<Warning>,
 ) -> Result<Described, Failure> {
     let mut described = Described::default();
-    for (path, text) in &layout.yaml {
+    for (path, text) in &by_role.yaml {
         let doc = Doc::parse(path, text)?;
-        docs::check(&doc.root(), &layout.docs, warnings)?;
+        docs::check(&doc.root(), &by_role.docs, warnings)?;
         let sections = properties::sections(&doc, warnings)?;
         for node in sections.models {
             let found = properties::model(&node, renderer, warnings)?;
@@ -455,7 +455,7 @@ struct Draft {
     table: TableName,
     path: String,
     text: String,
-    settings: Settings,
+    settings: ModelSettings,
     enabled: bool,
     is_analysis: bool,
 }
@@ -515,15 +515,15 @@ impl Draft {
 
 /// First pass over the models: names, settings, and whether names are unique.
 fn drafts(
-    layout: &Layout,
+    by_role: &FilesByRole,
     manifest: &Manifest,
     renderer: &Renderer,
     descriptions: &[Description],
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Draft>, Failure> {
     let mut drafts: Vec<Draft> = vec![];
-    let analyses = layout.analyses.iter().map(|file| (file, true));
-    for ((path, inside, text), is_analysis) in layout
+    let analyses = by_role.analyses.iter().map(|file| (file, true));
+    for ((path, inside, text), is_analysis) in by_role
         .models
         .iter()
         .map(|file| (file, false))
@@ -546,7 +546,7 @@ fn drafts(
         }
         let described = descriptions.iter().find(|d| d.name == name);
         let mut settings = match is_analysis {
-            true => Settings::default(),
+            true => ModelSettings::default(),
             false => manifest.settings_for(&inside.split('/').collect::<Vec<_>>()),
         };
         settings.extend(&described.map(|d| d.settings.clone()).unwrap_or_default());
@@ -579,7 +579,7 @@ fn drafts(
         drafts.push(draft);
     }
     check_tables(&drafts)?;
-    let inside: Vec<Vec<&str>> = layout
+    let inside: Vec<Vec<&str>> = by_role
         .models
         .iter()
         .map(|(_, inside, _)| inside.split('/').collect())
@@ -598,7 +598,7 @@ fn drafts(
     Ok(drafts)
 }
 
-/// Settings of models that have no effect, each told once.
+/// Settings of models that have no effect, each reported once.
 fn without_effect(drafts: &[Draft], warnings: &mut Vec<Warning>) {
     let mut of_key: BTreeMap<&str, Vec<&Draft>> = BTreeMap::new();
     for draft in drafts.iter().filter(|d| d.enabled) {
@@ -614,7 +614,7 @@ fn without_effect(drafts: &[Draft], warnings: &mut Vec<Warning>) {
         let text = format!("setting {key} of {}{others} has no effect", models[0].name);
         warnings.push(Warning::new(
             text,
-            Place {
+            Location {
                 file: models[0].path.clone(),
                 line: 0,
             },
@@ -650,9 +650,14 @@ fn rename(draft: &mut Draft, manifest: &Manifest, renderer: &Renderer) -> Result
     Ok(())
 }
 
-/// What `config(…)` in the file says; a wrong setting is told at its key.
-fn in_file(rendered: &Rendered, path: &str, text: &str, what: &str) -> Result<Settings, Failure> {
-    let mut settings = Settings::default();
+/// What `config(…)` in the file sets; a wrong setting is reported at its key.
+fn in_file(
+    rendered: &Rendered,
+    path: &str,
+    text: &str,
+    what: &str,
+) -> Result<ModelSettings, Failure> {
+    let mut settings = ModelSettings::default();
     for (key, value) in &rendered.config {
         settings.set(key, value).map_err(|cause| {
             let call = text.find("config(").unwrap_or(0);

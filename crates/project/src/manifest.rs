@@ -4,15 +4,15 @@ use serde_json::{Map, Value};
 
 use retail_api::Failure;
 
-use super::config::{Settings, is_setting};
+use super::config::{ModelSettings, is_setting};
 use super::project::Warning;
 use super::render::Renderer;
 use super::test_yaml::Setting;
 use super::yaml::{Doc, Node};
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::suggest::did_you_mean;
 
-/// What `dbt_project.yml` says.
+/// What `dbt_project.yml` states.
 #[derive(Debug)]
 pub struct Manifest {
     pub name: String,
@@ -27,7 +27,7 @@ pub struct Manifest {
     pub warnings: Vec<Warning>,
     /// Where macros of a package are looked for, by package.
     pub dispatch: Vec<(String, Vec<String>)>,
-    /// Settings by folder (or file) under the model paths; the empty path is the whole project.
+    /// ModelSettings by folder (or file) under the model paths; the empty path is the whole project.
     folders: Vec<Folder>,
     /// Settings of tests by folder, the outer before the inner.
     tests: Vec<(Vec<String>, Setting)>,
@@ -38,7 +38,7 @@ struct Folder {
     path: Vec<String>,
     /// Key, value, and the failure if the value, once rendered, is wrong.
     settings: Vec<(String, Value, Failure)>,
-    at: Place,
+    at: Location,
 }
 
 /// Keys that only tools on a person's machine read.
@@ -59,7 +59,7 @@ const IGNORED: [&str; 14] = [
     "restrict-access",
 ];
 
-/// Keys of dbt for what we do not have, told.
+/// Keys of dbt for what we do not have, reported.
 const WITHOUT_EFFECT: [&str; 10] = [
     "require-dbt-version",
     "flags",
@@ -299,7 +299,7 @@ fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value, Failure), Fail
     let json = value.json();
     // What holds Jinja is known when it is rendered.
     if !json.to_string().contains("{{") {
-        Settings::default()
+        ModelSettings::default()
             .set(key, &json)
             .map_err(|cause| value.fail(cause))?;
     }
@@ -312,7 +312,7 @@ impl Manifest {
         for (key, value, wrong) in self.folders.iter_mut().flat_map(|f| &mut f.settings) {
             let set = renderer.json(value).and_then(|json| {
                 *value = json;
-                Settings::default().set(key, value)
+                ModelSettings::default().set(key, value)
             });
             set.map_err(|cause| wrong.clone().cause(cause))?;
         }
@@ -320,14 +320,14 @@ impl Manifest {
     }
 
     /// The settings for the model at `inside`: its path below the model folder, without `.sql`, in parts.
-    pub fn settings_for(&self, inside: &[&str]) -> Settings {
+    pub fn settings_for(&self, inside: &[&str]) -> ModelSettings {
         let mut matching: Vec<&Folder> = self
             .folders
             .iter()
             .filter(|f| f.path.len() <= inside.len() && f.path.iter().eq(&inside[..f.path.len()]))
             .collect();
         matching.sort_by_key(|f| f.path.len());
-        let mut settings = Settings::default();
+        let mut settings = ModelSettings::default();
         for (key, value, _) in matching.iter().flat_map(|f| &f.settings) {
             // Checked when it was read.
             let _ = settings.set(key, value);

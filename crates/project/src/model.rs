@@ -3,7 +3,7 @@
 use std::fmt;
 
 use retail_api::TableName;
-use retail_api::source::{Column, Place, SourceRef};
+use retail_api::source::{Column, Location, SourceRef};
 use serde::{Deserialize, Serialize};
 
 use super::source_map::{SourceMap, Spot};
@@ -82,7 +82,7 @@ pub struct Model {
     /// As the YAML beside it declares them.
     pub columns: Vec<Column>,
     /// Where the YAML describes it.
-    pub described_at: Option<Place>,
+    pub described_at: Option<Location>,
     pub(super) map: SourceMap,
 }
 
@@ -114,6 +114,6 @@ pub struct ModelConfig {
     /// Iceberg partition fields: `order_date`, `day(ts)`, `bucket(16, id)`.
     pub partition_by: Vec<String>,
     pub meta: serde_json::Map<String, serde_json::Value>,
-    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML. `None`: nobody says.
+    /// `contract: {enforced: true}`: the columns of the SQL must be those of the YAML. `None`: not declared.
     pub contract_enforced: Option<bool>,
 }

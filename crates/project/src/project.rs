@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use retail_api::source::{Place, Source, SourceRef};
+use retail_api::source::{Location, Source, SourceRef};
 use serde::{Deserialize, Serialize};
 
 use super::data_test::DataTest;
@@ -34,11 +34,11 @@ pub struct Project {
 pub struct Warning {
     /// One sentence: what, and what happens instead.
     pub text: String,
-    pub at: Place,
+    pub at: Location,
 }
 
 impl Warning {
-    pub fn new(text: impl Into<String>, at: Place) -> Self {
+    pub fn new(text: impl Into<String>, at: Location) -> Self {
         Self {
             text: text.into(),
             at,

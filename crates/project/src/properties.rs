@@ -2,21 +2,21 @@
 
 use retail_api::Failure;
 
-use super::config::Settings;
+use super::config::ModelSettings;
 use super::project::Warning;
 use super::render::Renderer;
 use super::test_yaml::{self, Constraint, Declared};
 use super::yaml::{Doc, Node};
-use retail_api::source::{Column, Place};
+use retail_api::source::{Column, Location};
 use retail_api::suggest::did_you_mean;
 
-/// What YAML says about one model.
+/// What YAML states about one model.
 #[derive(Debug)]
 pub struct Description {
     pub name: String,
-    pub at: Place,
+    pub at: Location,
     pub text: String,
-    pub settings: Settings,
+    pub settings: ModelSettings,
     pub columns: Vec<Column>,
     pub tests: Vec<Declared>,
     /// Of the model and of its columns.
@@ -27,7 +27,7 @@ pub struct Description {
 
 const KNOWN: [&str; 3] = ["version", "models", "sources"];
 const IGNORED: [&str; 5] = ["exposures", "macros", "analyses", "groups", "anchors"];
-/// Sections of dbt for what we do not have, told.
+/// Sections of dbt for what we do not have, reported.
 const WITHOUT_EFFECT: [&str; 6] = [
     "seeds",
     "unit_tests",
@@ -93,12 +93,12 @@ pub fn model(
         .ok_or_else(|| node.fail("a model needs a name"))?;
     let name = name_node.text()?;
     let mut description = Description {
-        at: Place {
+        at: Location {
             file: node.file().to_string(),
             line: name_node.line(),
         },
         text: String::new(),
-        settings: Settings::default(),
+        settings: ModelSettings::default(),
         columns: vec![],
         tests: vec![],
         constraints: vec![],
@@ -197,7 +197,7 @@ pub fn columns(
             .ok_or_else(|| item.fail("a column needs a name"))?;
         let mut column = Column {
             name: name_node.text()?,
-            at: Place {
+            at: Location {
                 file: item.file().to_string(),
                 line: name_node.line(),
             },

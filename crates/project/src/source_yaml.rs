@@ -14,7 +14,7 @@ use super::render::Renderer;
 use super::test_yaml::{self, Declared};
 use super::yaml::Node;
 use retail_api::source::{
-    Compression, FileFormat, FileOptions, Place, Source, SourceLocation, SourceRef,
+    Compression, FileFormat, FileOptions, Location, Source, SourceLocation, SourceRef,
 };
 use retail_api::suggest::did_you_mean;
 
@@ -59,7 +59,7 @@ pub fn source(
         None => identifier("source", &source_name).map_err(|cause| name.fail(cause))?,
     };
     let common = settings(node)?;
-    tell(node, warnings)?;
+    warn_of_ineffective(node, warnings)?;
     if !is_enabled(node, renderer)? {
         return Ok(vec![]);
     }
@@ -86,7 +86,7 @@ pub fn source(
         };
         let mut found = common.clone();
         found.extend(settings(&table)?);
-        tell(&table, warnings)?;
+        warn_of_ineffective(&table, warnings)?;
         if !is_enabled(&table, renderer)? {
             continue;
         }
@@ -128,7 +128,7 @@ pub fn source(
             strict_columns: found
                 .get("strict_columns")
                 .map_or(Ok(false), |s| s.boolean())?,
-            defined_at: Place {
+            defined_at: Location {
                 file: node.file().to_string(),
                 line: name_node.line(),
             },
@@ -207,8 +207,8 @@ fn is_near(key: &str) -> bool {
     !did_you_mean(key, known).is_empty()
 }
 
-/// Tells what a source or its table says that has no effect.
-fn tell(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+/// Warns of what a source or its table declares that has no effect.
+fn warn_of_ineffective(node: &Node<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
     let config = node.get("config").map(|config| config.entries());
     for (key, value) in config.transpose()?.unwrap_or_default() {
         let text = match key.trim_start_matches('+') {
@@ -327,7 +327,7 @@ fn files(
         "json" | "jsonl" | "ndjson" => FileFormat::Json,
         "" => {
             return Err(location
-                .fail(format!("cannot tell the format of {pattern}"))
+                .fail(format!("cannot infer the format of {pattern}"))
                 .note("add format: parquet, csv or json"));
         }
         other => {

@@ -1,4 +1,4 @@
-//! Rendered SQL as text: what of it says something.
+//! Rendered SQL as text: what of it has a meaning.
 
 /// Whether SQL is nothing but blanks, comments and semicolons.
 pub(super) fn is_blank(sql: &str) -> bool {
@@ -11,7 +11,7 @@ pub(super) fn without_end(sql: &str) -> &str {
     while let Some(c) = sql[at..].chars().next() {
         let rest = &sql[at..];
         let past = |mark: &str, found: Option<usize>| found.map_or(rest.len(), |i| i + mark.len());
-        let (length, says) = match c {
+        let (length, counts) = match c {
             '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), false),
             '/' if rest.starts_with("/*") => (past("*/", rest.find("*/")), false),
             ';' => (1, false),
@@ -21,7 +21,7 @@ pub(super) fn without_end(sql: &str) -> &str {
             c => (c.len_utf8(), true),
         };
         at += length;
-        if says {
+        if counts {
             end = at;
         }
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_what_says_nothing() {
+    fn an_end_is_what_means_nothing() {
         for (sql, kept) in [
             ("select 1 ; -- done\n", "select 1"),
             ("select ';' -- a\n /* b; */ ;;", "select ';'"),

@@ -1,4 +1,4 @@
-//! Where failing rows are kept: a table per test that says `store_failures`, as dbt names it.
+//! Where failing rows are kept: a table per test that has `store_failures`, as dbt names it.
 
 use std::collections::BTreeMap;
 

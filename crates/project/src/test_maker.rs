@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::{Failure, TableName};
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ impl Maker<'_> {
         }
     }
 
-    pub(super) fn tell(&self, text: String, at: Place) {
+    pub(super) fn warn(&self, text: String, at: Location) {
         let warning = Warning::new(text, at);
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {

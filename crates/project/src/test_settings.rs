@@ -7,7 +7,7 @@ use super::data_test::TestConfig;
 use super::test_maker::Maker;
 use super::test_yaml::Setting;
 use retail_api::Failure;
-use retail_api::source::Place;
+use retail_api::source::Location;
 
 /// The settings of a test, each the last that was said.
 pub(super) struct Settled {
@@ -16,7 +16,7 @@ pub(super) struct Settled {
     pub(super) said: Map<String, Value>,
 }
 
-/// What a template's own `config(…)` says.
+/// A template's own `config(…)`.
 pub(super) struct Block<'a> {
     pub(super) config: &'a [(String, Value)],
     /// A failure at the test; the cause is left to say.
@@ -42,7 +42,7 @@ pub(super) fn settings(
             ..setting.clone()
         };
         if !setting.put(&mut settled.config)? {
-            let at = Place {
+            let at = Location {
                 file: setting.stray.file.clone().unwrap_or_default(),
                 line: setting.stray.line,
             };
@@ -50,7 +50,7 @@ pub(super) fn settings(
                 "a test has no setting {}; only its template can see it",
                 setting.key
             );
-            make.tell(text, at);
+            make.warn(text, at);
         }
         if !setting.value.is_null() {
             settled.said.insert(setting.key, setting.value);
@@ -63,7 +63,7 @@ pub(super) fn settings(
             let stray = block
                 .stray
                 .clone()
-                .note(format!("config(…) in {} says it", block.file));
+                .note(format!("config(…) in {} sets it", block.file));
             put(&Setting {
                 key: key.clone(),
                 value: value.clone(),

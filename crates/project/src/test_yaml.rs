@@ -6,7 +6,7 @@ use retail_api::Failure;
 
 use super::data_test::{SETTINGS, TestConfig};
 use super::yaml::Node;
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::suggest::did_you_mean;
 
 /// A setting of a test as it is written: Jinja in its value is rendered when the test is made.
@@ -77,7 +77,7 @@ pub struct Declared {
     pub arguments: Map<String, Value>,
     /// In the order they stand.
     pub settings: Vec<Setting>,
-    pub at: Place,
+    pub at: Location,
     /// A failure at its place; the cause is left to say.
     pub stray: Failure,
 }
@@ -107,7 +107,7 @@ pub fn test(node: &Node<'_>, column: Option<&str>) -> Result<Declared, Failure> 
         quote_column: false,
         arguments: Map::new(),
         settings: vec![],
-        at: Place {
+        at: Location {
             file: node.file().to_string(),
             line: node.line(),
         },
@@ -183,7 +183,7 @@ pub struct Constraint {
     pub name: Option<String>,
     /// The column that it stands under, or the columns it names.
     pub columns: Vec<String>,
-    pub at: Place,
+    pub at: Location,
     pub stray: Failure,
 }
 
@@ -245,7 +245,7 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
         },
         "foreign_key" => ConstraintKind::ForeignKey {
             to: text("to")?.ok_or_else(|| {
-                node.fail("a foreign key is held where it says to: ref('model') and to_columns: [column]; an \
+                node.fail("a foreign key is held where it has to: ref('model') and to_columns: [column]; an \
                            expression is not read")
             })?,
             to_columns: node
@@ -275,7 +275,7 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
         kind,
         name: text("name")?,
         columns,
-        at: Place {
+        at: Location {
             file: node.file().to_string(),
             line: node.line(),
         },
@@ -283,7 +283,7 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
     })
 }
 
-/// What YAML says of a file below `tests/`.
+/// What YAML states of a file below `tests/`.
 #[derive(Debug, Clone)]
 pub struct DescribedFile {
     pub name: String,

@@ -150,7 +150,7 @@ fn a_mistyped_source_is_shown_with_the_nearest_table() {
 }
 
 #[test]
-fn a_variable_without_value_says_how_to_pass_it() {
+fn a_variable_without_value_states_how_to_pass_it() {
     let text = fails(&[("models/a.sql", "select {{ var('day') }}")]);
     assert_eq!(
         text,
@@ -160,22 +160,22 @@ fn a_variable_without_value_says_how_to_pass_it() {
 }
 
 #[test]
-fn an_undefined_name_is_empty_and_told_and_cannot_be_called() {
+fn an_undefined_name_is_empty_and_reported_and_cannot_be_called() {
     let files = [("models/a.sql", "select 1 as x,\n  {{ dya }}2 as y\n")];
     let read = project(&files, json!({})).unwrap();
     assert_eq!(read.models[0].sql, "select 1 as x,\n  2 as y\n");
-    let told: Vec<String> = read.warnings.iter().map(Warning::to_string).collect();
+    let reported: Vec<String> = read.warnings.iter().map(Warning::to_string).collect();
     assert_eq!(
-        told,
+        reported,
         ["models/a.sql:2: dya is not defined and stands for nothing"]
     );
-    // It is told wherever it counts for something, and not where somebody asks whether it is there.
+    // It is reported wherever it counts for something, and not where its presence is checked.
     let template = "{% if dya == 1 %}select 0 as x{% endif %}\n{% for c in cloumns %}{% endfor %}\n{% set t = 'a' ~ tial %}\n\
-                    {% if asked is defined or other %}{% endif %}select 1 as x";
+                    {% if known is defined or other %}{% endif %}select 1 as x";
     let read = project(&[("models/a.sql", template)], json!({})).unwrap();
-    let told: Vec<String> = read.warnings.iter().map(Warning::to_string).collect();
+    let reported: Vec<String> = read.warnings.iter().map(Warning::to_string).collect();
     assert_eq!(
-        told,
+        reported,
         [
             "models/a.sql:1: dya is not defined and stands for nothing",
             "models/a.sql:2: cloumns is not defined and stands for nothing",
@@ -224,7 +224,7 @@ fn an_undefined_name_is_empty_and_told_and_cannot_be_called() {
 }
 
 #[test]
-fn an_error_in_a_macro_is_told_in_the_macro() {
+fn an_error_in_a_macro_is_reported_in_the_macro() {
     let text = fails(&[
         (
             "macros/m.sql",
@@ -260,7 +260,7 @@ fn a_broken_template_has_file_and_line() {
 }
 
 #[test]
-fn a_wrong_setting_is_told_at_its_key() {
+fn a_wrong_setting_is_reported_at_its_key() {
     let text = fails(&[(
         "models/a.sql",
         "{{ config(\n  materialised='table'\n) }}\nselect 1",
@@ -304,26 +304,26 @@ fn two_models_of_one_name_are_both_named() {
 }
 
 #[test]
-fn yaml_for_a_model_that_is_not_there_is_told() {
+fn yaml_for_a_model_that_is_not_there_is_reported() {
     let files = [
         ORDERS,
         ("models/s.yml", "version: 2\nmodels:\n  - name: stg_order\n"),
     ];
     assert_eq!(
-        told(&files),
+        reported(&files),
         ["models/s.yml:3: there is no model stg_order; did you mean stg_orders?"]
     );
 }
 
-/// What a person is told of a project that loads.
-fn told(files: &[(&str, &str)]) -> Vec<String> {
+/// The warnings of a project that loads.
+fn reported(files: &[(&str, &str)]) -> Vec<String> {
     let read = project(files, json!({}));
     let read = read.unwrap_or_else(|failure| panic!("{}", shown(&failure)));
     read.warnings.iter().map(Warning::to_string).collect()
 }
 
 #[test]
-fn what_has_no_effect_is_told_with_its_line() {
+fn what_has_no_effect_is_reported_with_its_line() {
     let files = [
         (
             "dbt_project.yml",
@@ -351,7 +351,7 @@ fn what_has_no_effect_is_told_with_its_line() {
         ),
     ];
     assert_eq!(
-        told(&files),
+        reported(&files),
         [
             "dbt_project.yml:2: require-dbt-version has no effect",
             "dbt_project.yml:3: flags has no effect",
@@ -411,17 +411,17 @@ fn what_is_not_supported_is_named_with_its_file() {
 }
 
 #[test]
-fn settings_for_a_folder_without_models_are_told() {
+fn settings_for_a_folder_without_models_are_reported() {
     let manifest = "name: shop\nmodels:\n  shop:\n    stagin:\n      +schema: staging\n";
     assert_eq!(
-        told(&[("dbt_project.yml", manifest), ORDERS]),
+        reported(&[("dbt_project.yml", manifest), ORDERS]),
         ["dbt_project.yml:4: no model is in stagin; did you mean staging?"]
     );
 }
 
 #[test]
 fn options_of_other_readers_in_meta_are_refused_with_ours() {
-    for (option, told) in [
+    for (option, reported) in [
         (
             "sep: ';'",
             "sep is no option of a source's files\n= say delimiter",
@@ -447,7 +447,7 @@ fn options_of_other_readers_in_meta_are_refused_with_ours() {
             let failure = project(&[("models/s.yml", &yaml)], json!({})).unwrap_err();
             let shown = shown(&failure);
             assert!(
-                shown.contains("models/s.yml:6") && shown.ends_with(told),
+                shown.contains("models/s.yml:6") && shown.ends_with(reported),
                 "{shown}"
             );
         }
@@ -491,7 +491,7 @@ fn external_locations_are_rendered_and_filled_in() {
 }
 
 #[test]
-fn a_relative_location_says_how_to_make_it_absolute() {
+fn a_relative_location_states_how_to_make_it_absolute() {
     let yaml = "sources:\n  - name: raw\n    tables:\n      - name: orders\n        external_location: data/orders.csv\n";
     assert_eq!(
         fails(&[("models/s.yml", yaml)]),
@@ -593,7 +593,7 @@ fn a_folder_is_read_without_what_tools_leave_in_it() {
 }
 
 #[test]
-fn a_folder_without_a_project_says_where_the_nearest_one_is() {
+fn a_folder_without_a_project_states_where_the_nearest_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("jobs/shop");
     std::fs::create_dir_all(&shop).unwrap();

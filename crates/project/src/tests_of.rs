@@ -20,7 +20,7 @@ use super::test_maker::{Maker, target};
 use super::test_names::names_of;
 use super::test_settings::{Block, Settled, settings};
 use super::test_yaml::{Declared, DescribedFile, Setting};
-use retail_api::source::{Place, SourceRef};
+use retail_api::source::{Location, SourceRef};
 use retail_api::suggest::did_you_mean;
 
 /// The files that tests come from.
@@ -31,7 +31,7 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn line(&self, at: &Place) -> String {
+    fn line(&self, at: &Location) -> String {
         let text = self.texts.get(&at.file).map_or("", String::as_str);
         let line = text.lines().nth((at.line as usize).saturating_sub(1));
         line.unwrap_or_default().to_string()
@@ -66,7 +66,7 @@ pub fn add(
         if let Some(first) = description.constraints.first() {
             let unheld = match (model.config.contract_enforced, model.materialized) {
                 (Some(true), Materialized::Table) => {
-                    let line = |at: &Place| files.line(at);
+                    let line = |at: &Location| files.line(at);
                     let held = constraints::tests(make, model, &description.constraints, &line)?;
                     let needed = held
                         .iter()
@@ -432,7 +432,7 @@ fn query(name: &str, path: &str, raw_sql: String, rendered: Rendered) -> Model {
     }
 }
 
-/// A file below `tests/`, or nothing when it is switched off. `described` is what YAML says about it.
+/// A file below `tests/`, or nothing when it is switched off. `described` is what YAML declares of it.
 fn singular(
     make: &Maker<'_>,
     path: &str,
@@ -465,7 +465,7 @@ fn singular(
     }
     if config.filter.is_some() {
         return Err(fail(
-            "where is for tests under a model; a file says its own condition".into(),
+            "where is for tests under a model; a file has its own condition".into(),
         ));
     }
     let node = Map::from_iter([
@@ -488,7 +488,7 @@ fn singular(
             query: Box::new(query(&name, path, text.to_string(), rendered)),
         },
         config,
-        at: Place {
+        at: Location {
             file: path.to_string(),
             line: 1,
         },

@@ -40,28 +40,28 @@ impl Doc {
         Node {
             doc: self,
             value: &self.value,
-            place: Place {
+            span: Span {
                 line: 1,
                 column: 1,
-                span: 1,
+                length: 1,
             },
         }
     }
 
     /// The place of an item: a text by itself, else all that stands on its line.
-    fn place_of_item(&self, item: &Spanned<Value>) -> Place {
-        let place = Place::of(item);
+    fn span_of_item(&self, item: &Spanned<Value>) -> Span {
+        let span = Span::of(item);
         if !matches!(item.value, Value::List(_) | Value::Map(_)) {
-            return place;
+            return span;
         }
         let line = self
             .text
             .lines()
-            .nth((place.line as usize).saturating_sub(1));
+            .nth((span.line as usize).saturating_sub(1));
         let rest = line.map_or(0, |line| line.trim_end().chars().count() as u32);
-        Place {
-            span: (rest + 1).saturating_sub(place.column).max(1),
-            ..place
+        Span {
+            length: (rest + 1).saturating_sub(span.column).max(1),
+            ..span
         }
     }
 }
@@ -122,25 +122,25 @@ pub fn vars_of_yaml(text: &str) -> Result<serde_json::Map<String, serde_json::Va
 pub struct Node<'a> {
     doc: &'a Doc,
     value: &'a Value,
-    place: Place,
+    span: Span,
 }
 
 /// Where a key or an item stands, 1-based, and how many characters it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Span {
     line: u32,
     column: u32,
-    span: u32,
+    length: u32,
 }
 
-impl Place {
+impl Span {
     /// Where a value stands; one that an alias or `<<` brings stands where that is.
     fn of(value: &Spanned<Value>) -> Self {
         let location = value.referenced;
         Self {
             line: (location.line() as u32).max(1),
             column: (location.column() as u32).max(1),
-            span: (location.span().len() as u32).max(1),
+            length: (location.span().len() as u32).max(1),
         }
     }
 }
@@ -153,14 +153,14 @@ impl<'a> Node<'a> {
         };
         let is_key = |value: &Value| matches!(value, Value::Text(text) if text == key);
         let (key, value) = entries.iter().find(|(key, _)| is_key(&key.value))?;
-        (!matches!(value.value, Value::Null)).then(|| self.child(&value.value, Place::of(key)))
+        (!matches!(value.value, Value::Null)).then(|| self.child(&value.value, Span::of(key)))
     }
 
-    fn child(&self, value: &'a Value, place: Place) -> Node<'a> {
+    fn child(&self, value: &'a Value, span: Span) -> Node<'a> {
         Node {
             doc: self.doc,
             value,
-            place,
+            span,
         }
     }
 
@@ -171,10 +171,10 @@ impl<'a> Node<'a> {
             Value::Map(entries) => entries
                 .iter()
                 .map(|(key, value)| {
-                    let place = Place::of(key);
+                    let span = Span::of(key);
                     let key = key.value.text();
                     let key = key.ok_or_else(|| self.fail("a key must be text"))?;
-                    Ok((key, self.child(&value.value, place)))
+                    Ok((key, self.child(&value.value, span)))
                 })
                 .collect(),
             _ => Err(self.fail("expected keys and values here")),
@@ -187,7 +187,7 @@ impl<'a> Node<'a> {
             Value::Null => Ok(vec![]),
             Value::List(items) => Ok(items
                 .iter()
-                .map(|item| self.child(&item.value, self.doc.place_of_item(item)))
+                .map(|item| self.child(&item.value, self.doc.span_of_item(item)))
                 .collect()),
             _ => Err(self.fail("expected a list here (lines starting with -)")),
         }
@@ -251,12 +251,12 @@ impl<'a> Node<'a> {
 
     /// The 1-based line of the key or item.
     pub fn line(&self) -> u32 {
-        self.place.line
+        self.span.line
     }
 
     /// The file and line.
-    pub fn at(&self) -> retail_api::source::Place {
-        retail_api::source::Place {
+    pub fn at(&self) -> retail_api::source::Location {
+        retail_api::source::Location {
             file: self.file().to_string(),
             line: self.line(),
         }
@@ -264,13 +264,13 @@ impl<'a> Node<'a> {
 
     /// A failure at this place.
     pub fn fail(&self, cause: impl Into<String>) -> Failure {
-        let place = self.place;
+        let span = self.span;
         Failure::new(
             FailureKind::Project,
             format!("cannot read {}", self.doc.path),
         )
-        .at(&self.doc.path, place.line, place.column)
-        .snippet_of(&self.doc.text, place.span)
+        .at(&self.doc.path, span.line, span.column)
+        .snippet_of(&self.doc.text, span.length)
         .cause(cause)
     }
 }

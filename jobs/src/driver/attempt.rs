@@ -106,7 +106,7 @@ async fn run_models(
     }
 }
 
-/// Says which model failed, which were not run, and that nothing was published.
+/// Adds which model failed, which were not run, and that nothing was published.
 fn with_consequences(
     attempt: &Attempt<'_>,
     model: &Model,

@@ -1,4 +1,4 @@
-//! Rows that other engines wrote into tables which a run rebuilds: named before they go, and kept where the run was asked to.
+//! Rows that other engines wrote into tables which a run rebuilds: named before they go, and kept where the run is to keep them.
 
 use retail_api::events::EventKind;
 use retail_api::{Failure, FailureKind};
@@ -7,7 +7,7 @@ use retail_project::Model;
 
 use crate::job::{Attempt, JobSpec};
 
-/// Says what other engines wrote into the tables that are to be rebuilt.
+/// Reports what other engines wrote into the tables that are to be rebuilt.
 ///
 /// # Errors
 /// The first table whose rows would go, where the run is to keep them.

@@ -8,7 +8,7 @@ pub(super) const ROWS: u64 = 5;
 const COLUMNS: usize = 8;
 const CELL: usize = 32;
 
-/// The whole number that a query of one row gives in a column. The error says what it gives instead.
+/// The whole number that a query of one row gives in a column. The error names what it gives instead.
 pub(super) fn number(rows: &[RecordBatch], column: usize) -> Result<i64, String> {
     let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
     let batch = match (count, rows.iter().find(|batch| batch.num_rows() > 0)) {

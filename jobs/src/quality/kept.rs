@@ -46,7 +46,7 @@ impl StoredRows {
         named.map(|(table, _)| table.to_string()).collect()
     }
 
-    /// A failure that says which tables were replaced, and says "nothing was published" of the run's own tables only.
+    /// A failure with the tables that were replaced, and with "nothing was published" about the run's own tables only.
     pub(crate) fn added_to(&self, mut failure: Failure) -> Failure {
         let (surely, perhaps) = (self.named(Stored::Surely), self.named(Stored::Perhaps));
         if surely.is_empty() && perhaps.is_empty() {
@@ -102,7 +102,7 @@ impl Keep<'_> {
 }
 
 impl Tested<'_> {
-    /// Whether a table can hold the rows: asked before anything runs.
+    /// Whether a table can hold the rows: checked before anything runs.
     ///
     /// # Errors
     /// The query does not plan, or has a column that no table can have.
@@ -180,7 +180,7 @@ impl Tested<'_> {
         };
         let mut attempt = 1;
         loop {
-            // Not the job's own: that one says whether the tables of its models were published.
+            // Not the job's own: that one states whether the tables of its models were published.
             let id = format!("{}-tests-{}", self.spec.id, uuid::Uuid::new_v4().simple());
             let is_cancelled = || self.cancel.is_cancelled();
             let waiting = |reason: String| {

@@ -44,7 +44,7 @@ struct Pass {
 /// not among them: it is counted over the table that keeps them.
 ///
 /// # Errors
-/// The first test that cannot be asked: its column is not there.
+/// The first test that cannot be run: its column is not there.
 pub(super) fn plan(
     tests: &[&DataTest],
     schema_of: SchemaOf<'_>,

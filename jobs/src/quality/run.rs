@@ -1,4 +1,4 @@
-//! Runs the tests of a job on what it staged, and says what they came to.
+//! Runs the tests of a job on what it staged, and reports their results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -353,15 +353,16 @@ impl Tested<'_> {
             CheckQuery::Pass { tests, unique, sql } => (tests, unique, sql),
         };
         let of: Vec<usize> = all.iter().copied().chain(unique).collect();
-        let asked: Vec<&DataTest> = of.iter().map(|index| tests[*index]).collect();
-        let (failed, repeated) = match self.query(&asked, &sql).await {
+        let counted_tests: Vec<&DataTest> = of.iter().map(|index| tests[*index]).collect();
+        let (failed, repeated) = match self.query(&counted_tests, &sql).await {
             Ok(rows) => match (number(&rows, 0), number(&rows, 1)) {
                 (Ok(failed), Ok(repeated)) => (failed, repeated),
                 (Err(what), _) | (_, Err(what)) => {
-                    return Err(
-                        verdict::at(asked[0], "cannot count failing rows".to_string())
-                            .cause(format!("the query of its tests gives {what}")),
-                    );
+                    return Err(verdict::at(
+                        counted_tests[0],
+                        "cannot count failing rows".to_string(),
+                    )
+                    .cause(format!("the query of its tests gives {what}")));
                 }
             },
             Err(failure) if of.len() == 1 || failure.kind == FailureKind::Cancelled => {

@@ -304,7 +304,7 @@ fn no_column(test: &DataTest, name: &str, table: &TableName, schema: &Schema) ->
     )
 }
 
-/// A test that cannot be asked; the project is wrong.
+/// A test that cannot be run; the project is wrong.
 pub(super) fn cannot(test: &DataTest, cause: String) -> Failure {
     let mut failure = verdict::at(test, format!("cannot plan test {}", test.name)).cause(cause);
     failure.kind = retail_api::FailureKind::Project;

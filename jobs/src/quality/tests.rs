@@ -267,7 +267,7 @@ fn what_is_shown_of_a_failure_is_enough_to_act_on() {
 }
 
 #[test]
-fn a_column_that_is_not_there_is_told_at_the_line_that_tests_it() {
+fn a_column_that_is_not_there_is_reported_at_the_line_that_tests_it() {
     let yaml = "models:\n  - name: orders\n    columns:\n      - name: stor_id\n        tests: [not_null]\n";
     let project = project(yaml, &[]);
     let tests: Vec<&DataTest> = project.tests.iter().collect();

@@ -31,9 +31,9 @@ use super::listing::Listing;
 use super::shape::{self, FileShape};
 use super::{UNDECODABLE, file_shapes, listing, parquet_columns, text_scan};
 
-/// Looks in the CSV and JSON files of `read` for what made a query fail with `error`, and tells the first bad cell.
+/// Looks in the CSV and JSON files of `read` for what made a query fail with `error`, and names the first bad cell.
 ///
-/// `None` if the error is of another kind or nothing is found: then the error itself is all there is to tell.
+/// `None` if the error is of another kind or nothing is found: then the error itself is all there is to report.
 pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> Option<Failure> {
     let error = error.to_lowercase();
     let signs = [
@@ -54,7 +54,7 @@ pub async fn diagnose(read: &[&Source], stores: &ObjectStores, error: &str) -> O
         "panicked",
         ENGINE_FAILED,
     ];
-    // A cast of the model's own SQL says so; a cell that is wrong as well is not what made it fail.
+    // A cast of the model's own SQL states it; a cell that is wrong as well is not what made it fail.
     let of_sql = error.contains("cannot cast '");
     let of_files = error.contains("cannot be parsed") || error.contains("cell cannot be cast");
     if !signs.iter().any(|s| error.contains(s)) || (of_sql && !of_files) {
@@ -147,7 +147,7 @@ async fn scan(
         });
         forward(stream, sender).await;
         if let Ok(Some(bad)) = look.await {
-            return Some(tell(source, file, &bad));
+            return Some(bad_cell(source, file, &bad));
         }
     }
     None
@@ -201,7 +201,7 @@ async fn parquet(source: &Source, stores: &ObjectStores, error: &str) -> Option<
                 column: Some(column.name.clone()),
                 what,
             };
-            return Some(tell(source, file, &bad));
+            return Some(bad_cell(source, file, &bad));
         }
     }
     None
@@ -310,7 +310,7 @@ fn rules(read: &TextScan, error: &str) -> Vec<(usize, CellRule)> {
     rules.collect()
 }
 
-fn tell(source: &Source, file: &FileShape, bad: &BadRow) -> Failure {
+fn bad_cell(source: &Source, file: &FileShape, bad: &BadRow) -> Failure {
     let place = format!(
         "source {}, row {}",
         source.source_ref(),

@@ -18,7 +18,7 @@ const HEAD_BYTES: u64 = 256 * 1024;
 /// Rows that types are guessed from.
 const SAMPLE_ROWS: usize = 1000;
 
-/// What the beginning of a CSV or JSON file says.
+/// What the beginning of a CSV or JSON file shows.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// Columns by name, in the order of the file, with the type their first values suggest.

@@ -268,7 +268,7 @@ impl Walk<'_> {
         let shown = with_slash(&self.listing.shown(folder));
         let (true, Ok(mut entries)) = (self.listing.root == "/", tokio::fs::read_dir(&shown).await)
         else {
-            // What cannot be listed is told by the listing.
+            // The listing reports what cannot be listed.
             return Ok(());
         };
         while let Ok(Some(entry)) = entries.next_entry().await {

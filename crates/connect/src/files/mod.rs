@@ -124,7 +124,7 @@ async fn file_shapes(
             format!("source {}: its files are empty", source.source_ref()),
         )
         .at(shown.unwrap_or_default(), 0, 0)
-        .cause("not even a header says which columns there are")
+        .cause("not even a header names its columns")
         .note(format!(
             "declare its columns with their data_type in {}",
             source.defined_at
@@ -204,7 +204,7 @@ async fn footer(
     state: &SessionState,
 ) -> Result<(Schema, Arc<ParquetMetaData>), FooterError> {
     use datafusion::error::DataFusionError;
-    let told = |error: DataFusionError| match error {
+    let as_failure = |error: DataFusionError| match error {
         DataFusionError::ObjectStore(error) => FooterError::Store(*error),
         _ if meta.size == 0 => FooterError::Content(
             "the file has 0 bytes; it was not written whole; have it written again".into(),
@@ -218,14 +218,14 @@ async fn footer(
     let schema = ParquetFormat::default()
         .infer_schema(state, &listing.store, std::slice::from_ref(meta))
         .await
-        .map_err(told)?;
+        .map_err(as_failure)?;
     // The footer was just read: it comes out of the cache.
     let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
     let metadata = DFParquetMetadata::new(listing.store.as_ref(), meta)
         .with_file_metadata_cache(Some(cache))
         .fetch_metadata()
         .await
-        .map_err(told)?;
+        .map_err(as_failure)?;
     // The schema above has the first of two columns of one name.
     let columns = metadata.file_metadata().schema_descr().root_schema();
     let mut names = BTreeSet::new();

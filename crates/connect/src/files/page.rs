@@ -60,10 +60,10 @@ fn text(cell: &str) -> Option<String> {
     all.remove(0)
 }
 
-/// What the page says must be part of what is said, `…` being anything.
-fn says(told: &str, refusal: &str) -> bool {
+/// What the page has must be part of what is reported, `…` being anything.
+fn matches(reported: &str, refusal: &str) -> bool {
     let expected = refusal.trim_start_matches("refused: ");
-    told.contains(expected.trim_start_matches("… "))
+    reported.contains(expected.trim_start_matches("… "))
 }
 
 /// One row per line, in the order of the files: `<value>` or `null`.
@@ -84,8 +84,8 @@ async fn expect(what: &str, shop: &Shop, expected: &str, wrong: &mut Vec<String>
         expected.starts_with("refused: "),
     ) {
         (Ok(rows), false) if rows == texts(expected) => {}
-        (Err(told), true) if says(&told, expected) => {}
-        (found, _) => wrong.push(format!("{what}: the page says {expected}, it is {found:?}")),
+        (Err(reported), true) if matches(&reported, expected) => {}
+        (found, _) => wrong.push(format!("{what}: the page has {expected}, it is {found:?}")),
     }
 }
 
@@ -108,7 +108,7 @@ fn none_of(wrong: Vec<String>) {
 }
 
 #[tokio::test]
-async fn csv_cells_of_declared_columns_become_what_the_page_says() {
+async fn csv_cells_of_declared_columns_become_what_the_page_states() {
     let mut wrong = vec![];
     for row in table("CSV: cells", "| declared | field | becomes |") {
         let data_type = text(&row[0]).unwrap();
@@ -125,7 +125,7 @@ async fn csv_cells_of_declared_columns_become_what_the_page_says() {
 }
 
 #[tokio::test]
-async fn csv_columns_are_guessed_as_the_page_says() {
+async fn csv_columns_are_guessed_as_the_page_states() {
     let mut wrong = vec![];
     for row in table("CSV: columns", "| fields | column is | reads as |") {
         let cells = texts(&row[0]).into_iter().map(Option::unwrap_or_default);
@@ -151,7 +151,7 @@ async fn cells_behind_the_first_rows_are_never_bent() {
         let found = outcome(&shop, &query).await;
         let fine = match &found {
             Ok(rows) => *rows == texts(&row[2]),
-            Err(told) => says(told, &row[2]) && told.contains("row 1,001"),
+            Err(reported) => matches(reported, &row[2]) && reported.contains("row 1,001"),
         };
         if !fine {
             wrong.push(format!("{}: {found:?}", row.join(" ")));
@@ -161,7 +161,7 @@ async fn cells_behind_the_first_rows_are_never_bent() {
 }
 
 #[tokio::test]
-async fn json_values_of_declared_columns_become_what_the_page_says() {
+async fn json_values_of_declared_columns_become_what_the_page_states() {
     let mut wrong = vec![];
     for row in table("JSON: values", "| declared | value | becomes |") {
         let value = text(&row[1]).unwrap_or("null".into());
@@ -175,7 +175,7 @@ async fn json_values_of_declared_columns_become_what_the_page_says() {
 }
 
 #[tokio::test]
-async fn json_columns_are_guessed_as_the_page_says() {
+async fn json_columns_are_guessed_as_the_page_states() {
     let mut wrong = vec![];
     for row in table("JSON: columns", "| values | column is | reads as |") {
         let values = texts(&row[0])
@@ -197,7 +197,7 @@ async fn json_columns_are_guessed_as_the_page_says() {
 }
 
 #[tokio::test]
-async fn parquet_columns_become_what_the_page_says() {
+async fn parquet_columns_become_what_the_page_states() {
     let mut wrong = vec![];
     for row in table("Parquet:", "| in the file | declared | becomes |") {
         let value = text(&row[0]).unwrap();
@@ -493,7 +493,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn files_headers_rows_and_folders_are_read_as_the_page_says() {
+async fn files_headers_rows_and_folders_are_read_as_the_page_states() {
     let mut wrong = vec![];
     for row in table("Files,", "| in the files | what happens |") {
         let (what, expected) = (row[0].as_str(), row[1].as_str());
@@ -503,7 +503,7 @@ async fn files_headers_rows_and_folders_are_read_as_the_page_says() {
         };
         let found = shop.outcome(query).await;
         let fine = match (&found, expected.split_once(": ")) {
-            (Err(told), Some(("refused", _))) => says(told, expected),
+            (Err(reported), Some(("refused", _))) => matches(reported, expected),
             (Ok(rows), _) if !expected.starts_with("refused") => {
                 let values = &expected[expected.find('`').unwrap()..];
                 let values: Vec<String> = texts(values).into_iter().flatten().collect();
@@ -512,7 +512,7 @@ async fn files_headers_rows_and_folders_are_read_as_the_page_says() {
             _ => false,
         };
         if !fine {
-            wrong.push(format!("{what}: the page says {expected}, it is {found:?}"));
+            wrong.push(format!("{what}: the page has {expected}, it is {found:?}"));
         }
     }
     none_of(wrong);

@@ -20,7 +20,7 @@ pub(super) fn spelled(source: &Source, keys: &[String]) -> Vec<String> {
     keys.iter().map(spelled).collect()
 }
 
-/// A folder's key that some files have as a column and others do not: those would read null, where their path says a value.
+/// A folder's key that some files have as a column and others do not: those would read null, where their path has a value.
 pub(super) fn refuse_in_some(
     source: &Source,
     key: &str,
@@ -44,7 +44,7 @@ pub(super) fn refuse_in_some(
     )
     .at(&without.shown, 0, 0)
     .cause(format!(
-        "{} has it as a column, this one says it in its path alone",
+        "{} has it as a column, this one has it in its path alone",
         with.shown
     ))
     .note("have the files written alike, or make two sources of them"))
@@ -86,7 +86,7 @@ pub(super) fn path_values(
             }
             let value = unescaped(said).ok_or_else(|| {
                 fail(format!(
-                    "the path says {}={said}, which is not UTF-8",
+                    "the path has {}={said}, which is not UTF-8",
                     column.name
                 ))
             })?;
@@ -96,7 +96,7 @@ pub(super) fn path_values(
                 } else {
                     format!(" ({why})")
                 };
-                fail(format!("the path says {}={said}{why}", column.name))
+                fail(format!("the path has {}={said}{why}", column.name))
             })
         })
         .collect()

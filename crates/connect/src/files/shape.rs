@@ -36,7 +36,7 @@ pub struct FileShape {
 pub struct TableColumn {
     pub name: String,
     pub rule: CellRule,
-    /// Says the path (`day=2`), not the file.
+    /// The path (`day=2`) has it, not the file.
     pub from_path: bool,
 }
 
@@ -315,7 +315,7 @@ fn name_columns(source: &Source, files: &mut [FileShape]) -> Result<(), Failure>
                 ),
             )
             .at(&file.shown, 1, 0)
-            .cause("without a header, columns are told by their position")
+            .cause("without a header, columns are found by their position")
             .note(format!(
                 "declare all of them in {}, in the order of the files",
                 source.defined_at
@@ -378,7 +378,7 @@ fn few<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Parquet files say their types; one that cannot become the declared one is told before anything runs.
+/// Parquet files say their types; one that cannot become the declared one is reported before anything runs.
 fn check_casts(
     source: &Source,
     files: &[FileShape],

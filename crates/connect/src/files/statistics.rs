@@ -1,4 +1,4 @@
-//! What the footer of a Parquet file says about its rows, as far as it is sure to be true.
+//! What the footer of a Parquet file states about its rows, as far as it is sure to be true.
 //!
 //! DataFusion answers `max(x)` and `count(x)` from exact statistics without reading a row, so that a bound that is
 //! only nearly right is a wrong number. Bounds are never exact: a writer may say that its bounds are not, and the reader
@@ -111,7 +111,7 @@ fn restrict(
     *column = keep;
 }
 
-/// DataFusion counts no nulls in a column that the path says; `__HIVE_DEFAULT_PARTITION__` is null in every row.
+/// DataFusion counts no nulls in a column that the path has; `__HIVE_DEFAULT_PARTITION__` is null in every row.
 fn of_path(
     known: Arc<Statistics>,
     columns: usize,

@@ -3,7 +3,7 @@
 //! ```text
 //! UnionExec                          only if files differ in layout
 //!   TextScanExec                     CSV and JSON: reads by our rules
-//!     DataSourceExec                   only says which files
+//!     DataSourceExec                   only names the files
 //!   CheckedCastExec                  Parquet, only if a column is renamed, may not fit or holds floats
 //!     DataSourceExec                   files in as many groups as there are partitions
 //! ```
@@ -159,7 +159,7 @@ impl FilesTable {
             .build();
         let statistics = unknown(&layout.files, none.table_schema());
         let group = FileGroup::new(layout.files.clone());
-        // The optimizer cuts big files into parts unless the stock scan says no: those that are packed, or may have line
+        // The optimizer cuts big files into parts unless the stock scan refuses: those that are packed, or may have line
         // ends within values, are read from their start.
         let options = CsvOptions {
             newlines_in_values: Some(!layout.read.splits()),

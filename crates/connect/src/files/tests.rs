@@ -128,21 +128,21 @@ impl Shop {
             .collect()
     }
 
-    /// The rows of a query, or what a person is told of an error that comes back from an executor.
+    /// The rows of a query, or what a person reads of an error that comes back from an executor.
     async fn outcome_from_executors(&self, sql: &str) -> Result<Vec<String>, String> {
         let text = |error: String| {
             let raw = format!("Task failed due to runtime execution error: {error}\n");
             retail_api::cause::innermost(&raw)
         };
-        self.outcome_told_by(sql, text).await
+        self.outcome_with(sql, text).await
     }
 
-    /// The rows of a query, or what a person is told.
+    /// The rows of a query, or what a person reads.
     pub(super) async fn outcome(&self, sql: &str) -> Result<Vec<String>, String> {
-        self.outcome_told_by(sql, |error| error).await
+        self.outcome_with(sql, |error| error).await
     }
 
-    async fn outcome_told_by(
+    async fn outcome_with(
         &self,
         sql: &str,
         text: impl Fn(String) -> String,
@@ -446,7 +446,7 @@ async fn without_a_header_the_declared_order_counts() {
     assert_eq!(
         shop.fails().await,
         "source raw.orders: /orders.csv has 3 columns, 2 are declared\n-> /orders.csv:1\n\
-         without a header, columns are told by their position\n\
+         without a header, columns are found by their position\n\
          = declare all of them in models/sources.yml:4, in the order of the files"
     );
 }
@@ -501,7 +501,7 @@ async fn parquet_is_cast_to_the_declared_types_and_missing_days_read_as_null() {
 }
 
 #[tokio::test]
-async fn a_parquet_type_that_cannot_become_the_declared_one_is_told() {
+async fn a_parquet_type_that_cannot_become_the_declared_one_is_reported() {
     let shop = Shop::new("a.parquet", COLUMNS)
         .parquet(
             "a.parquet",
@@ -587,23 +587,23 @@ async fn uuids_of_parquet_files_are_texts_and_other_bytes_of_their_length_are_no
 }
 
 #[tokio::test]
-async fn a_link_to_a_file_that_is_gone_is_told() {
+async fn a_link_to_a_file_that_is_gone_is_reported() {
     let days = || Shop::new("day=*/*.csv", "").file("day=1/o.csv", "id\n1\n");
     let shop = days();
     std::os::unix::fs::symlink("/gone/o.csv", shop.path("day=1/p.csv")).unwrap();
     std::os::unix::fs::symlink("/gone/o.csv", shop.path("day=1/_old.csv")).unwrap();
-    let told = shop.fails().await;
+    let reported = shop.fails().await;
     assert!(
-        told.starts_with("source raw.orders: cannot read /day=1/p.csv\n")
-            && told.contains("it is a link to /gone/o.csv, which is not there"),
-        "{told}"
+        reported.starts_with("source raw.orders: cannot read /day=1/p.csv\n")
+            && reported.contains("it is a link to /gone/o.csv, which is not there"),
+        "{reported}"
     );
     let shop = days();
     std::os::unix::fs::symlink("/gone", shop.path("day=2")).unwrap();
-    let told = shop.fails().await;
+    let reported = shop.fails().await;
     assert!(
-        told.contains("it is a link to /gone, which is not there"),
-        "{told}"
+        reported.contains("it is a link to /gone, which is not there"),
+        "{reported}"
     );
     let shop = days();
     std::os::unix::fs::symlink(shop.path("day=1"), shop.path("day=2")).unwrap();
@@ -611,7 +611,7 @@ async fn a_link_to_a_file_that_is_gone_is_told() {
 }
 
 #[tokio::test]
-async fn a_field_inside_that_no_file_has_is_told_with_the_nearest_one() {
+async fn a_field_inside_that_no_file_has_is_reported_with_the_nearest_one() {
     let declared = "        columns:\n          - {name: v, data_type: 'struct(lines struct(amuont integer)[])'}\n";
     let line = "{\"v\": {\"lines\": [{\"amount\": 1}]}}\n";
     let shop = Shop::new("o.json", declared).file("o.json", line);
@@ -633,15 +633,15 @@ async fn a_field_inside_that_no_file_has_is_told_with_the_nearest_one() {
 }
 
 #[tokio::test]
-async fn what_other_programs_write_for_null_is_told_with_the_option() {
+async fn what_other_programs_write_for_null_is_reported_with_the_option() {
     let shop = Shop::new("o.csv", COLUMNS).file("o.csv", "id,price,bought_at\na,\\N,\n");
-    let told = shop.diagnosis("select sum(price) from orders").await;
+    let reported = shop.diagnosis("select sum(price) from orders").await;
     let option = "= if \\N stands for no value, say null_values: ['\\N'] in models/sources.yml:";
-    assert!(told.contains(option), "{told}");
+    assert!(reported.contains(option), "{reported}");
 }
 
 #[tokio::test]
-async fn a_missing_column_is_told_with_the_nearest_header() {
+async fn a_missing_column_is_reported_with_the_nearest_header() {
     let shop = Shop::new("day=*/orders.csv", COLUMNS)
         .file("day=1/orders.csv", "id,price,bought_at\na,1,2024-01-01\n")
         .file("day=2/orders.csv", "id,price,bougth_at\na,1,2024-01-01\n");
@@ -654,7 +654,7 @@ async fn a_missing_column_is_told_with_the_nearest_header() {
 }
 
 #[tokio::test]
-async fn no_file_says_what_is_there_instead() {
+async fn no_file_names_what_is_there_instead() {
     let shop = Shop::new("day=*/order.csv", COLUMNS)
         .file("day=1/orders.csv", "x\n")
         .file("day=1/items.csv", "x\n");
@@ -792,7 +792,7 @@ async fn a_bad_line_of_a_json_file_is_named() {
 }
 
 #[tokio::test]
-async fn a_type_nobody_knows_is_told_where_it_is_declared() {
+async fn a_type_nobody_knows_is_reported_where_it_is_declared() {
     let shop = Shop::new(
         "orders.csv",
         "        columns:\n          - name: id\n            data_type: varcha\n",
@@ -805,7 +805,7 @@ async fn a_type_nobody_knows_is_told_where_it_is_declared() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_what_they_seem_are_told() {
+async fn files_that_are_not_what_they_seem_are_reported() {
     let shop = Shop::new("a.parquet", COLUMNS).file("a.parquet", "this is no parquet file at all");
     let text = shop.fails().await;
     assert!(text.starts_with("source raw.orders: cannot read /a.parquet\n-> /a.parquet\nthe file is no Parquet file: "), "{text}");
@@ -1003,8 +1003,8 @@ async fn a_bad_cell_is_not_blamed_for_a_cast_of_the_models_own() {
         "        columns: [{name: id, data_type: varchar}, {name: b, data_type: integer}]\n";
     let shop = Shop::new("o.csv", columns).file("o.csv", "id,b\nx,oops\n");
     let stores = ObjectStores::new(StorageConfig::default());
-    let told = diagnose(&[&shop.source()], &stores, "cannot cast 'x' to integer").await;
-    assert!(told.is_none(), "{}", shown(&told.unwrap()));
+    let reported = diagnose(&[&shop.source()], &stores, "cannot cast 'x' to integer").await;
+    assert!(reported.is_none(), "{}", shown(&reported.unwrap()));
     let of_file = "in/o.csv, row 1 cannot be parsed: b is not an integer: \"oops\"";
     assert!(
         diagnose(&[&shop.source()], &stores, of_file)
@@ -1114,9 +1114,12 @@ async fn files_read_in_parts_hold_the_same_rows() {
             .await;
         assert!(found.is_err(), "{found:?} in {partitions}");
     }
-    let told = shop.outcome("select count(*) from orders").await;
-    let told = told.expect_err("a quoted line end");
-    assert!(told.contains("a quoted value holds a line end"), "{told}");
+    let reported = shop.outcome("select count(*) from orders").await;
+    let reported = reported.expect_err("a quoted line end");
+    assert!(
+        reported.contains("a quoted value holds a line end"),
+        "{reported}"
+    );
     let shop = Shop::new("o.csv", "").file("o.csv", &quoted);
     let found = shop.in_parts(7, "select count(*) from orders").await;
     assert_eq!(found.unwrap(), ["1001"]);
@@ -1182,7 +1185,7 @@ async fn refusing_store(status: &'static str, code: &'static str) -> ObjectStore
 }
 
 #[tokio::test]
-async fn a_bucket_that_cannot_be_read_says_why() {
+async fn a_bucket_that_cannot_be_read_names_the_reason() {
     let yaml = "sources:\n  - name: raw\n    tables:\n      - name: orders\n        external_location: s3://lake/day=*/orders.csv\n";
     let source = project(&[("models/sources.yml", yaml)], json!({}))
         .unwrap()

@@ -25,7 +25,7 @@ pub fn parse(text: &str, views: bool) -> Result<DataType, String> {
     })
 }
 
-/// Parses the type of a source's column, which says what its cells may be: the number is that of `VARCHAR(n)`.
+/// Parses the type of a source's column, which states what its cells may be: the number is that of `VARCHAR(n)`.
 ///
 /// # Errors
 /// The text is no type, or promises digits of seconds that nobody would hold cells to.

@@ -216,7 +216,7 @@ impl Values {
         }
     }
 
-    /// Appends a value; the error says which, with its path.
+    /// Appends a value; the error names it, with its path.
     fn push(&mut self, path: &str, value: &Json<'_>, nulls: &[String]) -> Result<(), String> {
         if *value == Json::Null {
             self.null();

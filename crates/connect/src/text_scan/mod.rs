@@ -1,7 +1,7 @@
 //! Reads CSV and JSON lines by the rules of `docs/files.md`, the same on every executor and in every part of a file.
 //!
 //! DataFusion's own readers cut decimals, drop fractions of JSON numbers and take the texts of times loosely; and
-//! datafusion-proto forgets that files are compressed. So a stock scan only says which files a task reads (Ballista
+//! datafusion-proto forgets that files are compressed. So a stock scan only names the files a task reads (Ballista
 //! and datafusion-proto know it), and the node above it reads them:
 //!
 //! ```text
@@ -409,7 +409,7 @@ fn batch(
             .ok_or_else(|| DataFusionError::Internal("a column was not read".into())),
         Origin::Path(index) => {
             let value = path.get(index).ok_or_else(|| {
-                DataFusionError::Internal(format!("the path says no {}", column.name))
+                DataFusionError::Internal(format!("the path has no {}", column.name))
             })?;
             value.to_array_of_size(rows)
         }

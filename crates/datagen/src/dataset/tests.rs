@@ -34,7 +34,7 @@ fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// A folder of this process that goes away with the value.
+/// A folder of this process that is deleted with the value.
 struct Folder(PathBuf);
 
 impl Folder {

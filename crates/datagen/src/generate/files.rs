@@ -26,7 +26,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Starts the delivery of `day` in `out`; what an attempt before left behind goes away.
+    /// Starts the delivery of `day` in `out`; what an attempt before left behind is deleted.
     pub fn start(out: &Path, day: u32) -> Result<Self, Failure> {
         let delivery = Self {
             hidden: out.join(format!(".day={day}.writing")),

@@ -1,4 +1,4 @@
-//! Customers, sellers and products: what happened to each, and what the delivery of a day says about it.
+//! Customers, sellers and products: what happened to each, and what the delivery of a day has of it.
 //!
 //! What an entity lives through is drawn once; the rows of a day follow from it. Most never change. The others are
 //! what makes slowly changing dimensions hard: versions that arrive late, versions never seen, changes that change
@@ -6,7 +6,7 @@
 
 use super::draw::{Draw, Subject, spread};
 use super::rows::{
-    ADDRESSES, CATEGORIES, DAY, Moment, NAMES, PartyRow, Place, ProductRow, SECOND, SIZES, STATES,
+    ADDRESSES, Address, CATEGORIES, DAY, Moment, NAMES, PartyRow, ProductRow, SECOND, SIZES, STATES,
 };
 use super::world::{World, cutoff};
 
@@ -25,7 +25,7 @@ pub enum Fate {
     LateOriginal,
     /// An updated date without a change in what is tracked.
     Touched,
-    /// The second delivery says something else, with the same dates.
+    /// The second delivery has something else, with the same dates.
     Corrected,
     /// There and back again: the last version equals the first.
     Returns,
@@ -70,15 +70,15 @@ pub struct Life {
     /// created < early < late < end of the first delivery.
     pub early: Moment,
     pub late: Moment,
-    /// The delivery that first tells of the change at `changed`.
+    /// The delivery that first has the change at `changed`.
     pub change_day: u32,
     pub changed: Moment,
     twice: bool,
 }
 
-/// Which versions the delivery of a day tells of: (which attributes, created, updated), and rows to reject.
+/// A version as the delivery of a day has it: which attributes, created, updated; or a row to reject.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct Version {
     version: usize,
     created: Option<Moment>,
     updated: Option<Moment>,
@@ -145,25 +145,25 @@ impl World {
         let mut places = [first, place(&mut draw), place(&mut draw)];
         // Some move within their street or only get a new postcode.
         if draw.chance(3_000) {
-            places[1] = Place {
+            places[1] = Address {
                 address: places[1].address,
                 ..first
             };
         }
-        let touched = Place {
+        let touched = Address {
             zip_plus: first.zip_plus % 9_000 + 1,
             ..first
         };
-        life.tell(day, |told| {
-            let place = match (life.fate, told.version) {
+        life.versions_on(day, |version| {
+            let place = match (life.fate, version.version) {
                 (Fate::Touched, 1) => touched,
                 (_, version) => places[version],
             };
             rows.push(PartyRow {
-                id: (!told.nameless).then_some(index),
+                id: (!version.nameless).then_some(index),
                 place,
-                created: told.created,
-                updated: told.updated,
+                created: version.created,
+                updated: version.updated,
             });
         });
     }
@@ -183,22 +183,22 @@ impl World {
         let name = draw.below(u64::from(NAMES)) as u32;
         let size = draw.below(SIZES.len() as u64) as u8;
         let measures = [(); 3].map(|()| draw.between(3, 120) as u16);
-        life.tell(day, |told| {
+        life.versions_on(day, |version| {
             let touched = life.fate == Fate::Touched;
-            let version = if touched { 0 } else { told.version };
+            let attributes = if touched { 0 } else { version.version };
             let price_cents = match life.fate == Fate::Underpriced && day == 1 {
-                true => -prices[version],
-                false => prices[version],
+                true => -prices[attributes],
+                false => prices[attributes],
             };
             rows.push(ProductRow {
-                id: (!told.nameless).then_some(index),
-                category: if moves && version == 1 {
+                id: (!version.nameless).then_some(index),
+                category: if moves && attributes == 1 {
                     other
                 } else {
                     category
                 },
                 // A touched product has a new name, which is not tracked.
-                name: if touched && told.version == 1 {
+                name: if touched && version.version == 1 {
                     (name + 1) % NAMES
                 } else {
                     name
@@ -208,83 +208,83 @@ impl World {
                 length_cm: measures[1],
                 height_cm: measures[2],
                 price_cents,
-                created: told.created,
-                updated: told.updated,
+                created: version.created,
+                updated: version.updated,
             });
         });
     }
 }
 
 impl Life {
-    fn tell(&self, day: u32, mut row: impl FnMut(Told)) {
-        let told = |version, updated| Told {
+    fn versions_on(&self, day: u32, mut row: impl FnMut(Version)) {
+        let of = |version, updated| Version {
             version,
             created: Some(self.created),
             updated,
             nameless: false,
         };
-        let original = told(0, None);
-        let mut all: Vec<Told> = Vec::with_capacity(3);
+        let original = of(0, None);
+        let mut all: Vec<Version> = Vec::with_capacity(3);
         match self.fate {
             Fate::Steady | Fate::Underpriced => all.push(original),
             Fate::Changes | Fate::Touched => {
                 all.push(if day < self.change_day {
                     original
                 } else {
-                    told(1, Some(self.changed))
+                    of(1, Some(self.changed))
                 });
             }
-            Fate::ChangedBefore => all.push(told(1, Some(self.late))),
+            Fate::ChangedBefore => all.push(of(1, Some(self.late))),
             Fate::LateVersion => {
-                all.push(told(2, Some(self.late)));
+                all.push(of(2, Some(self.late)));
                 if day >= 2 {
-                    all.push(told(1, Some(self.early)));
+                    all.push(of(1, Some(self.early)));
                 }
             }
             Fate::LateOriginal => {
-                all.push(told(1, Some(self.late)));
+                all.push(of(1, Some(self.late)));
                 if day >= 2 {
                     all.push(original);
                 }
             }
-            Fate::Corrected => all.push(if day == 1 { original } else { told(1, None) }),
+            Fate::Corrected => all.push(if day == 1 { original } else { of(1, None) }),
             Fate::Returns => {
                 if day < self.change_day {
                     all.push(original);
                 } else {
-                    all.extend([told(1, Some(self.late)), told(0, Some(self.changed))]);
+                    all.extend([of(1, Some(self.late)), of(0, Some(self.changed))]);
                 }
             }
             Fate::Vanishes => all.extend((day == 1).then_some(original)),
             Fate::ArrivesLate => all.extend((day > 1).then_some(original)),
             Fate::Nameless => all.extend([
                 original,
-                Told {
+                Version {
                     nameless: true,
                     ..original
                 },
             ]),
-            Fate::Undated => all.push(Told {
+            Fate::Undated => all.push(Version {
                 created: (day > 1).then_some(self.created),
                 ..original
             }),
-            Fate::Backdated => all.extend([original, told(1, Some(self.created - DAY))]),
+            Fate::Backdated => all.extend([original, of(1, Some(self.created - DAY))]),
         }
-        for told in all {
-            row(told);
+        for version in all {
+            row(version);
             if self.twice {
-                row(told);
+                row(version);
             }
         }
     }
 }
 
-fn place(draw: &mut Draw) -> Place {
+fn place(draw: &mut Draw) -> Address {
     // Populous states come first in the list.
     let state = draw
         .below(STATES.len() as u64)
         .min(draw.below(STATES.len() as u64)) as u8;
-    Place {
+    Address {
         address: draw.below(u64::from(ADDRESSES)) as u32,
         zip: u32::from(state) * 1_900 + draw.below(1_900) as u32 + 501,
         zip_plus: if draw.chance(2_000) {

@@ -10,7 +10,7 @@ pub const DAY: Moment = 86_400 * SECOND;
 
 /// Where a customer or seller lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Address {
     /// Number in the list of all addresses.
     pub address: u32,
     /// Five digits.
@@ -25,7 +25,7 @@ pub struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartyRow {
     pub id: Option<u64>,
-    pub place: Place,
+    pub place: Address,
     pub created: Option<Moment>,
     pub updated: Option<Moment>,
 }
@@ -204,7 +204,7 @@ pub fn write_address(out: &mut String, address: u32) {
 }
 
 /// `02134` or `02134-5678`.
-pub fn write_zip(out: &mut String, place: &Place) {
+pub fn write_zip(out: &mut String, place: &Address) {
     let _ = write!(out, "{:05}", place.zip);
     if place.zip_plus > 0 {
         let _ = write!(out, "-{:04}", place.zip_plus);

@@ -43,9 +43,9 @@ pub struct OrderPlan {
     customer: u64,
     first_day: u32,
     purchase: Moment,
-    /// Approval, hand-over to the carrier, delivery: the moments, as far as they are told.
+    /// Approval, hand-over to the carrier, delivery: the moments, as far as they are reported.
     steps: [Moment; 3],
-    told: [bool; 3],
+    reported: [bool; 3],
     estimated: Option<Moment>,
     /// Deliveries before this one know at most `held_stage`.
     lags_until: u32,
@@ -205,7 +205,7 @@ impl World {
         let lags = draw.chance(500);
         let stale = draw.chance(50);
         let held_stage = draw.below(3) as usize;
-        let untold = if draw.chance(100) {
+        let unreported = if draw.chance(100) {
             draw.below(2) as usize
         } else {
             3
@@ -221,7 +221,7 @@ impl World {
             first_day,
             purchase,
             steps: [approved, carrier, delivered],
-            told: [0, 1, 2].map(|step| step != untold),
+            reported: [0, 1, 2].map(|step| step != unreported),
             estimated: (!draw.chance(100)).then(|| (purchase / DAY + draw.between(7, 30)) * DAY),
             lags_until: if lags { 2 } else { 0 },
             stale_day: if stale { draw.between(2, 4) as u32 } else { 0 },
@@ -320,7 +320,7 @@ impl OrderPlan {
             return;
         }
         let stage = self.stage(day);
-        let known = |step: usize| (stage > step && self.told[step]).then_some(self.steps[step]);
+        let known = |step: usize| (stage > step && self.reported[step]).then_some(self.steps[step]);
         let strange = STRANGE_STATUSES[self.index as usize % STRANGE_STATUSES.len()];
         // Where days disagree about the spelling, neither is a change.
         let status =

@@ -13,7 +13,7 @@ use crate::generate::rows::{DAY, ItemRow, Moment, OrderRow, STATES, STATUSES, te
 
 const UNKNOWN: &str = "unknown";
 
-/// The truth after each delivery: the first says what holds when day 1 has landed, the last when all have.
+/// The truth after each delivery: the first is what holds when day 1 has landed, the last when all have.
 ///
 /// `progress` gets orders done and orders in all; `false` from it stops the counting and gives what there is.
 pub fn count(world: &World, progress: &mut dyn FnMut(u64, u64)) -> Vec<Truth> {

@@ -3,7 +3,7 @@ use super::orders::Winner;
 use super::versions::{Version, resolve};
 use super::*;
 use crate::generate::World;
-use crate::generate::rows::{DAY, ItemRow, Moment, OrderRow, PartyRow, Place, ProductRow};
+use crate::generate::rows::{Address, DAY, ItemRow, Moment, OrderRow, PartyRow, ProductRow};
 
 /// 2024-01-01 is day 0.
 fn day(n: i64) -> Moment {
@@ -11,7 +11,7 @@ fn day(n: i64) -> Moment {
 }
 
 fn party(created: i64, updated: Option<i64>, address: u32) -> PartyRow {
-    let place = Place {
+    let place = Address {
         address,
         zip: 12_345,
         zip_plus: 0,

@@ -1,4 +1,4 @@
-//! What templates mean: each line was asked of dbt 1.10 as well.
+//! What templates mean: each line was checked against dbt 1.10 as well.
 
 use super::*;
 

@@ -93,7 +93,7 @@ pub(in super::super) struct Tag<'a> {
     pub(in super::super) inner: &'a str,
 }
 
-/// The next `{% … %}`; comments and `{{ … }}` are passed over.
+/// The next `{% … %}`; comments and `{{ … }}` are ignored.
 pub(in super::super) fn next_tag(text: &str, from: usize) -> Option<Tag<'_>> {
     let mut at = from;
     loop {

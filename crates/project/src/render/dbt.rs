@@ -10,32 +10,32 @@ use super::super::jinja::{Arguments, Error, Globals, Moment, Object, Value};
 use super::super::project::Warning;
 use super::super::yaml::json_of_yaml;
 use super::objects::quoted;
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::suggest::did_you_mean;
 
 /// Variables that carry the environment of the person who runs: `env_var:DBT_CUTOFF`.
 pub(super) const ENV_PREFIX: &str = "env_var:";
-/// Sentences that templates may say, at most; one that says more has a loop.
-const TOLD_MAX: usize = 50;
+/// Warnings of templates, at most; one that has more has a loop.
+const WARNINGS_MAX: usize = 50;
 
-/// What templates say to the person who runs them, each sentence once.
+/// What templates report to the person who runs them, each sentence once.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct TemplateWarnings {
     warnings: RefCell<Vec<Warning>>,
     target_read: Rc<Cell<bool>>,
 }
 
-impl Told {
+impl TemplateWarnings {
     pub(super) fn warn(&self, text: impl Into<String>, file: &str, line: u32) {
         let warning = Warning::new(
             text,
-            Place {
+            Location {
                 file: file.to_string(),
                 line,
             },
         );
         let mut warnings = self.warnings.borrow_mut();
-        if warnings.len() < TOLD_MAX && !warnings.contains(&warning) {
+        if warnings.len() < WARNINGS_MAX && !warnings.contains(&warning) {
             warnings.push(warning);
         }
     }
@@ -51,7 +51,7 @@ impl Told {
         self.warnings.take()
     }
 
-    /// Whether a template has read what profiles would say, since it was asked last.
+    /// Whether a template has read what profiles would say, since the last call.
     pub(super) fn is_target_read(&self) -> bool {
         self.target_read.replace(false)
     }
@@ -62,15 +62,15 @@ pub(super) fn add(
     globals: &mut Globals,
     vars: &Rc<Map<String, Json>>,
     project: &str,
-    told: &Rc<Told>,
+    warnings: &Rc<TemplateWarnings>,
 ) {
     let mut put = |name: &str, value: Value| globals.insert(name.into(), value);
     put("var", Value::object(Var(Rc::clone(vars))));
-    put("env_var", env_var(Rc::clone(vars), Rc::clone(told)));
+    put("env_var", env_var(Rc::clone(vars), Rc::clone(warnings)));
     put(
         "target",
         Value::object(Target {
-            read: Rc::clone(&told.target_read),
+            read: Rc::clone(&warnings.target_read),
         }),
     );
     put("project_name", Value::str(project));
@@ -94,7 +94,7 @@ pub(super) fn add(
         ("WHICH", Value::str("run")),
     ];
     put("flags", Value::dict(flags));
-    let said = Rc::clone(told);
+    let reported = Rc::clone(warnings);
     put(
         "log",
         Value::function("log", move |host, mut args| {
@@ -105,12 +105,12 @@ pub(super) fn add(
             // Without info, dbt writes to its own file only.
             if args.take(1, "info").is_some_and(|info| info.is_true()) {
                 let (file, line) = host.place();
-                said.warn(format!("log: {}", shortened(&message)), &file, line);
+                reported.warn(format!("log: {}", shortened(&message)), &file, line);
             }
             Ok(Value::str(""))
         }),
     );
-    let said = Rc::clone(told);
+    let reported = Rc::clone(warnings);
     put(
         "print",
         Value::function("print", move |host, mut args| {
@@ -119,11 +119,11 @@ pub(super) fn add(
                 .printed()
                 .map_err(Error::unplaced)?;
             let (file, line) = host.place();
-            said.warn(format!("print: {}", shortened(&message)), &file, line);
+            reported.warn(format!("print: {}", shortened(&message)), &file, line);
             Ok(Value::str(""))
         }),
     );
-    put("exceptions", Value::dict(exceptions(told)));
+    put("exceptions", Value::dict(exceptions(warnings)));
     put(
         "local_md5",
         Value::function("local_md5", |_, mut args| {
@@ -171,7 +171,7 @@ pub(super) fn add(
     }
 }
 
-fn exceptions(told: &Rc<Told>) -> Vec<(&'static str, Value)> {
+fn exceptions(warnings: &Rc<TemplateWarnings>) -> Vec<(&'static str, Value)> {
     let raise = |name: &'static str| {
         Value::function(name, |_, mut args| {
             let message = args
@@ -180,14 +180,14 @@ fn exceptions(told: &Rc<Told>) -> Vec<(&'static str, Value)> {
             Err(Error::unplaced(message.map_err(Error::unplaced)?))
         })
     };
-    let said = Rc::clone(told);
+    let reported = Rc::clone(warnings);
     let warn = Value::function("warn", move |host, mut args| {
         let message = args
             .need(0, "msg", "exceptions.warn")?
             .printed()
             .map_err(Error::unplaced)?;
         let (file, line) = host.place();
-        said.warn(shortened(&message), &file, line);
+        reported.warn(shortened(&message), &file, line);
         Ok(Value::str(""))
     });
     vec![
@@ -247,7 +247,7 @@ impl Object for Var {
     }
 }
 
-fn env_var(vars: Rc<Map<String, Json>>, told: Rc<Told>) -> Value {
+fn env_var(vars: Rc<Map<String, Json>>, warnings: Rc<TemplateWarnings>) -> Value {
     Value::function("env_var", move |host, mut args| {
         let name = args
             .need(0, "the name of a variable", "env_var")?
@@ -270,7 +270,7 @@ fn env_var(vars: Rc<Map<String, Json>>, told: Rc<Told>) -> Value {
                         "env_var {name} is its default here: of the environment, only variables whose names begin with DBT_ are sent"
                     );
                     let (file, line) = host.place();
-                    told.warn(text, &file, line);
+                    warnings.warn(text, &file, line);
                 }
                 Ok(default)
             }

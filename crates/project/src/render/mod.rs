@@ -31,7 +31,7 @@ use super::source_map::SourceMap;
 pub(super) use blocks::next_tag;
 use objects::Relation;
 use packages::Macros;
-use retail_api::source::{Place, SourceRef};
+use retail_api::source::{Location, SourceRef};
 use retail_api::suggest::did_you_mean;
 
 const TARGET: &str = "target.name is always retail, and target.schema main: profiles are not read";
@@ -47,14 +47,14 @@ pub struct Renderer {
     project: String,
     texts: BTreeMap<String, String>,
     until: Instant,
-    told: Rc<dbt::Told>,
+    warnings: Rc<dbt::TemplateWarnings>,
 }
 
 /// What `ref` and `source` may name. Without it every name is accepted: the first pass, that learns the names.
 #[derive(Debug, Default, Clone)]
 pub struct Scope {
     pub models: BTreeMap<ModelName, TableName>,
-    /// Models that exist but are switched off, with the file that says so.
+    /// Models that exist but are switched off, with the file that does it.
     pub disabled: BTreeMap<ModelName, String>,
     pub sources: BTreeMap<SourceRef, TableName>,
 }
@@ -77,7 +77,7 @@ pub struct GenericTest<'a> {
     /// The relation that it is about, of which only the rows of `filter` are tested.
     pub table: &'a TableName,
     pub filter: Option<&'a str>,
-    /// What stands in its place, where the project says so.
+    /// What stands in its place, where the project has it.
     pub relation: Option<&'a str>,
     pub arguments: &'a [(String, Json)],
     /// Its settings, for `config.get`.
@@ -110,11 +110,11 @@ impl Renderer {
         vars: Map<String, Json>,
         macros: &[(String, String)],
     ) -> Result<Self, Failure> {
-        let told = Rc::new(dbt::Told::default());
+        let warnings = Rc::new(dbt::TemplateWarnings::default());
         let mut globals = Globals::new();
         add_builtins(&mut globals);
         let vars = Rc::new(vars);
-        dbt::add(&mut globals, &vars, project, &told);
+        dbt::add(&mut globals, &vars, project, &warnings);
         let mut renderer = Self {
             globals,
             own: vec![],
@@ -122,9 +122,9 @@ impl Renderer {
             project: project.to_string(),
             texts: BTreeMap::new(),
             until: Instant::now() + TIME_MAX,
-            told,
+            warnings,
         };
-        let mut places: BTreeMap<Rc<str>, Place> = BTreeMap::new();
+        let mut places: BTreeMap<Rc<str>, Location> = BTreeMap::new();
         for (path, text) in macros {
             renderer.texts.insert(path.clone(), text.clone());
             let what = || format!("cannot read {path}");
@@ -139,12 +139,12 @@ impl Renderer {
                     block.kind, block.name
                 );
                 let line = line_of(&renderer.texts[path], block.at);
-                renderer.told.warn(text, path, line);
+                renderer.warnings.warn(text, path, line);
             }
             let template =
                 parse(path, &kept).map_err(|e| renderer.failure(e, path, text, what()))?;
             for (name, value, at) in Interp::macros(&template) {
-                let place = Place {
+                let place = Location {
                     file: path.clone(),
                     line: line_of(text, at.start),
                 };
@@ -165,21 +165,23 @@ impl Renderer {
         }
         for (name, place) in &places {
             if let Some(warning) = overrides::of(name, place)? {
-                renderer.told.warn(warning.text, &place.file, place.line);
+                renderer
+                    .warnings
+                    .warn(warning.text, &place.file, place.line);
             }
         }
         packages::add(&mut renderer.globals, &renderer.macros, project)?;
         Ok(renderer)
     }
 
-    /// Lets macros of the project go over those of the packages that are built in, as `dispatch:` says.
+    /// Lets macros of the project go over those of the packages that are built in, as `dispatch:` states.
     pub fn dispatch(&self, package: &str, search_order: Vec<String>) {
         self.macros.search(package, search_order);
     }
 
     /// What templates said to the person who runs them: `log`, `exceptions.warn`, names that are not defined.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.told.take()
+        self.warnings.take()
     }
 
     /// Renders a model's template. `what` starts a failure's message (`cannot render model x`).
@@ -206,7 +208,7 @@ impl Renderer {
     ) -> Result<Rendered, Failure> {
         let record = Rc::new(RefCell::new(Record::default()));
         // What the first pass read is read again in the second.
-        self.told.is_target_read();
+        self.warnings.is_target_read();
         let occasion = Occasion {
             this,
             scope,
@@ -217,7 +219,7 @@ impl Renderer {
             .render(path, text, &globals)
             .map_err(|error| self.failure(error, path, text, what.to_string()))?;
         if scope.is_some() {
-            self.tell_undefined(path, text, &out);
+            self.warn_of_undefined(path, text, &out);
         }
         let seen = record.take();
         Ok(Rendered {
@@ -311,7 +313,7 @@ impl Renderer {
         let out = self
             .render(path, &text, &globals)
             .map_err(|error| self.failure(error, path, &text, what.to_string()))?;
-        self.tell_undefined(path, &text, &out);
+        self.warn_of_undefined(path, &text, &out);
         let seen = record.take();
         Ok(Rendered {
             sql: out.text,
@@ -400,7 +402,7 @@ impl Renderer {
     /// Renders a value of YAML. A name that is not defined is an error there, as in dbt: a condition would be cut short.
     fn defined(&self, text: &str, globals: &Globals) -> Result<Output, Error> {
         let out = self.render("value", text, globals)?;
-        self.tell_target();
+        self.warn_of_target();
         match out.undefined.first() {
             Some((_, name, _)) => Err(self.undefined(name)),
             None => Ok(out),
@@ -451,7 +453,7 @@ impl Renderer {
         let text = format!("{{{{ {name}(*_arguments) }}}}");
         match self.render("(project)", &text, &globals) {
             Ok(out) => {
-                self.tell_target();
+                self.warn_of_target();
                 Ok(Some(out.text.trim().to_string()))
             }
             Err(error) => Err(self.failure(error, "(project)", &text, what.to_string())),
@@ -469,7 +471,7 @@ impl Renderer {
         globals.insert("_keep".into(), keep);
         let text = format!("{{% do _keep({expression}) %}}");
         let out = self.render("value", &text, &globals)?;
-        self.tell_target();
+        self.warn_of_target();
         match (kept.take(), out.undefined.first()) {
             (Value::Undefined(name), _) => Err(self.undefined(&name)),
             (_, Some((_, name, _))) => Err(self.undefined(name)),
@@ -478,9 +480,9 @@ impl Renderer {
     }
 
     /// What YAML and the macros that name tables read of the target, said once.
-    fn tell_target(&self) {
-        if self.told.is_target_read() {
-            self.told.warn_once(TARGET, "", 0);
+    fn warn_of_target(&self) {
+        if self.warnings.is_target_read() {
+            self.warnings.warn_once(TARGET, "", 0);
         }
     }
 
@@ -522,7 +524,7 @@ impl Renderer {
         globals
     }
 
-    fn tell_undefined(&self, path: &str, text: &str, out: &Output) {
+    fn warn_of_undefined(&self, path: &str, text: &str, out: &Output) {
         for (file, name, at) in &out.undefined {
             let text = match file == path {
                 true => text,
@@ -535,14 +537,14 @@ impl Renderer {
                 .chain(["ref", "source", "config", "this", "model"]);
             let near = did_you_mean(name, known);
             let warning = format!("{name} is not defined and stands for nothing{near}");
-            self.told.warn(warning, file, line_of(text, at.start));
+            self.warnings.warn(warning, file, line_of(text, at.start));
         }
-        if self.told.is_target_read() {
+        if self.warnings.is_target_read() {
             let line = text
                 .lines()
                 .position(|l| l.contains("target."))
                 .map_or(0, |n| n as u32 + 1);
-            self.told.warn_once(TARGET, path, line);
+            self.warnings.warn_once(TARGET, path, line);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Macros of a project that go over dbt's own in dbt: taken, refused, or told.
+//! Macros of a project that go over dbt's own in dbt: taken, refused, or reported.
 //!
 //! `generate_schema_name`, `generate_alias_name`, `get_where_subquery`, the generic tests and what templates call
 //! (`dateadd`, `type_string`) are taken. How dbt counts the failures of a test cannot be changed here; how it makes tables,
@@ -6,7 +6,7 @@
 
 use super::super::project::Warning;
 use super::packages::PREFIXES;
-use retail_api::source::Place;
+use retail_api::source::Location;
 use retail_api::{Failure, FailureKind};
 
 /// They say what a test comes to.
@@ -99,7 +99,7 @@ const WITHOUT_EFFECT: [&str; 79] = [
 ///
 /// # Errors
 /// A macro that would change what tests come to.
-pub(super) fn of(name: &str, at: &Place) -> Result<Option<Warning>, Failure> {
+pub(super) fn of(name: &str, at: &Location) -> Result<Option<Warning>, Failure> {
     let plain = PREFIXES
         .into_iter()
         .find_map(|prefix| name.strip_prefix(prefix))
@@ -109,7 +109,7 @@ pub(super) fn of(name: &str, at: &Place) -> Result<Option<Warning>, Failure> {
         return Err(Failure::new(FailureKind::Project, message)
             .at(at.file.clone(), at.line, 0)
             .cause(
-                "it goes over dbt's own, which says how the failures of tests are counted and kept",
+                "it goes over dbt's own, which determines how the failures of tests are counted and kept",
             )
             .note(
                 "take it out; tests have fail_calc, limit, warn_if, error_if and store_failures",

@@ -225,14 +225,14 @@ fn what_templates_say_reaches_the_person_who_runs_them() {
             "{% materialization mine, default %}x{% endmaterialization %}",
         ),
     ];
-    let told: Vec<String> = project(&files, json!({}))
+    let reported: Vec<String> = project(&files, json!({}))
         .unwrap()
         .warnings
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "macros/x.sql:1: a materialization block (mine) in a macro file is not read",
             "models/a.sql:1: log: hello",

@@ -1,4 +1,4 @@
-//! YAML beside the models: what of it is rendered, looked up and told.
+//! YAML beside the models: what of it is rendered, looked up and reported.
 
 use super::*;
 use crate::Materialized;
@@ -50,13 +50,13 @@ fn blocks_that_descriptions_call_for_are_looked_for() {
         ),
     ];
     assert_eq!(
-        told(&files),
+        reported(&files),
         ["models/s.yml:6: description: there is no docs block ordres; did you mean orders?"]
     );
 }
 
 #[test]
-fn what_a_source_configures_in_vain_is_told_and_fixtures_are_no_tests() {
+fn what_a_source_configures_in_vain_is_reported_and_fixtures_are_no_tests() {
     let files = [
         ("dbt_project.yml", "name: shop"),
         ("models/a.sql", "select 1 as id"),
@@ -72,7 +72,7 @@ fn what_a_source_configures_in_vain_is_told_and_fixtures_are_no_tests() {
         ),
     ];
     assert_eq!(
-        told(&files),
+        reported(&files),
         [
             "macros/m.yml:3: unit_tests are not supported and have no effect",
             "models/s.yml:4: freshness of sources is not checked",

@@ -1,5 +1,5 @@
 -- Grain: one row per seller row received. Keys: none.
--- Says why a row is rejected (null = valid), so that staging and quarantine split the same rows.
+-- States why a row is rejected (null = valid), so that staging and quarantine split the same rows.
 {{ config(materialized='ephemeral') }}
 
 SELECT

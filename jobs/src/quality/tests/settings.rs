@@ -41,7 +41,7 @@ select * from {{ model }} where {{ column_name }} = 'lost' -- {{ config.get('sev
 ";
 
 #[test]
-fn settings_of_a_test_block_hold_until_its_use_says_otherwise() {
+fn settings_of_a_test_block_hold_until_its_use_sets_others() {
     let yaml = "
 models:
   - name: orders
@@ -74,7 +74,7 @@ models:
     // Null sets nothing, as in dbt.
     assert!(sql(of(&project, "same")).contains("where id > 1"));
     assert!(sql(of(&project, "by_macro_orders_")).starts_with("select sum(id) as failures"));
-    // What the block says wrongly is refused where the test is used.
+    // What the block sets wrongly is refused where the test is used.
     let wrong = GENERIC.replace("severity='warn'", "severity='loud'");
     let text = refused(yaml, &[("tests/generic/g.sql", &wrong)]);
     assert!(
@@ -220,7 +220,7 @@ models:
             "{text}"
         );
     }
-    let told = super::project(
+    let read = super::project(
         yaml,
         &[(
             "macros/m.sql",
@@ -228,7 +228,7 @@ models:
         )],
     );
     assert!(
-        told.warnings[0]
+        read.warnings[0]
             .text
             .contains("postgres__create_table_as goes over dbt's own")
     );
