@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::testing::{project, shown};
 
+mod laws;
 mod yaml;
 
 fn fails(files: &[(&str, &str)]) -> String {
