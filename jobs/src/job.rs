@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retail_api::events::{EventKind, PublishedTable};
 use retail_api::JobId;
+use retail_api::events::{EventKind, PublishedTable};
 use retail_api::job::TestCounts;
 use retail_engine::Cluster;
 use retail_lakehouse::{Lakehouse, Lease};

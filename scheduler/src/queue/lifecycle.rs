@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use retail_api::events::EventKind;
 use retail_api::job::JobState;
 use retail_api::{Failure, FailureKind, JobId};
-use retail_jobs::driver::JobSummary;
+use retail_jobs::JobSummary;
 
 use super::SubmitError;
 use crate::admission::Turn;

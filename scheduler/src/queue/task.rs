@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use retail_api::events::EventKind;
 use retail_api::{Failure, FailureKind};
 use retail_engine::ExecutorLoss;
-use retail_jobs::driver::{JobSpec, JobSummary, run_job};
+use retail_jobs::{JobSpec, JobSummary, run_job};
 use retail_lakehouse::LakehouseError;
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span};

@@ -7,7 +7,7 @@ use retail_api::FailureKind;
 use retail_api::clock::now_us;
 use retail_api::events::EventKind;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
-use retail_jobs::driver::run_job;
+use retail_jobs::run_job;
 use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease};
 use retail_project::ProjectFile;
 use retail_storage::ObjectStores;

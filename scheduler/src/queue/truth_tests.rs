@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use retail_api::events::EventKind;
 use retail_api::{Failure, FailureKind};
 use retail_engine::{Cluster, EngineConfig, InProcess, Query, QueryProgress};
-use retail_jobs::driver::{JobSummary, run_job};
+use retail_jobs::{JobSummary, run_job};
 use retail_lakehouse::{
     CatalogConfig, LakeTable, Lakehouse, LakehouseError, Relation, Staged, WriteMode, WriteOptions,
     data_files, write_plan,

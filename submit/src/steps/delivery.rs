@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use retail_api::Failure;
+use retail_datagen::DaySummary;
 use retail_datagen::Progress;
-use retail_datagen::generate::DaySummary;
 
 use crate::error::SubmitError;
 use crate::format;

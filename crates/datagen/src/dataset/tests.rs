@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::generate::Format;
+use crate::generate::rows::OrderRow;
 
 fn options(out: &Path, format: Format) -> GenerateOptions {
     GenerateOptions {

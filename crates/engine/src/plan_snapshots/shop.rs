@@ -9,7 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use retail_api::TableName;
-use retail_api::source::{Column, FileFormat, FileOptions, Place, Source, SourceLocation};
+use retail_api::source::{Column, FileFormat, FileOptions, Location, Source, SourceLocation};
 use retail_connect::files;
 use retail_lakehouse::{
     CatalogConfig, Lakehouse, PUBLISH_ID, Relation, WriteMode, WriteOptions, WriteTarget,
@@ -154,7 +154,7 @@ impl Shop {
             },
             columns: columns.iter().map(column).collect(),
             strict_columns: false,
-            defined_at: Place::default(),
+            defined_at: Location::default(),
         };
         let table = files::provider(&source, &self.session, self.lake.stores())
             .await

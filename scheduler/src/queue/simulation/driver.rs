@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use retail_api::events::{EventKind, PlannedModel, StageProgress};
 use retail_api::{Failure, FailureKind, JobId};
-use retail_jobs::driver::JobSummary;
+use retail_jobs::JobSummary;
 use retail_lakehouse::Lakehouse;
 use tokio_util::sync::CancellationToken;
 
