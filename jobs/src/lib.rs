@@ -16,6 +16,7 @@
     reason = "a failure ends the work: it is made once, on no hot path"
 )]
 
+mod check_model;
 mod driver;
 mod failures;
 mod job;
@@ -24,5 +25,6 @@ mod one_query;
 pub mod quality;
 pub mod sql_errors;
 
+pub use check_model::{CheckedModel, check_model};
 pub use driver::run_job;
 pub use job::{EventSink, JobContext, JobSpec, JobSummary};

@@ -1,9 +1,6 @@
 //! Plans every selected model before any runs, so that a bad last model fails the job at its start.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-
-use datafusion::datasource::empty::EmptyTable;
 
 use retail_api::{Failure, FailureKind};
 use retail_engine::PinnedCatalog;
@@ -11,9 +8,8 @@ use retail_project::{Materialized, Model, ModelName};
 
 use super::audit;
 use super::inputs::{self, Inputs};
+use crate::check_model::check_model;
 use crate::job::{JobContext, JobSpec};
-use crate::quality::contract;
-use crate::{materialize, one_query, sql_errors};
 
 /// Opens the sources and plans the models in order, each against the schemas of the ones before it.
 ///
@@ -25,29 +21,7 @@ pub(super) async fn check(spec: &JobSpec, context: &JobContext) -> Result<Inputs
     let selected: HashSet<&ModelName> = spec.selected.iter().collect();
     for model in spec.models_in_order() {
         require_dependencies(spec, &selected, &catalog, model)?;
-        let session = catalog
-            .session()
-            .map_err(|e| sql_errors::plan_failure(model, &e))?;
-        let plan = one_query::plan(model, &session).await?;
-        contract::hold(model, plan.schema().as_arrow())?;
-        let schema = Arc::new(plan.schema().as_arrow().clone());
-        if model.materialized == Materialized::Table {
-            context
-                .lake
-                .begin_write(
-                    &model.table,
-                    None,
-                    &schema,
-                    &materialize::write_options(model),
-                )
-                .map_err(|e| {
-                    at_model(
-                        model,
-                        e.to_failure(&format!("cannot plan model {}", model.table)),
-                    )
-                })?;
-        }
-        catalog.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
+        check_model(model, &catalog, &context.lake).await?;
     }
     audit::check(spec, context, &catalog).await?;
     Ok(inputs)
@@ -80,10 +54,4 @@ fn require_dependencies(
         }
     }
     Ok(())
-}
-
-fn at_model(model: &Model, failure: Failure) -> Failure {
-    failure
-        .model(model.table.to_string())
-        .at(model.path.clone(), 0, 0)
 }

@@ -4,34 +4,34 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
+use retail_api::Failure;
 use retail_api::TableName;
 use retail_api::job::ModelExplanation;
 use retail_api::source::SourceLocation;
-use retail_api::{Failure, FailureKind};
 use retail_connect::files;
 use retail_engine::Cluster;
 use retail_engine::PinnedCatalog;
-use retail_jobs::sql_errors;
+use retail_jobs::check_model;
 use retail_lakehouse::{Lakehouse, Relation};
 use retail_project::{Materialized, Model, ModelName, Project};
 
 /// Explains the selected models, each against the schemas of the ones before it.
 ///
 /// # Errors
-/// The first source that cannot be read or model that does not plan.
+/// The first source that cannot be read, or model that a run would refuse.
 pub(super) async fn models(
     project: &Arc<Project>,
     selected: &[ModelName],
     lake: &Lakehouse,
     cluster: &Arc<dyn Cluster>,
 ) -> Result<Vec<ModelExplanation>, Failure> {
-    let pin = lake.pin().await.map_err(|e| no_catalog(&e))?;
+    let pin = lake.pin().await;
+    let pin = pin.map_err(|e| e.to_failure("cannot read the catalog"))?;
     let catalog = PinnedCatalog::new(lake.clone(), pin, Arc::clone(cluster));
-    let session = catalog.session().map_err(|e| no_session(&e))?;
+    let session = catalog.open_session()?;
     let mut explained = vec![];
     let needed = with_upstream(project, selected);
     for model in retail_project::graph::models_in_order(project)
@@ -45,16 +45,13 @@ pub(super) async fn models(
             .filter(|s| s.is_files())
         {
             let table = files::provider(source, &session, lake.stores()).await?;
-            catalog.put(source.table.clone(), table);
+            catalog.put_source(source, &table);
         }
-        let session = catalog.session().map_err(|e| no_session(&e))?;
-        let plan = retail_sql::plan(&session.state(), &model.sql).await;
-        let plan = plan.map_err(|e| sql_errors::plan_failure(model, &e))?;
+        let checked = check_model(model, &catalog, lake).await?;
         if selected.contains(&model.name) {
-            explained.push(explain(project, model, &plan, &session, &catalog, lake).await);
+            let (plan, session) = (&checked.plan, &checked.session);
+            explained.push(explain(project, model, plan, session, &catalog, lake).await);
         }
-        let schema = Arc::new(plan.schema().as_arrow().clone());
-        catalog.put(model.table.clone(), Arc::new(EmptyTable::new(schema)));
     }
     Ok(explained)
 }
@@ -172,17 +169,4 @@ fn writes(model: &Model) -> String {
             )
         }
     }
-}
-
-fn no_catalog(error: &retail_lakehouse::LakehouseError) -> Failure {
-    Failure::new(FailureKind::Storage, "cannot read the catalog")
-        .cause(error.to_string())
-        .caused_by(error)
-        .retryable(error.retryable())
-}
-
-fn no_session(error: &datafusion::error::DataFusionError) -> Failure {
-    Failure::new(FailureKind::Internal, "cannot open a session")
-        .cause(error.to_string())
-        .caused_by(error)
 }

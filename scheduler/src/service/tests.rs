@@ -470,6 +470,28 @@ async fn models_are_explained_without_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_a_run_refuses_is_not_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = served(dir.path()).await;
+    let mut client = JobsClient::new(served.channel.clone());
+    let contract = "models:\n  - name: b\n    config: {contract: {enforced: true}}\n    columns: [{name: sum, data_type: numeric}]\n";
+    for (model, yaml, message) in [
+        (TOTALS, contract, "model marts.b breaks its contract"),
+        ("SHOW TABLES", "", "cannot plan model marts.b"),
+    ] {
+        let mut files = shop(model);
+        files.push(file("models/b.yml", yaml));
+        let request = v1::ExplainRequest {
+            files,
+            select: vec!["b".to_owned()],
+            ..Default::default()
+        };
+        let status = client.explain(request).await.unwrap_err();
+        assert_eq!(failure(&status).message, message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_reflection_and_status_are_served_until_the_scheduler_stops() {
     use tonic_health::pb::health_client::HealthClient;
     use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
