@@ -60,7 +60,7 @@ pub(crate) async fn query(
     };
     let retryable = matches!(kind, FailureKind::Storage | FailureKind::NoExecutor)
         && !error.is_of_changed_file();
-    let (cause, own_way_out) = crate::sql_errors::run_words(&error.message);
+    let (cause, own_way_out) = retail_engine::sql_diagnostics::run_words(&error.message);
     let mut failure = Failure::new(kind, format!("cannot run model {}", model.table))
         .model(model.table.to_string())
         .at(model.path.clone(), 0, 0)

@@ -39,7 +39,8 @@ const STATEMENTS: [&str; 16] = [
 ];
 
 fn statement_word(sql: &str) -> String {
-    let word = sql_errors::first_word(sql).map(|(_, _, word)| word.to_uppercase());
+    let word =
+        retail_engine::sql_diagnostics::first_word(sql).map(|(_, _, word)| word.to_uppercase());
     word.unwrap_or_default()
 }
 
@@ -59,7 +60,8 @@ pub(crate) fn other_than_query(plan: &LogicalPlan, sql: &str) -> Option<String> 
 }
 
 fn not_one_query(model: &Model, found: &str) -> Failure {
-    let (line, column, word) = sql_errors::first_word(&model.sql).unwrap_or_default();
+    let (line, column, word) =
+        retail_engine::sql_diagnostics::first_word(&model.sql).unwrap_or_default();
     let spot = model.spot(line, column, &word);
     Failure::new(
         FailureKind::Project,

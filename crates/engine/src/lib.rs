@@ -25,6 +25,8 @@ mod retry;
 mod rewrites;
 mod round_trip;
 mod session;
+pub mod sql_diagnostics;
+pub mod statement;
 mod task_plan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

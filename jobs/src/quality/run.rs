@@ -530,7 +530,7 @@ pub(super) fn unplanned(
         failure.model = None;
         return failure;
     }
-    let found = sql_errors::sql_failure(sql, error);
+    let found = retail_engine::sql_diagnostics::sql_failure(sql, error);
     let mut failure = cannot(test, found.cause);
     failure.notes = found.notes;
     failure.chain = found.chain;

@@ -44,7 +44,7 @@ impl v1::query_server::Query for QueryService {
     ) -> Result<Response<Self::SqlStream>, Status> {
         let traceparent = traceparent(&request);
         let request = request.into_inner();
-        let statement = sql::Statement {
+        let request = sql::Request {
             text: request.sql,
             max_rows: (request.max_rows > 0).then_some(request.max_rows as usize),
             executor_timeout: (request.executor_timeout_ms > 0)
@@ -52,7 +52,7 @@ impl v1::query_server::Query for QueryService {
             traceparent,
         };
         Ok(Response::new(sql::run(
-            statement,
+            request,
             self.lake.clone(),
             Arc::clone(&self.cluster),
             self.gate.clone(),

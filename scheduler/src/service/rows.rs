@@ -3,27 +3,21 @@
 use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
 use retail_api::{Failure, FailureKind};
-use retail_engine::QueryError;
+use retail_engine::statement::StatementRows;
 use retail_proto::v1::sql_response::Response;
 
-use super::sql::{Out, query_failure, send};
+use super::sql::{Out, send};
 
 /// Largest piece of Arrow IPC in one message; well below what a message may have.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Rows as one Arrow IPC stream, cut into messages. The schema comes first, even without rows.
-pub(super) async fn send_rows(
-    mut rows: SendableRecordBatchStream,
-    text: &str,
-    out: &Out,
-) -> Result<(), Box<Failure>> {
+pub(super) async fn send_rows(mut rows: StatementRows, out: &Out) -> Result<(), Box<Failure>> {
     let mut ipc = Ipc::new(&rows.schema())?;
     send_bytes(ipc.taken(), out).await?;
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| query_failure(text, QueryError::from(e)))?;
+        let batch = batch?;
         if batch.num_rows() > 0 {
             send_bytes(ipc.write(&batch)?, out).await?;
         }

@@ -277,7 +277,11 @@ async fn statements_that_change_something_are_refused() {
         let status = sql(&served, text, 0).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{text}: {status:?}");
         let failure = failure(&status);
-        assert_eq!(failure.notes, [sql::ONLY_QUESTIONS], "{text}: {failure:?}");
+        assert_eq!(
+            failure.notes,
+            [retail_engine::statement::ONLY_QUESTIONS],
+            "{text}: {failure:?}"
+        );
     }
     let two = sql(&served, "SELECT 1; SELECT 2", 0).await.unwrap_err();
     assert_eq!(two.code(), Code::InvalidArgument);

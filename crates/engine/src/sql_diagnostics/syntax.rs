@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Place, sentence, token_at, tokens};
+use super::{SqlPlace, sentence, token_at, tokens};
 
 /// Words that begin a clause.
 const CLAUSES: [&str; 14] = [
@@ -12,7 +12,7 @@ const CLAUSES: [&str; 14] = [
 ];
 
 /// The cause and the place of a parser's error.
-pub(super) fn told(sql: &str, text: &str) -> (String, Option<Place>) {
+pub(super) fn diagnose(sql: &str, text: &str) -> (String, Option<SqlPlace>) {
     let text = text.trim_start_matches("sql parser error: ");
     let text = text
         .strip_prefix("ParserError(\"")
@@ -26,7 +26,7 @@ pub(super) fn told(sql: &str, text: &str) -> (String, Option<Place>) {
     if let Some((line, column)) = place
         && let (Ok(line), Ok(column)) = (line.trim().parse(), column.trim().parse())
     {
-        found = Some(Place {
+        found = Some(SqlPlace {
             line,
             column,
             token: token_at(sql, line, column),
@@ -36,7 +36,7 @@ pub(super) fn told(sql: &str, text: &str) -> (String, Option<Place>) {
         .strip_prefix("Expected: ")
         .or_else(|| cause.strip_prefix("Expected "));
     let expected = expected.and_then(|c| c.split_once(", found: "));
-    let mut told = match expected {
+    let mut reported = match expected {
         Some((expected, "EOF")) => format!("the SQL ends here; expected {expected}"),
         Some((expected, found)) => format!("expected {expected}, found {found}"),
         None => sentence(cause),
@@ -44,17 +44,17 @@ pub(super) fn told(sql: &str, text: &str) -> (String, Option<Place>) {
     if cause.ends_with("found: EOF") {
         found = Some(end(sql));
     }
-    if let Some((cause, place)) = meant(sql, found.as_ref(), &told) {
-        told = cause;
+    if let Some((cause, place)) = meant(sql, found.as_ref(), &reported) {
+        reported = cause;
         found = place.or(found);
     }
-    (told, found)
+    (reported, found)
 }
 
-fn end(sql: &str) -> Place {
+fn end(sql: &str) -> SqlPlace {
     let sql = sql.trim_end();
     let last = sql.lines().last().map_or(0, |l| l.chars().count()) as u32;
-    Place {
+    SqlPlace {
         line: sql.lines().count() as u32,
         column: last.max(1),
         token: String::new(),
@@ -62,7 +62,7 @@ fn end(sql: &str) -> Place {
 }
 
 /// A better cause, where the tokens around show what was meant.
-fn meant(sql: &str, at: Option<&Place>, told: &str) -> Option<(String, Option<Place>)> {
+fn meant(sql: &str, at: Option<&SqlPlace>, reported: &str) -> Option<(String, Option<SqlPlace>)> {
     let tokens = tokens(sql);
     let count = |keyword: Keyword| {
         let is = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.keyword == keyword);
@@ -90,9 +90,14 @@ fn meant(sql: &str, at: Option<&Place>, told: &str) -> Option<(String, Option<Pl
     // `8,55`
     let number = |i: usize| matches!(tokens.get(i).map(|t| &t.token), Some(Token::Number(..)));
     if tokens[here].token == Token::Comma && here > 0 && number(here - 1) && number(here + 1) {
-        return Some((format!("{told}; a decimal has a point, as in 8.55"), None));
+        return Some((
+            format!("{reported}; a decimal has a point, as in 8.55"),
+            None,
+        ));
     }
-    if told.starts_with("expected an expression, found from") || told.contains("found: from") {
+    if reported.starts_with("expected an expression, found from")
+        || reported.contains("found: from")
+    {
         let comma = tokens.windows(2).find(|w| {
             w[0].token == Token::Comma
                 && matches!(&w[1].token, Token::Word(w) if w.keyword == Keyword::FROM)
@@ -100,8 +105,8 @@ fn meant(sql: &str, at: Option<&Place>, told: &str) -> Option<(String, Option<Pl
         let cause = "a comma too many: no column stands before FROM".to_owned();
         return Some((cause, Some(place_at(&comma[0]))));
     }
-    if !told.starts_with("expected end of statement")
-        && !told.starts_with("expected an SQL statement")
+    if !reported.starts_with("expected end of statement")
+        && !reported.starts_with("expected an SQL statement")
     {
         return None;
     }
@@ -125,7 +130,7 @@ fn meant(sql: &str, at: Option<&Place>, told: &str) -> Option<(String, Option<Pl
         };
         if let Some(near) = near {
             let span = tokens[i].span.start;
-            let place = Place {
+            let place = SqlPlace {
                 line: span.line as u32,
                 column: span.column as u32,
                 token: word.value.clone(),
@@ -147,13 +152,13 @@ fn slip(word: &str) -> Option<&'static str> {
         .find(|clause| strsim::osa_distance(word, clause) == 1)
 }
 
-fn place_of(tokens: &[TokenWithSpan], keyword: Keyword) -> Option<Place> {
+fn place_of(tokens: &[TokenWithSpan], keyword: Keyword) -> Option<SqlPlace> {
     let is = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.keyword == keyword);
     tokens.iter().find(is).map(place_at)
 }
 
-fn place_at(token: &TokenWithSpan) -> Place {
-    Place {
+fn place_at(token: &TokenWithSpan) -> SqlPlace {
+    SqlPlace {
         line: token.span.start.line as u32,
         column: token.span.start.column as u32,
         token: token.token.to_string(),

@@ -1,4 +1,4 @@
-//! What the engine says, in the words of SQL: its types, its literals and the names of its functions are not a person's.
+//! The engine's errors in the words of SQL: its types, its literals and the names of its functions are not a person's.
 
 use retail_api::suggest::nearest;
 
@@ -29,7 +29,7 @@ impl Words {
     }
 }
 
-/// The first line of an error of the engine's. `None`: it is to be told as it is, with [`plain`] types.
+/// The first line of an error of the engine's. `None`: it is to be shown as it is, with [`plain`] types.
 pub(super) fn reworded(text: &str) -> Option<Words> {
     let text = text
         .split("This issue was likely caused by a bug")
@@ -54,19 +54,19 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 /// A call that its function does not take.
 fn call(text: &str) -> Option<Words> {
     if let Some(of_ours) = text.split("user-defined coercion failed with: ").nth(1) {
-        let told = of_ours.split(" No function matches").next()?;
-        let told = told
+        let expected = of_ours.split(" No function matches").next()?;
+        let expected = expected
             .trim_start_matches("Error during planning: ")
             .trim_start_matches("Execution error: ")
             .trim_end_matches('.');
-        if told.contains("Fail to find the coerced type") {
+        if expected.contains("Fail to find the coerced type") {
             let types = between(text, "argument types '", "'")?;
             return Some(Words::with(
                 format!("{types}: the arguments have no common type"),
                 "cast one of them, such as cast('2024-03-01' AS timestamp)",
             ));
         }
-        return Some(counted(told).unwrap_or_else(|| Words::of(told)));
+        return Some(counted(expected).unwrap_or_else(|| Words::of(expected)));
     }
     let is_call = text.contains("failed to match any signature")
         || text.contains("No function matches the given name")
@@ -145,8 +145,8 @@ fn call(text: &str) -> Option<Words> {
 }
 
 /// `sum function requires 1 argument, got 2`.
-fn counted(told: &str) -> Option<Words> {
-    let (name, rest) = told.split_once(" function requires ")?;
+fn counted(expected: &str) -> Option<Words> {
+    let (name, rest) = expected.split_once(" function requires ")?;
     let (wanted, given) = rest.split_once(", got ")?;
     Some(Words::of(format!("{name} takes {wanted}, not {given}")))
 }
@@ -661,8 +661,8 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_by_what_the_function_takes() {
-        for (engine, told) in [
+    fn a_call_is_described_by_what_the_function_takes() {
+        for (engine, expected) in [
             (
                 "Function 'upper' requires String, but received Int64 (DataType: Int64).. No function matches the given name and argument types 'upper(Int64)'. You might need to add explicit type casts.",
                 "upper takes a text, and this is bigint",
@@ -684,7 +684,7 @@ mod tests {
                 "corr(decimal(12,2)) is no function here: it takes other arguments",
             ),
         ] {
-            assert_eq!(reworded(engine).map(|w| w.cause).as_deref(), Some(told));
+            assert_eq!(reworded(engine).map(|w| w.cause).as_deref(), Some(expected));
         }
     }
 }
