@@ -31,18 +31,16 @@ use world::World;
 
 /// More of them: `RETAIL_TEST_SEEDS=5000`.
 const SEEDS: u64 = 200;
-const STEPS: usize = 50;
+const STEPS: usize = 40;
 
 /// What may happen in one step, as often as it stands here.
 const STEPS_DRAWN: &[Step] = &[
     Step::Submit,
     Step::Submit,
-    Step::Submit,
     Step::Task,
     Step::Task,
     Step::Task,
     Step::Task,
-    Step::Driver,
     Step::Driver,
     Step::Driver,
     Step::Driver,
@@ -68,7 +66,10 @@ const STEPS_DRAWN: &[Step] = &[
     Step::Stop,
     Step::GraceOver,
     Step::Crash,
+    Step::Crash,
     Step::Hang,
+    Step::Hang,
+    Step::HungProcessGoesOn,
     Step::HungProcessGoesOn,
     Step::HungProcessGoesOn,
 ];
@@ -143,8 +144,12 @@ async fn in_any_order_of_events_jobs_end_once_and_are_seen_as_they_were() {
         let _failing = Failing { seed };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut world = World::new(&lake, &store, &mut rng);
+        // Each seed leaves some of it out, so that there are runs without stops, or without an end of the full disk.
+        let mut drawn = STEPS_DRAWN.to_vec();
+        drawn.retain(|_| rng.random_bool(0.6));
+        drawn.push(Step::Submit);
         for _ in 0..STEPS {
-            let step = *STEPS_DRAWN.choose(&mut rng).unwrap();
+            let step = *drawn.choose(&mut rng).unwrap();
             world.step(step, &mut rng).await;
             world.holds().await;
         }

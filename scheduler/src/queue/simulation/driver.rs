@@ -27,6 +27,11 @@ pub(super) enum Did {
 }
 
 impl Driver {
+    /// Whether its tables are published and it has not reported that yet.
+    pub(super) fn has_just_published(&self) -> bool {
+        self.done == 5
+    }
+
     /// Does the next thing. Without executors nothing goes on; a cancelled driver lets go unless it has published.
     pub(super) async fn goes_on(
         &mut self,
@@ -48,9 +53,12 @@ impl Driver {
                 return Did::Nothing;
             }
         }
-        // Progress comes as often as it likes.
+        // Progress comes as often as it likes, and the answer to the commit when it likes.
         if self.done == 3 && rng.random_bool(0.6) {
             return Did::Fact(progress());
+        }
+        if self.done == 5 && rng.random_bool(0.6) {
+            return Did::Nothing;
         }
         self.done += 1;
         match self.done {

@@ -68,7 +68,6 @@ impl World {
             }
         }
         process.holds();
-        self.shown().await;
     }
 
     /// Lets everything end, by itself or by a stop, and holds that nothing is left.

@@ -16,9 +16,9 @@ use super::super::feed::Watcher;
 use super::super::lifecycle::Event;
 use super::Step;
 use super::client::Client;
-use super::driver::Did;
+use super::driver::{Did, Driver};
 use super::history::{History, is_final};
-use super::process::Process;
+use super::process::{Process, Task};
 use crate::clock::Moment;
 use crate::store::{JobStore, NewJob};
 
@@ -86,17 +86,20 @@ impl World {
             Step::Submit if self.has_stopped() => self.next_process(rng, false).await,
             Step::Submit => self.submit().await,
             Step::Task => {
-                if let Some(id) = self.job(rng) {
+                if let Some(id) = self.job(rng, |task| task.driver.is_none() && !task.has_ended) {
                     self.task_runs(&id).await;
                 }
             }
             Step::Driver => {
-                if let Some(id) = self.job(rng) {
-                    self.driver_goes_on(&id).await;
+                if let Some(id) = self.job(rng, |task| task.driver.is_some()) {
+                    for _ in 0..rng.random_range(1..=3) {
+                        self.driver_goes_on(&id).await;
+                    }
+                    self.at_a_bad_moment(&id, rng).await;
                 }
             }
             Step::Cancel => {
-                if let Some(id) = self.job(rng) {
+                if let Some(id) = self.job(rng, |_| true) {
                     self.happens(&id.clone(), Event::Cancel { id }).await;
                 }
             }
@@ -133,7 +136,7 @@ impl World {
                 }
             }
             Step::Forget => {
-                if let Some(id) = self.job(rng) {
+                if let Some(id) = self.job(rng, |task| task.has_ended) {
                     self.forget(&id).await;
                 }
             }
@@ -153,13 +156,30 @@ impl World {
         }
     }
 
+    /// What matters most when it comes at a certain moment comes then more often than by chance.
+    async fn at_a_bad_moment(&mut self, id: &JobId, rng: &mut ChaCha8Rng) {
+        if self.store_refuses && rng.random_bool(0.5) {
+            self.watch(id, rng).await;
+            for at in 0..self.clients.len() {
+                self.client_reads(at, ALL).await;
+            }
+        }
+        let task = self.process.jobs.get(id);
+        let driver = task.and_then(|task| task.driver.as_ref());
+        if driver.is_some_and(Driver::has_just_published) && rng.random_bool(0.2) {
+            let hangs = rng.random_bool(0.5);
+            self.next_process(rng, hangs).await;
+        }
+    }
+
     fn has_stopped(&self) -> bool {
         self.process.lifecycle.refusal().is_some() && self.process.lifecycle.live() == 0
     }
 
-    /// A job of the process, whatever it does.
-    fn job(&self, rng: &mut ChaCha8Rng) -> Option<JobId> {
-        self.process.jobs.keys().choose(rng).cloned()
+    /// A job of the process, one of those that are as `is` wants them.
+    fn job(&self, rng: &mut ChaCha8Rng, is: impl Fn(&Task) -> bool) -> Option<JobId> {
+        let jobs = self.process.jobs.iter().filter(|(_, task)| is(task));
+        jobs.map(|(id, _)| id).choose(rng).cloned()
     }
 
     pub(super) fn pass_time(&self, by: Duration) {
