@@ -30,7 +30,7 @@ pub struct Check {
 }
 
 /// What stands where a row should be and is not, or should not be and is.
-pub const NOTHING: &str = "(no row)";
+pub(crate) const NOTHING: &str = "(no row)";
 
 /// Every check of the retail project's tables, with today's calendar.
 pub fn checks(truth: &Truth) -> Vec<CheckQuery> {
@@ -38,7 +38,7 @@ pub fn checks(truth: &Truth) -> Vec<CheckQuery> {
 }
 
 /// [`checks`] for tables that were built with variable `today`.
-pub fn checks_on(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
+pub(crate) fn checks_on(truth: &Truth, today: NaiveDate) -> Vec<CheckQuery> {
     let mut queries = counts(truth, today);
     queries.extend(money(truth));
     queries.extend(invariants());
@@ -90,7 +90,7 @@ pub fn compare(query: &CheckQuery, rows: &[Vec<Option<String>>]) -> Vec<Check> {
 }
 
 /// Rows of dim_date built on `today`: 2020-01-01 to the end of next year, and the unknown day.
-pub fn calendar_rows(today: NaiveDate) -> u64 {
+pub(crate) fn calendar_rows(today: NaiveDate) -> u64 {
     let days = |date: Option<NaiveDate>| date.map_or(0, |d| i64::from(d.num_days_from_ce()));
     let (first, end) = (
         NaiveDate::from_ymd_opt(2020, 1, 1),

@@ -23,7 +23,7 @@ pub fn catch_panic<T>(what: &str, prepare: impl FnOnce() -> Result<T>) -> Result
 ///
 /// # Errors
 /// Those of `prepare`, and its panic.
-pub async fn catch_panic_async<T>(
+pub(crate) async fn catch_panic_async<T>(
     what: &str,
     prepare: impl Future<Output = Result<T>>,
 ) -> Result<T> {

@@ -7,7 +7,7 @@ use retail_api::suggest::did_you_mean;
 
 /// Settings as far as they are known.
 #[derive(Debug, Clone, Default)]
-pub struct ModelSettings {
+pub(crate) struct ModelSettings {
     pub materialized: Option<Materialized>,
     pub schema: Option<String>,
     pub alias: Option<String>,
@@ -20,7 +20,7 @@ pub struct ModelSettings {
 }
 
 /// Every setting we know.
-pub const KEYS: [&str; 9] = [
+pub(crate) const KEYS: [&str; 9] = [
     "materialized",
     "schema",
     "alias",
@@ -78,7 +78,7 @@ pub(super) fn keys_without_effect() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether `key` is a setting of dbt, ours or not (a folder may have any other name).
-pub fn is_setting(key: &str) -> bool {
+pub(crate) fn is_setting(key: &str) -> bool {
     [&KEYS[..], &SILENT, &WITHOUT_EFFECT, &UNSUPPORTED]
         .iter()
         .any(|keys| keys.contains(&key))
@@ -86,7 +86,7 @@ pub fn is_setting(key: &str) -> bool {
 
 impl ModelSettings {
     /// Takes one setting. The error is the cause, for the caller to report with its place.
-    pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+    pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
             "materialized" => self.materialized = Some(materialized(&text(key, value)?)?),
             "schema" => self.schema = Some(identifier(key, &text(key, value)?)?),
@@ -131,7 +131,7 @@ impl ModelSettings {
     }
 
     /// As templates see them: `config.get('materialized')`, `model.config`.
-    pub fn json(&self) -> serde_json::Map<String, Value> {
+    pub(crate) fn json(&self) -> serde_json::Map<String, Value> {
         let mut map = serde_json::Map::new();
         let mut put = |key: &str, value: Value| map.insert(key.to_string(), value);
         put(
@@ -157,7 +157,7 @@ impl ModelSettings {
     }
 
     /// Puts `over` over this.
-    pub fn extend(&mut self, over: &ModelSettings) {
+    pub(crate) fn extend(&mut self, over: &ModelSettings) {
         self.materialized = over.materialized.or(self.materialized);
         self.schema = over.schema.clone().or_else(|| self.schema.take());
         self.alias = over.alias.clone().or_else(|| self.alias.take());
@@ -210,7 +210,7 @@ fn materialized(word: &str) -> Result<Materialized, String> {
 }
 
 /// Names of namespaces and tables: letters, digits and `_`, so that every engine can say them.
-pub fn identifier(what: &str, name: &str) -> Result<String, String> {
+pub(crate) fn identifier(what: &str, name: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().find(|c| !legal(*c)) {
         None if !name.is_empty() => Ok(name.to_string()),

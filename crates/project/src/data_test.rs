@@ -155,7 +155,7 @@ pub struct TestConfig {
 }
 
 /// Every setting of a test that we know.
-pub const SETTINGS: [&str; 12] = [
+pub(crate) const SETTINGS: [&str; 12] = [
     "severity",
     "where",
     "limit",

@@ -14,7 +14,7 @@ use retail_api::suggest::did_you_mean;
 
 /// What `dbt_project.yml` states.
 #[derive(Debug)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     pub name: String,
     pub model_paths: Vec<String>,
     pub macro_paths: Vec<String>,
@@ -91,7 +91,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// Reads `dbt_project.yml`.
-pub fn read(doc: &Doc) -> Result<Manifest, Failure> {
+pub(crate) fn read(doc: &Doc) -> Result<Manifest, Failure> {
     let root = doc.root();
     let name = root
         .get("name")
@@ -308,7 +308,7 @@ fn checked(key: &str, value: &Node<'_>) -> Result<(String, Value, Failure), Fail
 
 impl Manifest {
     /// With the Jinja in its settings rendered, as dbt does.
-    pub fn rendered(mut self, renderer: &Renderer) -> Result<Self, Failure> {
+    pub(crate) fn rendered(mut self, renderer: &Renderer) -> Result<Self, Failure> {
         for (key, value, wrong) in self.folders.iter_mut().flat_map(|f| &mut f.settings) {
             let set = renderer.json(value).and_then(|json| {
                 *value = json;
@@ -320,7 +320,7 @@ impl Manifest {
     }
 
     /// The settings for the model at `inside`: its path below the model folder, without `.sql`, in parts.
-    pub fn settings_for(&self, inside: &[&str]) -> ModelSettings {
+    pub(crate) fn settings_for(&self, inside: &[&str]) -> ModelSettings {
         let mut matching: Vec<&Folder> = self
             .folders
             .iter()
@@ -336,7 +336,7 @@ impl Manifest {
     }
 
     /// The settings of tests that are declared in the file at `path`, the outer before the inner.
-    pub fn test_settings_for(&self, path: &str) -> Vec<&Setting> {
+    pub(crate) fn test_settings_for(&self, path: &str) -> Vec<&Setting> {
         let folders = self.model_paths.iter().chain(&self.test_paths);
         let inside = folders
             .filter_map(|f| path.strip_prefix(f.as_str())?.strip_prefix('/'))
@@ -355,7 +355,7 @@ impl Manifest {
     }
 
     /// Folders in `models:` that hold no model: their settings have no effect.
-    pub fn unused(&self, models: &[Vec<&str>]) -> Vec<Warning> {
+    pub(crate) fn unused(&self, models: &[Vec<&str>]) -> Vec<Warning> {
         let mut unused = vec![];
         for folder in &self.folders {
             let Some((last, parent)) = folder.path.split_last() else {

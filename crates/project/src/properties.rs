@@ -12,7 +12,7 @@ use retail_api::suggest::did_you_mean;
 
 /// What YAML states about one model.
 #[derive(Debug)]
-pub struct Description {
+pub(crate) struct Description {
     pub name: String,
     pub at: Location,
     pub text: String,
@@ -39,7 +39,7 @@ const WITHOUT_EFFECT: [&str; 6] = [
 
 /// The lists of a YAML file that say something to us.
 #[derive(Debug, Default)]
-pub struct Sections<'a> {
+pub(crate) struct Sections<'a> {
     pub models: Vec<Node<'a>>,
     pub sources: Vec<Node<'a>>,
     /// What is said of the files below `tests/`.
@@ -47,7 +47,10 @@ pub struct Sections<'a> {
 }
 
 /// Checks the keys of a file and gives its lists.
-pub fn sections<'a>(doc: &'a Doc, warnings: &mut Vec<Warning>) -> Result<Sections<'a>, Failure> {
+pub(crate) fn sections<'a>(
+    doc: &'a Doc,
+    warnings: &mut Vec<Warning>,
+) -> Result<Sections<'a>, Failure> {
     let mut found = Sections::default();
     for (key, node) in doc.root().entries()? {
         match key.as_str() {
@@ -83,7 +86,7 @@ pub fn sections<'a>(doc: &'a Doc, warnings: &mut Vec<Warning>) -> Result<Section
 }
 
 /// Reads one entry of `models:`. Jinja in settings and types is rendered, as in dbt.
-pub fn model(
+pub(crate) fn model(
     node: &Node<'_>,
     renderer: &Renderer,
     warnings: &mut Vec<Warning>,
@@ -183,7 +186,7 @@ pub fn model(
 
 /// Reads `columns:` of a model or of a source's table; their tests go to `tests`, their constraints to `constraints`:
 /// a source has none, since nobody here writes it.
-pub fn columns(
+pub(crate) fn columns(
     node: &Node<'_>,
     renderer: &Renderer,
     tests: &mut Vec<Declared>,

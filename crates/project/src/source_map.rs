@@ -6,7 +6,7 @@
 use super::jinja::PieceOf;
 
 /// The length in bytes of the tag that `rest` starts with, quotes respected.
-pub fn tag_length(rest: &str) -> usize {
+pub(crate) fn tag_length(rest: &str) -> usize {
     let close = match &rest[..2] {
         "{{" => "}}",
         "{%" => "%}",
@@ -33,7 +33,7 @@ pub fn tag_length(rest: &str) -> usize {
 
 /// Where each stretch of rendered SQL comes from.
 #[derive(Debug, Clone, Default)]
-pub struct SourceMap {
+pub(crate) struct SourceMap {
     /// In the order of the rendered text; empty for a text that is no template's.
     breaks: Vec<Break>,
 }
@@ -67,7 +67,7 @@ impl SourceMap {
     }
 
     /// The template's place for a 1-based place in the rendered SQL. `token` is the text that stands there.
-    pub fn locate(
+    pub(crate) fn locate(
         &self,
         template: &str,
         rendered: &str,
@@ -123,7 +123,7 @@ fn offset_of(text: &str, line: u32, column: u32) -> Option<usize> {
 }
 
 /// The 1-based line and column of a byte offset.
-pub fn spot(text: &str, offset: usize, span: u32) -> Spot {
+pub(crate) fn spot(text: &str, offset: usize, span: u32) -> Spot {
     let before = &text[..floor_char(text, offset.min(text.len()))];
     let line = before.matches('\n').count() as u32 + 1;
     let column = before

@@ -39,7 +39,7 @@ const IGNORED: [&str; 12] = [
 /// `external_location` is looked for at the table, then at the source; Jinja is rendered, then `{name}` and
 /// `{identifier}` are filled in. It must be an absolute path or `s3://…`: the server does not know the client's
 /// folder. (The client makes the variable `input` absolute before it submits.)
-pub fn source(
+pub(crate) fn source(
     node: &Node<'_>,
     renderer: &Renderer,
     declared: &mut Vec<(SourceRef, Declared)>,

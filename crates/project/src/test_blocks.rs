@@ -11,20 +11,20 @@ use super::render::next_tag;
 /// Generic tests of `dbt_utils` and `dbt_expectations`, written for this engine.
 const BUILT_IN: &str = include_str!("builtin_tests.sql");
 /// The name of their template.
-pub const BUILT_IN_PATH: &str = "(built-in tests)";
+pub(crate) const BUILT_IN_PATH: &str = "(built-in tests)";
 
 /// The macro of a test, by the name YAML gives it: `dbt_utils.accepted_range`, `is_positive`.
-pub fn macro_of(test: &str) -> String {
+pub(crate) fn macro_of(test: &str) -> String {
     format!("test_{}", test.replace('.', "__"))
 }
 
 /// The template of the built-in tests.
-pub fn built_in() -> (String, String) {
+pub(crate) fn built_in() -> (String, String) {
     (BUILT_IN_PATH.to_string(), as_macros(BUILT_IN))
 }
 
 /// The built-in tests, as YAML names them.
-pub fn built_in_names() -> Vec<String> {
+pub(crate) fn built_in_names() -> Vec<String> {
     names(BUILT_IN)
         .into_iter()
         .map(|name| name.replacen("__", ".", 1))
@@ -35,7 +35,7 @@ pub fn built_in_names() -> Vec<String> {
 const OPEN: [&str; 2] = ["test", "data_test"];
 
 /// The text with its test blocks as macros.
-pub fn as_macros(text: &str) -> String {
+pub(crate) fn as_macros(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while let Some(tag) = next_tag(text, at) {
@@ -61,7 +61,7 @@ pub fn as_macros(text: &str) -> String {
 
 /// The names of a text's tests: of its test blocks, and of macros whose names begin with `test_`, which are tests in dbt
 /// as well. What stands in a comment counts for nothing.
-pub fn names(text: &str) -> Vec<String> {
+pub(crate) fn names(text: &str) -> Vec<String> {
     let mut names = vec![];
     let mut at = 0;
     while let Some(tag) = next_tag(text, at) {
@@ -88,7 +88,7 @@ fn word<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
 }
 
 /// The generic tests of a project's files: name and the file that defines it. The error is (name, first file, second).
-pub fn collect(
+pub(crate) fn collect(
     files: &[(String, String)],
 ) -> Result<BTreeMap<String, String>, (String, String, String)> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();

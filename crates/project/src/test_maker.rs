@@ -13,7 +13,7 @@ use super::render::{Renderer, Scope};
 use super::test_yaml::{Setting, has_jinja};
 
 /// What the tests of a project are made with.
-pub struct Maker<'a> {
+pub(crate) struct Maker<'a> {
     pub renderer: &'a Renderer,
     pub scope: &'a Scope,
     /// Generic tests of the project, with the file that defines each.

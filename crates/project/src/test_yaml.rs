@@ -11,7 +11,7 @@ use retail_api::suggest::did_you_mean;
 
 /// A setting of a test as it is written: Jinja in its value is rendered when the test is made.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub(crate) struct Setting {
     pub key: String,
     pub value: Value,
     /// If it is wrong; the cause is left to say.
@@ -23,7 +23,7 @@ impl Setting {
     ///
     /// # Errors
     /// The value is wrong, or the key is nearly one of ours.
-    pub fn read(key: &str, value: &Node<'_>) -> Result<Self, Failure> {
+    pub(crate) fn read(key: &str, value: &Node<'_>) -> Result<Self, Failure> {
         let setting = Self {
             key: key.trim_start_matches('+').to_string(),
             value: value.json(),
@@ -39,7 +39,7 @@ impl Setting {
     ///
     /// # Errors
     /// As for [`Self::read`].
-    pub fn put(&self, config: &mut TestConfig) -> Result<bool, Failure> {
+    pub(crate) fn put(&self, config: &mut TestConfig) -> Result<bool, Failure> {
         let known = config.set(&self.key, &self.value);
         let known = known.map_err(|cause| self.stray.clone().cause(cause))?;
         let near = did_you_mean(&self.key, SETTINGS);
@@ -55,7 +55,7 @@ impl Setting {
 }
 
 /// Whether a value holds a template.
-pub fn has_jinja(value: &Value) -> bool {
+pub(crate) fn has_jinja(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("{{") || text.contains("{%"),
         Value::Array(list) => list.iter().any(has_jinja),
@@ -66,7 +66,7 @@ pub fn has_jinja(value: &Value) -> bool {
 
 /// One entry of `data_tests:` (or `tests:`).
 #[derive(Debug, Clone)]
-pub struct Declared {
+pub(crate) struct Declared {
     /// `not_null`, `dbt_utils.accepted_range`.
     pub test: String,
     /// The name it is given; without one it is made of the test and its arguments.
@@ -99,7 +99,7 @@ const BESIDE: [&str; 12] = [
 ];
 
 /// Reads one entry. `column` is the column that it stands under.
-pub fn test(node: &Node<'_>, column: Option<&str>) -> Result<Declared, Failure> {
+pub(crate) fn test(node: &Node<'_>, column: Option<&str>) -> Result<Declared, Failure> {
     let mut declared = Declared {
         test: String::new(),
         name: None,
@@ -178,7 +178,7 @@ impl Declared {
 
 /// One entry of `constraints:`.
 #[derive(Debug, Clone)]
-pub struct Constraint {
+pub(crate) struct Constraint {
     pub kind: ConstraintKind,
     pub name: Option<String>,
     /// The column that it stands under, or the columns it names.
@@ -189,7 +189,7 @@ pub struct Constraint {
 
 /// What a constraint holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConstraintKind {
+pub(crate) enum ConstraintKind {
     NotNull,
     Unique,
     PrimaryKey,
@@ -204,7 +204,7 @@ pub enum ConstraintKind {
 }
 
 /// Reads one entry of `constraints:`; `column` is the column that it stands under.
-pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, Failure> {
+pub(crate) fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, Failure> {
     let known = [
         "type",
         "name",
@@ -285,7 +285,7 @@ pub fn constraint(node: &Node<'_>, column: Option<&str>) -> Result<Constraint, F
 
 /// What YAML states of a file below `tests/`.
 #[derive(Debug, Clone)]
-pub struct DescribedFile {
+pub(crate) struct DescribedFile {
     pub name: String,
     pub settings: Vec<Setting>,
     /// If no file has this name; the cause is left to say.
@@ -293,7 +293,7 @@ pub struct DescribedFile {
 }
 
 /// Reads one entry of `data_tests:` at the top of a file.
-pub fn described_file(node: &Node<'_>) -> Result<DescribedFile, Failure> {
+pub(crate) fn described_file(node: &Node<'_>) -> Result<DescribedFile, Failure> {
     let name = node
         .get("name")
         .ok_or_else(|| node.fail("a test needs the name of its file"))?;

@@ -24,7 +24,7 @@ use retail_api::source::{Location, SourceRef};
 use retail_api::suggest::did_you_mean;
 
 /// The files that tests come from.
-pub struct Files<'a> {
+pub(crate) struct Files<'a> {
     pub texts: &'a BTreeMap<String, String>,
     /// Path and text.
     pub singular: &'a [(String, String)],
@@ -39,7 +39,7 @@ impl Files<'_> {
 }
 
 /// Adds all tests of a project, and the edges of the graph that foreign keys are.
-pub fn add(
+pub(crate) fn add(
     project: &mut Project,
     make: &Maker<'_>,
     files: &Files<'_>,

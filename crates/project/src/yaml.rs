@@ -8,7 +8,7 @@ use serde_saphyr::{NonFiniteFloatPolicy, Options, Spanned};
 
 /// A parsed file.
 #[derive(Debug)]
-pub struct Doc {
+pub(crate) struct Doc {
     path: String,
     text: String,
     value: Value,
@@ -27,7 +27,7 @@ enum Value {
 
 impl Doc {
     /// Parses `text`. The failure names file, line and column of a syntax error.
-    pub fn parse(path: &str, text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Failure> {
         Ok(Self {
             path: path.to_string(),
             text: text.to_string(),
@@ -36,7 +36,7 @@ impl Doc {
     }
 
     /// The whole document.
-    pub fn root(&self) -> Node<'_> {
+    pub(crate) fn root(&self) -> Node<'_> {
         Node {
             doc: self,
             value: &self.value,
@@ -119,7 +119,7 @@ pub fn vars_of_yaml(text: &str) -> Result<serde_json::Map<String, serde_json::Va
 
 /// A value in a document.
 #[derive(Debug, Clone)]
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     doc: &'a Doc,
     value: &'a Value,
     span: Span,
@@ -147,7 +147,7 @@ impl Span {
 
 impl<'a> Node<'a> {
     /// The value under `key`, if this is a mapping that has it and it is not null.
-    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
         let Value::Map(entries) = self.value else {
             return None;
         };
@@ -165,7 +165,7 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a mapping, in the order of the file; null is an empty mapping.
-    pub fn entries(&self) -> Result<Vec<(String, Node<'a>)>, Failure> {
+    pub(crate) fn entries(&self) -> Result<Vec<(String, Node<'a>)>, Failure> {
         match self.value {
             Value::Null => Ok(vec![]),
             Value::Map(entries) => entries
@@ -182,7 +182,7 @@ impl<'a> Node<'a> {
     }
 
     /// The items of a list; null is an empty list.
-    pub fn items(&self) -> Result<Vec<Node<'a>>, Failure> {
+    pub(crate) fn items(&self) -> Result<Vec<Node<'a>>, Failure> {
         match self.value {
             Value::Null => Ok(vec![]),
             Value::List(items) => Ok(items
@@ -194,14 +194,14 @@ impl<'a> Node<'a> {
     }
 
     /// Text, or a number or boolean as it is written.
-    pub fn text(&self) -> Result<String, Failure> {
+    pub(crate) fn text(&self) -> Result<String, Failure> {
         self.value
             .text()
             .ok_or_else(|| self.fail("expected text here"))
     }
 
     /// true or false.
-    pub fn boolean(&self) -> Result<bool, Failure> {
+    pub(crate) fn boolean(&self) -> Result<bool, Failure> {
         match self.value {
             Value::Bool(b) => Ok(*b),
             Value::Text(s) if s.eq_ignore_ascii_case("true") => Ok(true),
@@ -211,7 +211,7 @@ impl<'a> Node<'a> {
     }
 
     /// One text or a list of texts.
-    pub fn texts(&self) -> Result<Vec<String>, Failure> {
+    pub(crate) fn texts(&self) -> Result<Vec<String>, Failure> {
         match self.value {
             Value::List(_) => self.items()?.iter().map(Node::text).collect(),
             _ => Ok(vec![self.text()?]),
@@ -219,7 +219,7 @@ impl<'a> Node<'a> {
     }
 
     /// Whether this is null, or a list, mapping or text of nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self.value {
             Value::Null => true,
             Value::Text(text) => text.trim().is_empty(),
@@ -230,32 +230,32 @@ impl<'a> Node<'a> {
     }
 
     /// Whether this is a mapping.
-    pub fn is_mapping(&self) -> bool {
+    pub(crate) fn is_mapping(&self) -> bool {
         matches!(self.value, Value::Map(_))
     }
 
     /// Whether this is a list.
-    pub fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         matches!(self.value, Value::List(_))
     }
 
     /// The value as JSON (what has no JSON form becomes a text).
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         self.value.json()
     }
 
     /// The file this stands in.
-    pub fn file(&self) -> &'a str {
+    pub(crate) fn file(&self) -> &'a str {
         &self.doc.path
     }
 
     /// The 1-based line of the key or item.
-    pub fn line(&self) -> u32 {
+    pub(crate) fn line(&self) -> u32 {
         self.span.line
     }
 
     /// The file and line.
-    pub fn at(&self) -> retail_api::source::Location {
+    pub(crate) fn at(&self) -> retail_api::source::Location {
         retail_api::source::Location {
             file: self.file().to_string(),
             line: self.line(),
@@ -263,7 +263,7 @@ impl<'a> Node<'a> {
     }
 
     /// A failure at this place.
-    pub fn fail(&self, cause: impl Into<String>) -> Failure {
+    pub(crate) fn fail(&self, cause: impl Into<String>) -> Failure {
         let span = self.span;
         Failure::new(
             FailureKind::Project,

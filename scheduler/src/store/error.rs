@@ -4,7 +4,7 @@ use retail_api::JobId;
 
 /// Why the job store could not do something.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// A statement failed, or the database cannot be reached.
     #[error("cannot {doing}")]
     Database {

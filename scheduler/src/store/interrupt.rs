@@ -13,7 +13,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn unfinished(&self) -> Result<Vec<Job>> {
+    pub(crate) async fn unfinished(&self) -> Result<Vec<Job>> {
         const DOING: &str = "read unfinished jobs";
         let mut jobs = vec![];
         for row in self.rows(DOING, statement(statements::UNFINISHED)).await? {
@@ -28,7 +28,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn interrupt(
+    pub(crate) async fn interrupt(
         &self,
         job: &Job,
         published: bool,
@@ -67,7 +67,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn last_seq(&self, id: &JobId) -> Result<u64> {
+    pub(crate) async fn last_seq(&self, id: &JobId) -> Result<u64> {
         const DOING: &str = "read events";
         let last = statement(statements::LAST_SEQ).text(id.as_str());
         let found = self.rows(DOING, last).await?;
@@ -85,7 +85,7 @@ fn interrupted() -> Failure {
 }
 
 /// What a job failed with whose scheduler stopped, with notes on what became of the tables.
-pub fn interrupted_with(tables: Vec<String>) -> Failure {
+pub(crate) fn interrupted_with(tables: Vec<String>) -> Failure {
     let mut failure = Failure::new(
         FailureKind::Execution,
         "the scheduler stopped before the job ended",

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use sqlx::{AnyPool, Row};
 
-pub use error::StoreError;
-pub use interrupt::interrupted_with;
+pub(crate) use error::StoreError;
+pub(crate) use interrupt::interrupted_with;
 use statements::{Statement, statement};
 
 use retail_api::events::{EventKind, JobEvent};
@@ -42,7 +42,7 @@ const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 /// A job before it has an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewJob {
+pub(crate) struct NewJob {
     pub project: String,
     /// Who submits; free text.
     pub submitted_by: String,
@@ -52,7 +52,7 @@ pub struct NewJob {
 
 /// Jobs on the catalog's database. A clone is another handle on the same.
 #[derive(Debug, Clone)]
-pub struct JobStore {
+pub(crate) struct JobStore {
     pool: AnyPool,
     is_sqlite: bool,
 }
@@ -62,7 +62,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses, or a newer version of ours wrote the store.
-    pub async fn open(pool: &AnyPool) -> Result<Self> {
+    pub(crate) async fn open(pool: &AnyPool) -> Result<Self> {
         let is_sqlite = pool.connect_options().database_url.scheme() == "sqlite";
         let store = Self {
             pool: pool.clone(),
@@ -100,7 +100,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn create(&self, new: &NewJob, now_us: i64) -> Result<Job> {
+    pub(crate) async fn create(&self, new: &NewJob, now_us: i64) -> Result<Job> {
         let job = Job {
             id: JobId::new(now_us),
             project: new.project.clone(),
@@ -125,7 +125,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn find(&self, typed: &JobIdText) -> Result<Vec<JobId>> {
+    pub(crate) async fn find(&self, typed: &JobIdText) -> Result<Vec<JobId>> {
         const DOING: &str = "find a job";
         let text = typed.as_str();
         let beginning = typed
@@ -151,7 +151,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses; then neither the event nor what follows is stored.
-    pub async fn append(&self, event: &JobEvent) -> Result<()> {
+    pub(crate) async fn append(&self, event: &JobEvent) -> Result<()> {
         if event.kind.is_durable() {
             self.store_event(event).await?;
         }
@@ -179,7 +179,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn get(&self, id: &JobId) -> Result<Option<Job>> {
+    pub(crate) async fn get(&self, id: &JobId) -> Result<Option<Job>> {
         const DOING: &str = "read a job";
         let found = self
             .rows(DOING, statement(statements::JOB).text(id.as_str()))
@@ -225,7 +225,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn list(&self, limit: u32) -> Result<Vec<Job>> {
+    pub(crate) async fn list(&self, limit: u32) -> Result<Vec<Job>> {
         const DOING: &str = "list jobs";
         let found = self
             .rows(DOING, statement(statements::JOBS).int(i64::from(limit)))
@@ -240,7 +240,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses, or an event cannot be read.
-    pub async fn events(&self, id: &JobId, after_seq: u64) -> Result<Vec<JobEvent>> {
+    pub(crate) async fn events(&self, id: &JobId, after_seq: u64) -> Result<Vec<JobEvent>> {
         const DOING: &str = "read events";
         let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
         let found = self
@@ -273,7 +273,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn prune(&self, keep: u32, now_us: i64) -> Result<u64> {
+    pub(crate) async fn prune(&self, keep: u32, now_us: i64) -> Result<u64> {
         let mut all = vec![statement(statements::PRUNE_JOBS).int(i64::from(keep))];
         all.extend(statements::PRUNE_REST.into_iter().map(statement));
         let forgotten = self.write("forget old jobs", all).await?;

@@ -81,7 +81,7 @@ async fn check(setup: Setup) {
 }
 
 /// The tables as plain DataFusion makes them in this process, without Ballista; computed once.
-pub async fn reference() -> &'static BTreeMap<String, Summary> {
+pub(crate) async fn reference() -> &'static BTreeMap<String, Summary> {
     static REFERENCE: OnceCell<BTreeMap<String, Summary>> = OnceCell::const_new();
     REFERENCE
         .get_or_init(|| async {

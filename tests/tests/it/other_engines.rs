@@ -116,7 +116,7 @@ async fn tables_that_pyiceberg_evolved_or_imported_are_read_on_executors() {
 }
 
 /// Compares what PyIceberg, DuckDB and we see in every table.
-pub async fn others_see_the_same(python: &Python, lake: &LakeAt) {
+pub(crate) async fn others_see_the_same(python: &Python, lake: &LakeAt) {
     let ours = lake.summaries().await;
     let options = lake.options();
     let theirs = python.run(

@@ -20,7 +20,7 @@ const SAMPLE_ROWS: usize = 1000;
 
 /// What the beginning of a CSV or JSON file shows.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub(super) struct Head {
     /// Columns by name, in the order of the file, with the type their first values suggest.
     pub schema: Schema,
     /// The first line, for messages.
@@ -28,7 +28,7 @@ pub struct Head {
 }
 
 /// Why a beginning could not be understood.
-pub enum HeadError {
+pub(super) enum HeadError {
     Store(object_store::Error),
     /// The cause, and the line it is about (0 = none).
     Content {
@@ -38,7 +38,7 @@ pub enum HeadError {
 }
 
 /// Reads the beginning of one file; `None` if it holds neither a header nor a row.
-pub async fn read(
+pub(super) async fn read(
     store: &Arc<dyn ObjectStore>,
     file: &ObjectMeta,
     format: FileFormat,

@@ -18,7 +18,7 @@ use retail_api::suggest::nearest;
 use retail_api::{Failure, FailureKind, error_chain, root_cause};
 
 /// The files of a source, by path.
-pub struct Listing {
+pub(super) struct Listing {
     pub url: ObjectStoreUrl,
     pub store: Arc<dyn ObjectStore>,
     pub files: Vec<ObjectMeta>,
@@ -30,13 +30,13 @@ pub struct Listing {
 
 impl Listing {
     /// The path of a file as a person would write it.
-    pub fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         format!("{}{path}", self.root)
     }
 }
 
 /// Lists the files that match `pattern`. No file, and anything that cannot be read, is a failure.
-pub async fn list(
+pub(super) async fn list(
     source: &Source,
     pattern: &str,
     stores: &ObjectStores,
@@ -363,7 +363,7 @@ fn is_not_there(error: &object_store::Error) -> bool {
 }
 
 /// A store's refusal in a person's words.
-pub fn unreadable(
+pub(super) fn unreadable(
     source: &Source,
     shown: &str,
     root: &str,

@@ -17,7 +17,7 @@ use super::{inside, paths, types};
 
 /// A file and what it holds.
 #[derive(Debug, Clone)]
-pub struct FileShape {
+pub(super) struct FileShape {
     pub meta: ObjectMeta,
     /// For messages.
     pub shown: String,
@@ -33,7 +33,7 @@ pub struct FileShape {
 
 /// A column of the table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TableColumn {
+pub(super) struct TableColumn {
     pub name: String,
     pub rule: CellRule,
     /// The path (`day=2`) has it, not the file.
@@ -42,19 +42,19 @@ pub struct TableColumn {
 
 /// The columns of a source's table and its files.
 #[derive(Debug)]
-pub struct Shape {
+pub(super) struct Shape {
     pub columns: Vec<TableColumn>,
     pub files: Vec<FileShape>,
 }
 
 impl Shape {
     /// The columns that are in files, not in their paths.
-    pub fn of_files(&self) -> impl Iterator<Item = &TableColumn> {
+    pub(super) fn of_files(&self) -> impl Iterator<Item = &TableColumn> {
         self.columns.iter().filter(|c| !c.from_path)
     }
 
     /// The columns that the paths say, in their order.
-    pub fn of_paths(&self) -> impl Iterator<Item = &TableColumn> {
+    pub(super) fn of_paths(&self) -> impl Iterator<Item = &TableColumn> {
         self.columns.iter().filter(|c| c.from_path)
     }
 }
@@ -62,7 +62,7 @@ impl Shape {
 /// Compares what is declared with what is there.
 ///
 /// Declared columns come first, in the YAML's order; others follow unless the source is strict; path columns come last.
-pub fn shape(
+pub(super) fn shape(
     source: &Source,
     format: FileFormat,
     options: &FileOptions,

@@ -34,7 +34,7 @@ use crate::text_scan::{TextScan, TextScanExec};
 use retail_values::has_float;
 
 /// The files of a source as one table.
-pub struct FilesTable {
+pub(super) struct FilesTable {
     pub schema: SchemaRef,
     pub url: ObjectStoreUrl,
     /// Columns that the paths say (`day=2`).
@@ -43,7 +43,7 @@ pub struct FilesTable {
 }
 
 /// Files that are read the same way.
-pub enum Layout {
+pub(super) enum Layout {
     Text(TextLayout),
     Parquet(ParquetLayout),
 }
@@ -58,14 +58,14 @@ impl Layout {
 }
 
 /// CSV or JSON files with the same columns in the same order.
-pub struct TextLayout {
+pub(super) struct TextLayout {
     /// With all columns of the table.
     pub read: TextScan,
     pub files: Vec<PartitionedFile>,
 }
 
 /// Parquet files with the same columns of the same types.
-pub struct ParquetLayout {
+pub(super) struct ParquetLayout {
     pub format: Arc<dyn FileFormat>,
     /// The columns as the files are read.
     pub file_schema: SchemaRef,
@@ -135,7 +135,7 @@ impl TableProvider for FilesTable {
 
 impl FilesTable {
     /// Every file, as a person writes its path.
-    pub fn files(&self) -> BTreeSet<String> {
+    pub(super) fn files(&self) -> BTreeSet<String> {
         let root = match self.url.as_str() {
             url if url.starts_with("file:") => "/",
             url => url,

@@ -21,7 +21,7 @@ const UTC: &str = "+00:00";
 const MONEY: (u8, i8) = (12, 2);
 
 /// A source that can be written: its name, columns and batches.
-pub trait SourceRow: Sized {
+pub(crate) trait SourceRow: Sized {
     fn schema(table: &str) -> SchemaRef;
     fn batch(schema: &SchemaRef, rows: &[Self]) -> Result<RecordBatch, ArrowError>;
 }

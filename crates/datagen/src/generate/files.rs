@@ -20,14 +20,14 @@ const BATCH_ROWS: usize = 32_768;
 const ROW_GROUP_ROWS: usize = 250_000;
 
 /// A folder that is written under a hidden name and shown when it is complete.
-pub struct Delivery {
+pub(crate) struct Delivery {
     hidden: PathBuf,
     shown: PathBuf,
 }
 
 impl Delivery {
     /// Starts the delivery of `day` in `out`; what an attempt before left behind is deleted.
-    pub fn start(out: &Path, day: u32) -> Result<Self, Failure> {
+    pub(crate) fn start(out: &Path, day: u32) -> Result<Self, Failure> {
         let delivery = Self {
             hidden: out.join(format!(".day={day}.writing")),
             shown: out.join(format!("day={day}")),
@@ -38,12 +38,12 @@ impl Delivery {
         Ok(delivery)
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.hidden
     }
 
     /// Lets the delivery land, in place of the one that is there.
-    pub fn land(self) -> Result<(), Failure> {
+    pub(crate) fn land(self) -> Result<(), Failure> {
         remove(&self.shown)?;
         fs::rename(&self.hidden, &self.shown)
             .map_err(|error| cannot("rename", &self.hidden, &error))
@@ -51,14 +51,14 @@ impl Delivery {
 }
 
 /// Writes a file so that it is either whole or not there.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let hidden = path.with_extension("writing");
     fs::write(&hidden, bytes).map_err(|error| cannot("write", &hidden, &error))?;
     fs::rename(&hidden, path).map_err(|error| cannot("rename", &hidden, &error))
 }
 
 /// Removes a file or folder; it may be missing.
-pub fn remove(path: &Path) -> Result<(), Failure> {
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     let removed = if path.is_dir() {
         fs::remove_dir_all(path)
     } else {
@@ -73,7 +73,11 @@ pub fn remove(path: &Path) -> Result<(), Failure> {
 }
 
 /// The failure to do something with a file or folder.
-pub fn cannot(what: &str, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+pub(crate) fn cannot(
+    what: &str,
+    path: &Path,
+    error: &(dyn std::error::Error + 'static),
+) -> Failure {
     Failure::new(
         FailureKind::Storage,
         format!("cannot {what} {}", path.display()),
@@ -83,7 +87,7 @@ pub fn cannot(what: &str, path: &Path, error: &(dyn std::error::Error + 'static)
 }
 
 /// One file of a delivery; rows are buffered and written in batches.
-pub struct TableWriter<R> {
+pub(crate) struct TableWriter<R> {
     path: PathBuf,
     schema: SchemaRef,
     rows: Vec<R>,
@@ -99,7 +103,7 @@ enum Sink {
 
 impl<R: SourceRow> TableWriter<R> {
     /// Creates `table` in `folder`.
-    pub fn create(folder: &Path, table: &str, format: Format) -> Result<Self, Failure> {
+    pub(crate) fn create(folder: &Path, table: &str, format: Format) -> Result<Self, Failure> {
         let path = folder.join(format!("{table}.{}", format.extension()));
         let schema = R::schema(table);
         let file = File::create(&path).map_err(|error| cannot("create", &path, &error))?;
@@ -135,12 +139,12 @@ impl<R: SourceRow> TableWriter<R> {
     }
 
     /// Where the next rows are put; call [`Self::flush_full`] after.
-    pub fn rows(&mut self) -> &mut Vec<R> {
+    pub(crate) fn rows(&mut self) -> &mut Vec<R> {
         &mut self.rows
     }
 
     /// Writes the buffered rows if they are many.
-    pub fn flush_full(&mut self) -> Result<(), Failure> {
+    pub(crate) fn flush_full(&mut self) -> Result<(), Failure> {
         if self.rows.len() >= BATCH_ROWS {
             self.flush()
         } else {
@@ -161,7 +165,7 @@ impl<R: SourceRow> TableWriter<R> {
     }
 
     /// Writes what is left and closes the file: rows and bytes in all.
-    pub fn finish(mut self) -> Result<(u64, u64), Failure> {
+    pub(crate) fn finish(mut self) -> Result<(u64, u64), Failure> {
         // An empty file still needs its header.
         if !self.rows.is_empty() || self.written == 0 {
             self.flush()?;

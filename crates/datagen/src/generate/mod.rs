@@ -15,7 +15,7 @@ use draw::Subject;
 use files::{Delivery, TableWriter};
 use rows::{ItemRow, OrderRow, PartyRow, ProductRow};
 
-pub use world::World;
+pub(crate) use world::World;
 
 /// What to make.
 #[derive(Debug, Clone, PartialEq, Eq)]

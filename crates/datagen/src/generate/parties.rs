@@ -12,7 +12,7 @@ use super::world::{World, cutoff};
 
 /// What happens to an entity over the deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// One version, delivered every day.
     Steady,
     /// A new version from `change_day` on.
@@ -64,7 +64,7 @@ const TWICE: u64 = 50;
 
 /// The dates of an entity: created, two moments before the first delivery, and one on `change_day`.
 #[derive(Debug, Clone, Copy)]
-pub struct Life {
+pub(crate) struct Life {
     pub fate: Fate,
     pub created: Moment,
     /// created < early < late < end of the first delivery.
@@ -87,7 +87,7 @@ struct Version {
 
 impl World {
     /// What happens to customer `index` in its life; order dates are drawn around it.
-    pub fn customer_life(&self, index: u64) -> Life {
+    pub(crate) fn customer_life(&self, index: u64) -> Life {
         self.life(Subject::Customer, index).0
     }
 
@@ -139,7 +139,13 @@ impl World {
     }
 
     /// The rows about customer or seller `index` in the delivery of `day`.
-    pub fn party_rows(&self, subject: Subject, index: u64, day: u32, rows: &mut Vec<PartyRow>) {
+    pub(crate) fn party_rows(
+        &self,
+        subject: Subject,
+        index: u64,
+        day: u32,
+        rows: &mut Vec<PartyRow>,
+    ) {
         let (life, mut draw) = self.life(subject, index);
         let first = place(&mut draw);
         let mut places = [first, place(&mut draw), place(&mut draw)];
@@ -169,7 +175,7 @@ impl World {
     }
 
     /// The rows about product `index` in the delivery of `day`.
-    pub fn product_rows(&self, index: u64, day: u32, rows: &mut Vec<ProductRow>) {
+    pub(crate) fn product_rows(&self, index: u64, day: u32, rows: &mut Vec<ProductRow>) {
         let (life, mut draw) = self.life(Subject::Product, index);
         let price = self.list_price_cents(index);
         let prices = [

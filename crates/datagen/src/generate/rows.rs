@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 /// Microseconds since 1970, UTC.
-pub type Moment = i64;
+pub(crate) type Moment = i64;
 
-pub const SECOND: Moment = 1_000_000;
-pub const DAY: Moment = 86_400 * SECOND;
+pub(crate) const SECOND: Moment = 1_000_000;
+pub(crate) const DAY: Moment = 86_400 * SECOND;
 
 /// Where a customer or seller lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// Number in the list of all addresses.
     pub address: u32,
     /// Five digits.
@@ -23,7 +23,7 @@ pub struct Address {
 
 /// A row of `customers` or `sellers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartyRow {
+pub(crate) struct PartyRow {
     pub id: Option<u64>,
     pub place: Address,
     pub created: Option<Moment>,
@@ -32,7 +32,7 @@ pub struct PartyRow {
 
 /// A row of `products`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProductRow {
+pub(crate) struct ProductRow {
     pub id: Option<u64>,
     /// Index into [`CATEGORIES`].
     pub category: u8,
@@ -50,7 +50,7 @@ pub struct ProductRow {
 
 /// A row of `orders`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderRow {
+pub(crate) struct OrderRow {
     pub id: Option<u64>,
     pub customer: Option<u64>,
     /// As the marketplace writes it, in any case.
@@ -64,7 +64,7 @@ pub struct OrderRow {
 
 /// A row of `order_items`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ItemRow {
+pub(crate) struct ItemRow {
     pub order: u64,
     /// Counts from 1 within the order.
     pub number: u32,
@@ -76,14 +76,14 @@ pub struct ItemRow {
 }
 
 /// Status by stage, each as it is written: the first spelling is the usual one.
-pub const STATUSES: [[&str; 3]; 4] = [
+pub(crate) const STATUSES: [[&str; 3]; 4] = [
     ["PROCESSING", "processing", "Processing"],
     ["APPROVED", "approved", "Approved"],
     ["SHIPPED", "shipped", "Shipped"],
     ["DELIVERED", "delivered", "Delivered"],
 ];
 
-pub const STATES: [&str; 51] = [
+pub(crate) const STATES: [&str; 51] = [
     "CA", "TX", "FL", "NY", "PA", "IL", "OH", "GA", "NC", "MI", "NJ", "VA", "WA", "AZ", "TN", "MA",
     "IN", "MD", "MO", "WI", "CO", "MN", "SC", "AL", "LA", "KY", "OR", "OK", "CT", "UT", "IA", "NV",
     "AR", "KS", "MS", "NM", "NE", "ID", "WV", "HI", "NH", "ME", "MT", "RI", "DE", "SD", "ND", "AK",
@@ -114,9 +114,9 @@ const STREETS: [&str; 20] = [
 ];
 const HOUSES: u32 = 9_999;
 /// How many different addresses there are.
-pub const ADDRESSES: u32 = HOUSES * STREETS.len() as u32;
+pub(crate) const ADDRESSES: u32 = HOUSES * STREETS.len() as u32;
 
-pub const CATEGORIES: [&str; 24] = [
+pub(crate) const CATEGORIES: [&str; 24] = [
     "audio",
     "auto",
     "baby",
@@ -142,7 +142,7 @@ pub const CATEGORIES: [&str; 24] = [
     "tools",
     "toys",
 ];
-pub const SIZES: [&str; 5] = ["XS", "S", "M", "L", "XL"];
+pub(crate) const SIZES: [&str; 5] = ["XS", "S", "M", "L", "XL"];
 const ADJECTIVES: [&str; 16] = [
     "Classic",
     "Compact",
@@ -184,15 +184,15 @@ const NOUNS: [&str; 20] = [
     "Watch",
 ];
 /// How many different product names there are.
-pub const NAMES: u32 = (ADJECTIVES.len() * NOUNS.len()) as u32 * 100;
+pub(crate) const NAMES: u32 = (ADJECTIVES.len() * NOUNS.len()) as u32 * 100;
 
 /// `C000000042`: fixed width, so that the order of texts is the order of numbers.
-pub fn write_id(out: &mut String, letter: char, id: u64) {
+pub(crate) fn write_id(out: &mut String, letter: char, id: u64) {
     let _ = write!(out, "{letter}{id:09}");
 }
 
 /// `17 Oak Street`, every seventh with a flat after a comma.
-pub fn write_address(out: &mut String, address: u32) {
+pub(crate) fn write_address(out: &mut String, address: u32) {
     let (house, street) = (
         address % HOUSES + 1,
         (address / HOUSES) as usize % STREETS.len(),
@@ -204,7 +204,7 @@ pub fn write_address(out: &mut String, address: u32) {
 }
 
 /// `02134` or `02134-5678`.
-pub fn write_zip(out: &mut String, place: &Address) {
+pub(crate) fn write_zip(out: &mut String, place: &Address) {
     let _ = write!(out, "{:05}", place.zip);
     if place.zip_plus > 0 {
         let _ = write!(out, "-{:04}", place.zip_plus);
@@ -212,7 +212,7 @@ pub fn write_zip(out: &mut String, place: &Address) {
 }
 
 /// `Compact Lamp 7"`: some with a quote in them, as files have it.
-pub fn write_name(out: &mut String, name: u32) {
+pub(crate) fn write_name(out: &mut String, name: u32) {
     let (adjective, rest) = (
         name as usize % ADJECTIVES.len(),
         name as usize / ADJECTIVES.len(),
@@ -225,7 +225,7 @@ pub fn write_name(out: &mut String, name: u32) {
 }
 
 /// What `write` makes, as a text of its own.
-pub fn text(write: impl FnOnce(&mut String)) -> String {
+pub(crate) fn text(write: impl FnOnce(&mut String)) -> String {
     let mut out = String::new();
     write(&mut out);
     out

@@ -8,12 +8,12 @@ use super::parties::Fate;
 use super::rows::{DAY, ItemRow, Moment, OrderRow, SECOND, STATUSES};
 
 /// 2023-01-01: orders of the first delivery spread over the 24 months from here on.
-pub const FIRST_ORDER: Moment = 19_358 * DAY;
+pub(super) const FIRST_ORDER: Moment = 19_358 * DAY;
 /// 2025-01-01: the first delivery holds what happened up to the end of 2024-12-31.
 const FIRST_CUTOFF: Moment = 20_089 * DAY;
 
 /// The moment up to which the delivery of `day` knows what happened (exclusive).
-pub fn cutoff(day: u32) -> Moment {
+pub(super) fn cutoff(day: u32) -> Moment {
     FIRST_CUTOFF + (Moment::from(day) - 1) * DAY
 }
 
@@ -23,7 +23,7 @@ const STRANGE_STATUSES: [&str; 3] = ["CANCELED", "returned", "???"];
 
 /// The size of everything, and the seed.
 #[derive(Debug, Clone)]
-pub struct World {
+pub(crate) struct World {
     pub seed: u64,
     pub orders: u64,
     pub days: u32,
@@ -37,7 +37,7 @@ pub struct World {
 
 /// An order as it will have been, and how its deliveries go wrong.
 #[derive(Debug, Clone)]
-pub struct OrderPlan {
+pub(crate) struct OrderPlan {
     index: u64,
     trouble: Trouble,
     customer: u64,
@@ -144,7 +144,7 @@ const ITEM_TROUBLES: [(ItemTrouble, u64); 11] = [
 
 impl World {
     /// A marketplace with so many orders over all deliveries together. `days` is at least 1.
-    pub fn new(orders: u64, days: u32, seed: u64) -> Self {
+    pub(crate) fn new(orders: u64, days: u32, seed: u64) -> Self {
         let later = u64::from(days.max(1) - 1);
         // Half a percent of all orders is a day's business; the first delivery keeps at least half.
         let new_orders = (orders / 2)
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// What a product costs when it is new.
-    pub fn list_price_cents(&self, product: u64) -> i64 {
+    pub(crate) fn list_price_cents(&self, product: u64) -> i64 {
         self.list_prices_cents
             .get(product as usize)
             .copied()
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// How many orders the delivery of `day` can know: those with a lower index.
-    pub fn known_orders(&self, day: u32) -> u64 {
+    pub(crate) fn known_orders(&self, day: u32) -> u64 {
         self.orders - self.new_orders * u64::from(self.days - day.min(self.days))
     }
 
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// Draws order `index` and its items.
-    pub fn order(&self, index: u64) -> OrderPlan {
+    pub(crate) fn order(&self, index: u64) -> OrderPlan {
         let mut draw = Draw::of(self.seed, Subject::Order, index);
         let trouble = pick(&mut draw, &TROUBLES).unwrap_or(Trouble::None);
         let first_day = self.first_day(index);
@@ -305,12 +305,12 @@ fn pick<T: Copy>(draw: &mut Draw, shares: &[(T, u64)]) -> Option<T> {
 
 impl OrderPlan {
     /// How many items the order has.
-    pub fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         self.items.len()
     }
 
     /// The rows about this order in the delivery of `day`.
-    pub fn order_rows(&self, day: u32, rows: &mut Vec<OrderRow>) {
+    pub(crate) fn order_rows(&self, day: u32, rows: &mut Vec<OrderRow>) {
         let left_out = match self.trouble {
             Trouble::WithheldAtFirst => day == 1,
             Trouble::Forgotten => day > self.first_day,
@@ -369,7 +369,7 @@ impl OrderPlan {
     }
 
     /// The rows about item `number` (from 0) of this order in the delivery of `day`.
-    pub fn item_rows(&self, number: usize, day: u32, rows: &mut Vec<ItemRow>) {
+    pub(crate) fn item_rows(&self, number: usize, day: u32, rows: &mut Vec<ItemRow>) {
         let Some(item) = self.items.get(number).filter(|_| day >= self.first_day) else {
             return;
         };

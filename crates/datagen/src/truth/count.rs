@@ -16,7 +16,7 @@ const UNKNOWN: &str = "unknown";
 /// The truth after each delivery: the first is what holds when day 1 has landed, the last when all have.
 ///
 /// `progress` gets orders done and orders in all; `false` from it stops the counting and gives what there is.
-pub fn count(world: &World, progress: &mut dyn FnMut(u64, u64)) -> Vec<Truth> {
+pub(crate) fn count(world: &World, progress: &mut dyn FnMut(u64, u64)) -> Vec<Truth> {
     let mut tallies: Vec<Tally> = (1..=world.days).map(|day| Tally::new(world, day)).collect();
     dimensions(world, &mut tallies);
     let (mut order_rows, mut item_rows) = (vec![], vec![]);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use retail_api::{Failure, FailureKind};
 
-pub use count::count;
+pub(crate) use count::count;
 
 /// The truth after the deliveries of days 1 to `landed_days` were read. Money is decimal text with two digits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ impl Truth {
 }
 
 /// `1234` cents as `12.34`.
-pub fn money(cents: i64) -> String {
+pub(crate) fn money(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     format!(
         "{sign}{}.{:02}",

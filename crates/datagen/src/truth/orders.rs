@@ -8,7 +8,7 @@ use crate::generate::rows::{ItemRow, Moment, OrderRow};
 
 /// What staging and quarantine must hold of rows delivered about one key.
 #[derive(Debug, Clone)]
-pub struct Winner<R> {
+pub(super) struct Winner<R> {
     pub row: Option<R>,
     /// Valid rows.
     pub valid: u64,
@@ -27,7 +27,7 @@ impl<R> Default for Winner<R> {
 
 impl Winner<OrderRow> {
     /// One more row of this order.
-    pub fn add(&mut self, row: &OrderRow) {
+    pub(super) fn add(&mut self, row: &OrderRow) {
         match order_rejected(row) {
             Some(reason) => *self.rejected.entry(reason).or_default() += 1,
             None => {
@@ -46,7 +46,7 @@ impl Winner<OrderRow> {
 
 impl Winner<ItemRow> {
     /// One more row of this item.
-    pub fn add(&mut self, row: &ItemRow) {
+    pub(super) fn add(&mut self, row: &ItemRow) {
         match item_rejected(row) {
             Some(reason) => *self.rejected.entry(reason).or_default() += 1,
             None => {
@@ -64,7 +64,7 @@ impl Winner<ItemRow> {
 }
 
 /// The stage that a status stands for, in any case; none if it is no status of ours.
-pub fn stage(status: Option<&str>) -> Option<usize> {
+pub(super) fn stage(status: Option<&str>) -> Option<usize> {
     let status = status?.trim().to_ascii_uppercase();
     crate::generate::rows::STATUSES
         .iter()

@@ -15,10 +15,10 @@ use crate::generate::rows::{
 };
 
 /// Why a row of customers, sellers or products goes to quarantine.
-pub type Reason = &'static str;
+pub(super) type Reason = &'static str;
 
 /// A row of a dimension's source, as far as the rules look at it.
-pub trait VersionRow: Copy + PartialEq {
+pub(super) trait VersionRow: Copy + PartialEq {
     /// What a version shows and is compared by.
     type Tracked: PartialEq + Copy;
 
@@ -36,7 +36,7 @@ pub trait VersionRow: Copy + PartialEq {
 
 /// One version: [valid_from, valid_to).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Version<T> {
+pub(super) struct Version<T> {
     pub valid_from: Moment,
     /// `Moment::MAX` = current.
     pub valid_to: Moment,
@@ -45,7 +45,7 @@ pub struct Version<T> {
 
 /// What becomes of the rows about one entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved<T> {
+pub(super) struct Resolved<T> {
     /// Rows of staging.
     pub kept: u64,
     pub duplicates: u64,
@@ -54,7 +54,7 @@ pub struct Resolved<T> {
 }
 
 /// Applies the rules of staging and of the dimension to the rows about one entity, in whatever order they came.
-pub fn resolve<R: VersionRow>(rows: &[R]) -> Resolved<R::Tracked> {
+pub(super) fn resolve<R: VersionRow>(rows: &[R]) -> Resolved<R::Tracked> {
     let mut rejected: BTreeMap<Reason, u64> = BTreeMap::new();
     let mut valid: Vec<R> = Vec::with_capacity(rows.len());
     for row in rows {
@@ -103,7 +103,7 @@ pub fn resolve<R: VersionRow>(rows: &[R]) -> Resolved<R::Tracked> {
 }
 
 /// Address, ZIP prefix, state.
-pub type TrackedPlace = (u32, u32, u8);
+pub(super) type TrackedPlace = (u32, u32, u8);
 
 impl VersionRow for PartyRow {
     type Tracked = TrackedPlace;
@@ -138,7 +138,7 @@ impl VersionRow for PartyRow {
 }
 
 /// Price in cents, category.
-pub type TrackedProduct = (i64, u8);
+pub(super) type TrackedProduct = (i64, u8);
 
 impl VersionRow for ProductRow {
     type Tracked = TrackedProduct;
@@ -186,7 +186,7 @@ fn dates_rejected(
 
 /// The versions of all entities of a dimension, in little memory, to look up by id and moment.
 #[derive(Debug)]
-pub struct Versions<T> {
+pub(super) struct Versions<T> {
     /// Where the versions of entity `i` start in `all`; they end where those of `i + 1` start.
     starts: Vec<u32>,
     all: Vec<Version<T>>,
@@ -203,13 +203,13 @@ impl<T: Copy> Default for Versions<T> {
 
 impl<T: Copy> Versions<T> {
     /// Adds the versions of the next entity; entities are numbered from 0.
-    pub fn push(&mut self, versions: &[Version<T>]) {
+    pub(super) fn push(&mut self, versions: &[Version<T>]) {
         self.all.extend_from_slice(versions);
         self.starts.push(self.all.len() as u32);
     }
 
     /// The version of `id` that held at `moment`, if there was one.
-    pub fn at(&self, id: u64, moment: Moment) -> Option<&Version<T>> {
+    pub(super) fn at(&self, id: u64, moment: Moment) -> Option<&Version<T>> {
         let id = usize::try_from(id).ok()?;
         let (start, end) = (
             *self.starts.get(id)? as usize,
@@ -221,7 +221,7 @@ impl<T: Copy> Versions<T> {
     }
 
     /// How many versions there are, how many ids have any, and how many have more than one.
-    pub fn count(&self) -> (u64, u64, u64) {
+    pub(super) fn count(&self) -> (u64, u64, u64) {
         let per_id = self.starts.windows(2).map(|w| w[1] - w[0]);
         let (with, several) = per_id.fold((0, 0), |(with, several), n| {
             (with + u64::from(n > 0), several + u64::from(n > 1))
@@ -230,7 +230,7 @@ impl<T: Copy> Versions<T> {
     }
 
     /// The versions that hold now.
-    pub fn current(&self) -> impl Iterator<Item = &Version<T>> {
+    pub(super) fn current(&self) -> impl Iterator<Item = &Version<T>> {
         self.all.iter().filter(|v| v.valid_to == Moment::MAX)
     }
 }

@@ -32,21 +32,21 @@ use retail_lakehouse::{
 use retail_storage::{ObjectStores, StorageConfig};
 use tempfile::TempDir;
 
-pub struct Harness {
+pub(crate) struct Harness {
     pub folder: PathBuf,
     pub lakehouse: Lakehouse,
     _temporary: Option<TempDir>,
 }
 
 /// What a write made.
-pub struct Written {
+pub(crate) struct Written {
     pub table: LakeTable,
     pub metadata: TableMetadata,
     pub files: Vec<DataFile>,
 }
 
 impl Harness {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let harness = Self::at(folder.path()).await;
         Self {
@@ -56,7 +56,7 @@ impl Harness {
     }
 
     /// The lakehouse of a folder, which stays.
-    pub async fn at(folder: &Path) -> Self {
+    pub(crate) async fn at(folder: &Path) -> Self {
         let root = folder.display();
         let config = CatalogConfig {
             uri: format!("sqlite://{root}/catalog.db"),
@@ -72,11 +72,11 @@ impl Harness {
         }
     }
 
-    pub fn session(&self) -> SessionContext {
+    pub(crate) fn session(&self) -> SessionContext {
         self.session_with(SessionConfig::new().with_target_partitions(4))
     }
 
-    pub fn session_with(&self, config: SessionConfig) -> SessionContext {
+    pub(crate) fn session_with(&self, config: SessionConfig) -> SessionContext {
         let registry = self.lakehouse.stores().registry();
         let runtime = RuntimeEnvBuilder::new()
             .with_object_store_registry(registry)
@@ -92,17 +92,17 @@ impl Harness {
     }
 
     /// Writes a query's rows as the next version of a table and publishes it.
-    pub async fn write(&self, name: &str, sql: &str, partition_by: &[&str]) -> Written {
+    pub(crate) async fn write(&self, name: &str, sql: &str, partition_by: &[&str]) -> Written {
         self.write_with(name, sql, options(partition_by), WriteMode::Overwrite)
             .await
     }
 
-    pub async fn append(&self, name: &str, sql: &str) -> Written {
+    pub(crate) async fn append(&self, name: &str, sql: &str) -> Written {
         self.write_with(name, sql, options(&[]), WriteMode::Append)
             .await
     }
 
-    pub async fn write_with(
+    pub(crate) async fn write_with(
         &self,
         name: &str,
         sql: &str,
@@ -114,7 +114,7 @@ impl Harness {
         self.write_plan(&session, name, plan, options, mode).await
     }
 
-    pub async fn write_batch(
+    pub(crate) async fn write_batch(
         &self,
         name: &str,
         batch: RecordBatch,
@@ -165,7 +165,7 @@ impl Harness {
         }
     }
 
-    pub async fn load(&self, name: &str) -> Option<LakeTable> {
+    pub(crate) async fn load(&self, name: &str) -> Option<LakeTable> {
         let pin = self.lakehouse.pin().await.unwrap();
         match self.lakehouse.load(&pin, &named(name)).await.unwrap()? {
             Relation::Table(table) => Some(table),
@@ -174,25 +174,25 @@ impl Harness {
     }
 
     /// A session in which `t` is the table as it is now.
-    pub async fn reading(&self, name: &str) -> SessionContext {
+    pub(crate) async fn reading(&self, name: &str) -> SessionContext {
         let session = self.session();
         self.register(&session, name).await;
         session
     }
 
-    pub async fn register(&self, session: &SessionContext, name: &str) {
+    pub(crate) async fn register(&self, session: &SessionContext, name: &str) {
         let table = self.load(name).await.unwrap();
         let provider = self.lakehouse.scan(&table).await.unwrap();
         session.register_table("t", provider).unwrap();
     }
 
     /// The rows of a query on `t`, as text.
-    pub async fn query(&self, name: &str, sql: &str) -> Vec<String> {
+    pub(crate) async fn query(&self, name: &str, sql: &str) -> Vec<String> {
         query(&self.reading(name).await, sql).await
     }
 
     /// Why a query on `t` is refused, when it is planned or run.
-    pub async fn refusal(&self, name: &str, sql: &str) -> String {
+    pub(crate) async fn refusal(&self, name: &str, sql: &str) -> String {
         let table = self.load(name).await.unwrap();
         let provider = match self.lakehouse.scan(&table).await {
             Ok(provider) => provider,
@@ -208,7 +208,7 @@ impl Harness {
     }
 
     /// Makes another engine's metadata the table's, by way of the catalog.
-    pub async fn commit_metadata(&self, name: &str, metadata: &serde_json::Value) {
+    pub(crate) async fn commit_metadata(&self, name: &str, metadata: &serde_json::Value) {
         let table = self.load(name).await.unwrap();
         let location = format!(
             "{}/metadata/00009-{}.metadata.json",
@@ -228,23 +228,23 @@ impl Harness {
     }
 }
 
-pub fn options(partition_by: &[&str]) -> WriteOptions {
+pub(crate) fn options(partition_by: &[&str]) -> WriteOptions {
     WriteOptions {
         partition_by: partition_by.iter().map(|&f| f.to_owned()).collect(),
         ..WriteOptions::default()
     }
 }
 
-pub fn named(name: &str) -> TableName {
+pub(crate) fn named(name: &str) -> TableName {
     name.parse().unwrap()
 }
 
 /// A table's metadata as its file has them.
-pub fn metadata(table: &LakeTable) -> TableMetadata {
+pub(crate) fn metadata(table: &LakeTable) -> TableMetadata {
     serde_json::from_value(metadata_json(table)).unwrap()
 }
 
-pub fn metadata_json(table: &LakeTable) -> serde_json::Value {
+pub(crate) fn metadata_json(table: &LakeTable) -> serde_json::Value {
     let path = table.metadata_location().strip_prefix("file://").unwrap();
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -262,7 +262,7 @@ fn described(metadata: &TableMetadata, rows: &[RecordBatch]) -> Vec<DataFile> {
 }
 
 /// Every Parquet file below a folder, by its path in it.
-pub fn parquet_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn parquet_files(folder: &Path) -> Vec<PathBuf> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
         let Ok(entries) = std::fs::read_dir(folder) else {
             return;
@@ -283,12 +283,12 @@ pub fn parquet_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Rows as text, header first.
-pub async fn query(session: &SessionContext, sql: &str) -> Vec<String> {
+pub(crate) async fn query(session: &SessionContext, sql: &str) -> Vec<String> {
     let plan = session.state().create_logical_plan(sql).await.unwrap();
     rows(&run(session, &plan).await.unwrap())
 }
 
-pub fn rows(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let text = pretty_format_batches(batches).unwrap().to_string();
     let cells = |line: &str| {
         let cells = line
@@ -304,7 +304,7 @@ pub fn rows(batches: &[RecordBatch]) -> Vec<String> {
         .collect()
 }
 
-pub async fn physical(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
+pub(crate) async fn physical(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
     let plan = session.state().create_logical_plan(sql).await.unwrap();
     session.state().create_physical_plan(&plan).await.unwrap()
 }
@@ -315,7 +315,7 @@ async fn run(session: &SessionContext, plan: &LogicalPlan) -> DfResult<Vec<Recor
     collect(over_the_wire(session, plan)?, session.task_ctx()).await
 }
 
-pub fn over_the_wire(
+pub(crate) fn over_the_wire(
     session: &SessionContext,
     plan: Arc<dyn ExecutionPlan>,
 ) -> DfResult<Arc<dyn ExecutionPlan>> {
@@ -373,7 +373,7 @@ impl QueryPlanner for Planner {
     }
 }
 
-pub fn error_of<T>(result: Result<T, LakehouseError>) -> LakehouseError {
+pub(crate) fn error_of<T>(result: Result<T, LakehouseError>) -> LakehouseError {
     match result {
         Ok(_) => panic!("it should have been refused"),
         Err(error) => error,

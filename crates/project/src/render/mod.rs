@@ -39,7 +39,7 @@ const TARGET: &str = "target.name is always retail, and target.schema main: prof
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What templates of a project have in common: variables and macros.
-pub struct Renderer {
+pub(crate) struct Renderer {
     globals: Globals,
     /// Names of the project's macros, which go over dbt's own of the same name.
     own: Vec<Rc<str>>,
@@ -52,7 +52,7 @@ pub struct Renderer {
 
 /// What `ref` and `source` may name. Without it every name is accepted: the first pass, that learns the names.
 #[derive(Debug, Default, Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     pub models: BTreeMap<ModelName, TableName>,
     /// Models that exist but are switched off, with the file that does it.
     pub disabled: BTreeMap<ModelName, String>,
@@ -61,7 +61,7 @@ pub struct Scope {
 
 /// A rendered model.
 #[derive(Debug)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     pub sql: String,
     pub map: SourceMap,
     /// What `config(…)` said, in order.
@@ -72,7 +72,7 @@ pub struct Rendered {
 }
 
 /// A generic test to render.
-pub struct GenericTest<'a> {
+pub(crate) struct GenericTest<'a> {
     pub macro_name: &'a str,
     /// The relation that it is about, of which only the rows of `filter` are tested.
     pub table: &'a TableName,
@@ -105,7 +105,7 @@ impl Renderer {
     ///
     /// # Errors
     /// A macro file that does not parse, or two macros of one name.
-    pub fn new(
+    pub(crate) fn new(
         project: &str,
         vars: Map<String, Json>,
         macros: &[(String, String)],
@@ -175,17 +175,17 @@ impl Renderer {
     }
 
     /// Lets macros of the project go over those of the packages that are built in, as `dispatch:` states.
-    pub fn dispatch(&self, package: &str, search_order: Vec<String>) {
+    pub(crate) fn dispatch(&self, package: &str, search_order: Vec<String>) {
         self.macros.search(package, search_order);
     }
 
     /// What templates said to the person who runs them: `log`, `exceptions.warn`, names that are not defined.
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
         self.warnings.take()
     }
 
     /// Renders a model's template. `what` starts a failure's message (`cannot render model x`).
-    pub fn model(
+    pub(crate) fn model(
         &self,
         path: &str,
         text: &str,
@@ -197,7 +197,7 @@ impl Renderer {
     }
 
     /// As [`Self::model`], with what `model` and `config.get` know.
-    pub fn node(
+    pub(crate) fn node(
         &self,
         path: &str,
         text: &str,
@@ -232,7 +232,7 @@ impl Renderer {
     }
 
     /// The project's macro of this name, or the one that goes over dbt's macro of this name in dbt.
-    pub fn own_over(&self, name: &str) -> Option<String> {
+    pub(crate) fn own_over(&self, name: &str) -> Option<String> {
         let prefixed = packages::PREFIXES.map(|prefix| format!("{prefix}{name}"));
         [name.to_string()]
             .into_iter()
@@ -241,7 +241,7 @@ impl Renderer {
     }
 
     /// What the project's own `get_where_subquery` makes of a relation that is tested; `None` if it has none.
-    pub fn where_subquery(
+    pub(crate) fn where_subquery(
         &self,
         table: &TableName,
         config: &Map<String, Json>,
@@ -269,7 +269,7 @@ impl Renderer {
 
     /// Renders a generic test: its macro with the relation that it is about and its arguments. Texts that look like a
     /// call of `ref`, `source` or `var` are called.
-    pub fn generic_test(
+    pub(crate) fn generic_test(
         &self,
         test: &GenericTest<'_>,
         scope: &Scope,
@@ -361,7 +361,7 @@ impl Renderer {
     /// What an expression such as `ref('stores')` is: the relation, if it is one, and what it names. The error is the
     /// cause.
     #[allow(clippy::type_complexity, reason = "one caller takes it apart at once")]
-    pub fn expression(
+    pub(crate) fn expression(
         &self,
         text: &str,
         scope: &Scope,
@@ -389,7 +389,7 @@ impl Renderer {
     }
 
     /// Renders a YAML value; only `var`, `env_var`, `target` and macros are there.
-    pub fn value(&self, text: &str) -> Result<String, String> {
+    pub(crate) fn value(&self, text: &str) -> Result<String, String> {
         if !is_template(text) {
             return Ok(text.to_string());
         }
@@ -415,7 +415,7 @@ impl Renderer {
     }
 
     /// Renders every text in a value of YAML. A text that is one expression becomes what that gives, as in dbt.
-    pub fn json(&self, value: &Json) -> Result<Json, String> {
+    pub(crate) fn json(&self, value: &Json) -> Result<Json, String> {
         match value {
             Json::String(text) if is_template(text) => {
                 let failed = |error: Error| [vec![error.cause], error.notes].concat().join("; ");
@@ -438,7 +438,7 @@ impl Renderer {
     }
 
     /// What a macro of the project gives, such as `generate_schema_name`; `None` if the project has none of this name.
-    pub fn own_macro(
+    pub(crate) fn own_macro(
         &self,
         name: &str,
         arguments: Vec<Json>,

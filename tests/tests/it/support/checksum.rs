@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// What a table holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     pub rows: u64,
     /// The sum, modulo 2^64, of the first eight bytes of each row's SHA-256, in hex.
     pub checksum: String,
@@ -18,7 +18,7 @@ pub struct Summary {
 
 impl Summary {
     /// From the JSON that a script printed.
-    pub fn from_json(value: &serde_json::Value) -> Self {
+    pub(crate) fn from_json(value: &serde_json::Value) -> Self {
         Self {
             rows: value["rows"]
                 .as_u64()
@@ -32,7 +32,7 @@ impl Summary {
 }
 
 /// Sums up rows. A row is its values' texts joined with 0x1f.
-pub fn summary(batches: &[RecordBatch]) -> Summary {
+pub(crate) fn summary(batches: &[RecordBatch]) -> Summary {
     let (mut rows, mut sum) = (0, 0_u64);
     for batch in batches {
         let columns: Vec<Vec<String>> = batch.columns().iter().map(texts).collect();

@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a cluster is to be like.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub(crate) struct Setup {
     pub executors: usize,
     /// Of each executor.
     pub slots: usize,
@@ -58,7 +58,7 @@ impl Default for Setup {
 }
 
 /// A running cluster. Dropping it kills its processes and removes its folder.
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub scheduler: Program,
     pub executors: Vec<Program>,
     pub lake: LakeAt,
@@ -72,7 +72,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts the processes and waits until each is ready and every executor is registered.
-    pub async fn start(setup: Setup) -> Self {
+    pub(crate) async fn start(setup: Setup) -> Self {
         let mut cluster = Self::start_without_waiting(setup);
         cluster
             .scheduler
@@ -86,7 +86,7 @@ impl Cluster {
     }
 
     /// Starts the scheduler alone, ready or not.
-    pub fn start_without_waiting(setup: Setup) -> Self {
+    pub(crate) fn start_without_waiting(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let lake = setup
             .lake
@@ -109,25 +109,25 @@ impl Cluster {
     }
 
     /// The folder of configuration and logs; the tables of a local lake lie in it too.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn submit(&self) -> Submit {
+    pub(crate) fn submit(&self) -> Submit {
         Submit::new(&self.url, self.dir())
     }
 
-    pub fn admin_port(&self) -> u16 {
+    pub(crate) fn admin_port(&self) -> u16 {
         self.admin_port
     }
 
     /// Of all executors that were started, in order.
-    pub fn executor_admin_ports(&self) -> &[u16] {
+    pub(crate) fn executor_admin_ports(&self) -> &[u16] {
         &self.executor_admin_ports
     }
 
     /// Starts one executor more and waits until it is ready.
-    pub async fn add_executor(&mut self) {
+    pub(crate) async fn add_executor(&mut self) {
         self.started += 1;
         let name = format!("executor-{}", self.started);
         let admin_port = wait::free_port();
@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     /// Kills an executor and starts it again at once, at the same address, as a container is that ran out of memory.
-    pub async fn restart_executor(&mut self, index: usize) {
+    pub(crate) async fn restart_executor(&mut self, index: usize) {
         let name = format!("executor-{}", index + 1);
         let config = self.dir().join(format!("{name}.toml"));
         let log = self.executors[index].log();
@@ -168,7 +168,7 @@ impl Cluster {
     }
 
     /// Starts the scheduler again after it ended, on the same ports, without its fault.
-    pub async fn restart_scheduler(&mut self) {
+    pub(crate) async fn restart_scheduler(&mut self) {
         self.setup.fault = None;
         self.scheduler.kill();
         self.scheduler = start_scheduler(self.dir.path(), &self.setup);
@@ -176,7 +176,7 @@ impl Cluster {
         self.wait_for_executors(self.executors.len()).await;
     }
 
-    pub async fn wait_for_executors(&self, count: usize) {
+    pub(crate) async fn wait_for_executors(&self, count: usize) {
         wait::until(
             &format!("{count} executors to be registered"),
             START_LIMIT,
@@ -195,7 +195,7 @@ impl Cluster {
     }
 
     /// The executors and what they are doing; none while the scheduler cannot be reached.
-    pub async fn status(&self) -> Option<v1::ClusterStatus> {
+    pub(crate) async fn status(&self) -> Option<v1::ClusterStatus> {
         let mut client = ClusterClient::connect(self.url.clone()).await.ok()?;
         Some(
             client
@@ -207,14 +207,14 @@ impl Cluster {
     }
 
     /// The demand that `GET /work` reports to whoever scales the executors.
-    pub fn work(&self) -> Value {
+    pub(crate) fn work(&self) -> Value {
         let (status, body) = wait::http_get(self.admin_port, "/work").expect("the port answers");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
     }
 
     /// A query's rows as the scheduler streams them, for a reader that stops in the middle.
-    pub async fn rows(&self, sql: &str) -> tonic::Streaming<v1::SqlResponse> {
+    pub(crate) async fn rows(&self, sql: &str) -> tonic::Streaming<v1::SqlResponse> {
         let mut client = QueryClient::connect(self.url.clone()).await.unwrap();
         let request = v1::SqlRequest {
             sql: sql.to_owned(),
@@ -224,7 +224,7 @@ impl Cluster {
     }
 
     /// The jobs service itself, for what the client does not show.
-    pub async fn jobs(&self) -> JobsClient<Channel> {
+    pub(crate) async fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::connect(self.url.clone()).await.unwrap()
     }
 }

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
 /// A running receiver. Dropping it ends it.
-pub struct Collector {
+pub(crate) struct Collector {
     pub endpoint: String,
     spans: Arc<Mutex<Vec<Span>>>,
     server: tokio::task::JoinHandle<()>,
@@ -23,7 +23,7 @@ pub struct Collector {
 
 /// One span as it was received.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Span {
+pub(crate) struct Span {
     pub trace: String,
     pub id: String,
     /// Empty for a root.
@@ -38,7 +38,7 @@ pub struct Span {
 }
 
 impl Collector {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let spans = Arc::new(Mutex::new(vec![]));
@@ -60,13 +60,13 @@ impl Collector {
     }
 
     /// The ids of all traces that anything came of.
-    pub fn traces(&self) -> BTreeSet<String> {
+    pub(crate) fn traces(&self) -> BTreeSet<String> {
         let spans = self.spans.lock().unwrap();
         spans.iter().map(|span| span.trace.clone()).collect()
     }
 
     /// What came of one trace.
-    pub fn trace(&self, id: &str) -> Vec<Span> {
+    pub(crate) fn trace(&self, id: &str) -> Vec<Span> {
         let spans = self.spans.lock().unwrap();
         spans.iter().filter(|s| s.trace == id).cloned().collect()
     }

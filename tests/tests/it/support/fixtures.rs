@@ -13,13 +13,13 @@ use super::submit::Submit;
 /// raw.orders (CSV) ─▶ staging.stg_orders ─▶ marts.totals ─▶ marts.best (view)
 /// ```
 #[derive(Debug, Clone)]
-pub struct Project {
+pub(crate) struct Project {
     files: BTreeMap<String, String>,
 }
 
 impl Project {
     /// The project over a CSV file that lies at `orders`.
-    pub fn over(orders: &Path) -> Self {
+    pub(crate) fn over(orders: &Path) -> Self {
         let sources = format!(
             "version: 2
 sources:
@@ -59,7 +59,7 @@ sources:
     }
 
     /// A project without models yet. Each of its folders of models has a namespace of the same name.
-    pub fn empty(folders: &[&str]) -> Self {
+    pub(crate) fn empty(folders: &[&str]) -> Self {
         let mut settings = "name: shop
 version: '1.0'
 profile: retail
@@ -79,13 +79,13 @@ models:
 
     /// The project with one file more, or another one.
     #[must_use]
-    pub fn with(mut self, path: &str, text: &str) -> Self {
+    pub(crate) fn with(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.to_owned(), text.to_owned());
         self
     }
 
     /// Writes the project's files to `dir/shop` and returns that folder.
-    pub fn write(&self, dir: &Path) -> PathBuf {
+    pub(crate) fn write(&self, dir: &Path) -> PathBuf {
         let folder = dir.join("shop");
         for (path, text) in &self.files {
             let file = folder.join(path);
@@ -97,7 +97,7 @@ models:
 }
 
 /// Writes a CSV file of `rows` orders of the shop.
-pub fn orders(file: &Path, rows: u32) {
+pub(crate) fn orders(file: &Path, rows: u32) {
     let mut text = "order_id,customer,amount,order_date\n".to_owned();
     for id in 0..rows {
         writeln!(
@@ -115,12 +115,12 @@ pub fn orders(file: &Path, rows: u32) {
 }
 
 /// The project that ships.
-pub fn retail_project() -> PathBuf {
+pub(crate) fn retail_project() -> PathBuf {
     repository::root().join("jobs/retail")
 }
 
 /// Generates the marketplace's files into `dir/input` and returns that folder. The same arguments, the same files.
-pub fn marketplace(dir: &Path, orders: u32, days: u32) -> PathBuf {
+pub(crate) fn marketplace(dir: &Path, orders: u32, days: u32) -> PathBuf {
     let input = dir.join("input");
     let (orders, days, out) = (
         orders.to_string(),

@@ -17,7 +17,7 @@ use super::prerequisites::S3;
 
 /// Where a lake is.
 #[derive(Debug, Clone)]
-pub struct LakeAt {
+pub(crate) struct LakeAt {
     pub catalog: String,
     pub warehouse: String,
     pub s3: Option<S3>,
@@ -25,7 +25,7 @@ pub struct LakeAt {
 
 impl LakeAt {
     /// SQLite and a folder, below `dir`.
-    pub fn local(dir: &Path) -> Self {
+    pub(crate) fn local(dir: &Path) -> Self {
         let dir = dir.display();
         Self {
             catalog: format!("sqlite://{dir}/catalog.db"),
@@ -34,7 +34,7 @@ impl LakeAt {
         }
     }
 
-    pub fn catalog_config(&self) -> CatalogConfig {
+    pub(crate) fn catalog_config(&self) -> CatalogConfig {
         CatalogConfig {
             uri: self.catalog.clone(),
             name: "retail".to_owned(),
@@ -42,7 +42,7 @@ impl LakeAt {
         }
     }
 
-    pub fn storage_config(&self) -> StorageConfig {
+    pub(crate) fn storage_config(&self) -> StorageConfig {
         let Some(s3) = &self.s3 else {
             return StorageConfig::default();
         };
@@ -58,7 +58,7 @@ impl LakeAt {
     }
 
     /// Opens it as an embedder would.
-    pub async fn open(&self) -> Lakehouse {
+    pub(crate) async fn open(&self) -> Lakehouse {
         Lakehouse::open(
             &self.catalog_config(),
             ObjectStores::new(self.storage_config()),
@@ -68,7 +68,7 @@ impl LakeAt {
     }
 
     /// What every table holds now, at one point in time. Views are not among them.
-    pub async fn summaries(&self) -> BTreeMap<String, Summary> {
+    pub(crate) async fn summaries(&self) -> BTreeMap<String, Summary> {
         let lake = self.open().await;
         let session = retail_engine::session(&EngineConfig::default(), 2, lake.stores()).unwrap();
         let pin = lake.pin().await.unwrap();
@@ -91,12 +91,12 @@ impl LakeAt {
     }
 
     /// The run that wrote each table's current snapshot, at one point in time.
-    pub async fn publish_ids(&self) -> BTreeMap<String, String> {
+    pub(crate) async fn publish_ids(&self) -> BTreeMap<String, String> {
         publish_ids(&self.open().await).await
     }
 
     /// Whether no process is in the middle of a transaction that writes to the catalog.
-    pub async fn has_no_transaction(&self) -> bool {
+    pub(crate) async fn has_no_transaction(&self) -> bool {
         if self.catalog.starts_with("sqlite:") {
             return self.lock().await.is_some();
         }
@@ -111,7 +111,7 @@ impl LakeAt {
     }
 
     /// Holds the write lock of a SQLite catalog until it is dropped; none where another process holds it.
-    pub async fn lock(&self) -> Option<SqliteConnection> {
+    pub(crate) async fn lock(&self) -> Option<SqliteConnection> {
         let path = self.catalog.strip_prefix("sqlite://").unwrap();
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -124,7 +124,7 @@ impl LakeAt {
     }
 
     /// The options by which the interop scripts find this lake.
-    pub fn options(&self) -> Vec<String> {
+    pub(crate) fn options(&self) -> Vec<String> {
         let mut options = vec!["--catalog".to_owned(), self.catalog.clone()];
         if let Some(s3) = &self.s3 {
             for (name, value) in [
@@ -140,7 +140,7 @@ impl LakeAt {
 }
 
 /// As [`LakeAt::publish_ids`], of a lake that is open.
-pub async fn publish_ids(lake: &Lakehouse) -> BTreeMap<String, String> {
+pub(crate) async fn publish_ids(lake: &Lakehouse) -> BTreeMap<String, String> {
     let pin = lake.pin().await.unwrap();
     let names: Vec<TableName> = pin.names().cloned().collect();
     let mut ids = BTreeMap::new();

@@ -6,13 +6,13 @@ use super::wait;
 
 /// The samples of one page, or sums of several.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     samples: BTreeMap<String, f64>,
 }
 
 impl Metrics {
     /// What the processes with these admin ports say, summed up.
-    pub fn of(admin_ports: &[u16]) -> Self {
+    pub(crate) fn of(admin_ports: &[u16]) -> Self {
         let mut sum = Self::default();
         for port in admin_ports {
             let (status, page) = wait::http_get(*port, "/metrics").expect("the admin port answers");
@@ -29,13 +29,13 @@ impl Metrics {
     }
 
     /// One series, as Prometheus writes it: `retail_jobs_total{state="failed"}`.
-    pub fn get(&self, series: &str) -> f64 {
+    pub(crate) fn get(&self, series: &str) -> f64 {
         let found = self.samples.get(series);
         *found.unwrap_or_else(|| panic!("there is no {series} in {:#?}", self.ours()))
     }
 
     /// Every series of ours that grew since `before`, without times and without gauges of the machine.
-    pub fn grown_since(&self, before: &Self) -> Vec<String> {
+    pub(crate) fn grown_since(&self, before: &Self) -> Vec<String> {
         let counters = self.samples.iter().filter(|(series, _)| {
             let name = series.split('{').next().unwrap_or_default();
             name.starts_with("retail_") && name.ends_with("_total")

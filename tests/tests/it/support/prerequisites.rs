@@ -8,14 +8,14 @@ use super::repository;
 
 /// A PostgreSQL server that is ours alone; every test makes a database of its own in it.
 #[derive(Debug, Clone)]
-pub struct Postgres {
+pub(crate) struct Postgres {
     /// `postgresql://user@host:port/postgres`
     pub url: String,
 }
 
 impl Postgres {
     /// Makes an empty database and returns its URL.
-    pub async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
         sqlx::query(&format!("create database {name}"))
@@ -30,7 +30,7 @@ impl Postgres {
 
 /// An S3 server that is ours alone; every test takes a prefix of its own.
 #[derive(Debug, Clone)]
-pub struct S3 {
+pub(crate) struct S3 {
     pub endpoint: String,
     pub bucket: String,
     pub key: String,
@@ -39,20 +39,20 @@ pub struct S3 {
 
 impl S3 {
     /// A prefix that no other test uses: `s3://bucket/…`.
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         format!("s3://{}/{}", self.bucket, uuid::Uuid::now_v7().simple())
     }
 }
 
 /// The Python of the interop scripts.
 #[derive(Debug, Clone)]
-pub struct Python {
+pub(crate) struct Python {
     program: PathBuf,
 }
 
 impl Python {
     /// Runs a script of `tests/interop` and returns what it printed, parsed as JSON.
-    pub fn run(&self, script: &str, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> serde_json::Value {
         let output = std::process::Command::new(&self.program)
             .arg("-B")
             .arg(repository::root().join("tests/interop").join(script))
@@ -73,13 +73,13 @@ impl Python {
     }
 }
 
-pub fn postgres() -> Option<Postgres> {
+pub(crate) fn postgres() -> Option<Postgres> {
     Some(Postgres {
         url: variable("RETAIL_TEST_POSTGRES_URL", "PostgreSQL")?,
     })
 }
 
-pub fn s3() -> Option<S3> {
+pub(crate) fn s3() -> Option<S3> {
     Some(S3 {
         endpoint: variable("RETAIL_TEST_S3_ENDPOINT", "S3 server")?,
         bucket: variable("RETAIL_TEST_S3_BUCKET", "S3 server")?,
@@ -88,7 +88,7 @@ pub fn s3() -> Option<S3> {
     })
 }
 
-pub fn python() -> Option<Python> {
+pub(crate) fn python() -> Option<Python> {
     Some(Python {
         program: variable("RETAIL_TEST_PYTHON", "Python environment")?.into(),
     })
@@ -103,7 +103,7 @@ fn variable(name: &str, what: &str) -> Option<String> {
 }
 
 /// Reports that this test was skipped: on stderr, which the harness captures, and in the list that `./test` counts.
-pub fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("skipped: {test}: {why}");
     if let Some(list) = std::env::var_os("RETAIL_TEST_SKIPS") {
@@ -117,12 +117,12 @@ pub fn skipped(why: &str) {
 }
 
 /// A disk of its own that can be full: a file system in memory.
-pub struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: tempfile::TempDir,
 }
 
 /// A disk of so many mebibytes. Only root may mount one.
-pub fn small_disk(mebibytes: u32) -> Option<SmallDisk> {
+pub(crate) fn small_disk(mebibytes: u32) -> Option<SmallDisk> {
     let folder = tempfile::tempdir().unwrap();
     let size = format!("size={mebibytes}m");
     let mount = std::process::Command::new("mount")
@@ -137,12 +137,12 @@ pub fn small_disk(mebibytes: u32) -> Option<SmallDisk> {
 }
 
 impl SmallDisk {
-    pub fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         self.folder.path()
     }
 
     /// Writes until nothing more fits.
-    pub fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.path().join("ballast")).unwrap();
         for size in [64 * 1024, 4096, 1] {
             while file.write_all(&vec![1; size]).is_ok() {}
@@ -150,7 +150,7 @@ impl SmallDisk {
     }
 
     /// Makes room again.
-    pub fn free(&self) {
+    pub(crate) fn free(&self) {
         std::fs::remove_file(self.path().join("ballast")).unwrap();
     }
 }

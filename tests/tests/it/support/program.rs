@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{repository, wait};
 
 /// A running program. Dropping it kills it; a panicking test prints its last lines.
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     child: Child,
     log: PathBuf,
@@ -16,7 +16,7 @@ pub struct Program {
 
 impl Program {
     /// Starts `program` with its output in `dir/<name>.log`.
-    pub fn start(
+    pub(crate) fn start(
         program: &str,
         name: &str,
         dir: &Path,
@@ -45,28 +45,28 @@ impl Program {
         }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Everything it has printed.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// How it ended, if it did.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
     }
 
     /// Waits for its end.
-    pub async fn wait(&mut self, limit: Duration) -> ExitStatus {
+    pub(crate) async fn wait(&mut self, limit: Duration) -> ExitStatus {
         let name = self.name.clone();
         wait::until(&format!("{name} to end"), limit, async || self.ended()).await
     }
 
     /// Waits until its admin port reports it ready; panics with its output when it ends before.
-    pub async fn ready(&mut self, admin_port: u16, limit: Duration) {
+    pub(crate) async fn ready(&mut self, admin_port: u16, limit: Duration) {
         let name = self.name.clone();
         wait::until(&format!("{name} to be ready"), limit, async || {
             if let Some(status) = self.ended() {
@@ -78,18 +78,18 @@ impl Program {
     }
 
     /// The end that leaves no time for anything: SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Asks it to stop: SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }
 
     /// Stops it where it is (SIGSTOP), as a machine that hangs; `signal("CONT")` lets it go on.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([format!("-{signal}"), self.pid().to_string()])
             .status();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 /// Passes connections on to a server while it is open. Its port stays the same; while it is closed, connections are
 /// taken and ended at once.
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub addr: SocketAddr,
     open: watch::Sender<bool>,
     /// Counted up to end all connections that there are.
@@ -23,7 +23,7 @@ pub struct Proxy {
 
 /// What becomes of a commit whose client is cut off as soon as it has sent it.
 #[derive(Debug, Clone, Copy)]
-pub enum Late {
+pub(crate) enum Late {
     /// The server gets it after this time.
     After(Duration),
     /// The server sees the connection end instead, after a second.
@@ -38,7 +38,7 @@ struct Commits {
 
 impl Proxy {
     /// A proxy that is closed.
-    pub async fn closed(server: SocketAddr) -> Self {
+    pub(crate) async fn closed(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (open, is_open) = watch::channel(false);
@@ -78,31 +78,31 @@ impl Proxy {
     }
 
     /// Takes the commit of the next publish from its client.
-    pub fn take_commit(&self, late: Late) {
+    pub(crate) fn take_commit(&self, late: Late) {
         *self.commits.next.lock().unwrap() = Some(late);
     }
 
     /// How many commits were taken: the proof that the fault happened.
-    pub fn commits_taken(&self) -> u32 {
+    pub(crate) fn commits_taken(&self) -> u32 {
         self.commits.taken.load(Ordering::SeqCst)
     }
 
     /// Ends the connections that there are; new ones pass.
-    pub fn forget_connections(&self) {
+    pub(crate) fn forget_connections(&self) {
         self.round.send_modify(|round| *round += 1);
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.open.send_replace(true);
     }
 
     /// Ends all connections, and new ones until it is opened again.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.open.send_replace(false);
     }
 
     /// How many connections were ended by it: the proof that a fault happened.
-    pub fn cut(&self) -> u32 {
+    pub(crate) fn cut(&self) -> u32 {
         self.cut.load(Ordering::SeqCst)
     }
 }

@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 
 /// The folder with the workspace's Cargo.toml.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the tests crate lies in the workspace")
 }
 
 /// The text of one of its files.
-pub fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()))
 }
 
 /// One of the workspace's programs, built by `./test` (or `cargo build --workspace --bins`) before the tests.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows its executable");
     let target = here
         .parent()

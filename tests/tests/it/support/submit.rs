@@ -10,7 +10,7 @@ use super::repository;
 
 /// The client, talking to one scheduler.
 #[derive(Debug, Clone)]
-pub struct Submit {
+pub(crate) struct Submit {
     pub url: String,
     pub dir: PathBuf,
     environment: Vec<(String, String)>,
@@ -18,14 +18,14 @@ pub struct Submit {
 
 /// How a command ended and what it printed.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Submit {
-    pub fn new(url: &str, dir: &Path) -> Self {
+    pub(crate) fn new(url: &str, dir: &Path) -> Self {
         Self {
             url: url.to_owned(),
             dir: dir.to_owned(),
@@ -35,13 +35,13 @@ impl Submit {
 
     /// The client with one more variable in its environment.
     #[must_use]
-    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Runs a command to its end, whatever it is.
-    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Answer {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Answer {
         let output = Command::new(repository::program("retail-submit"))
             .args(arguments)
             .env("RETAIL_SCHEDULER", &self.url)
@@ -59,7 +59,7 @@ impl Submit {
     }
 
     /// Runs a project to its end and returns how it went.
-    pub fn project(&self, project: &Path, more: &[&str]) -> Answer {
+    pub(crate) fn project(&self, project: &Path, more: &[&str]) -> Answer {
         let mut arguments = vec![
             "run",
             "--project",
@@ -70,7 +70,7 @@ impl Submit {
     }
 
     /// Submits a project and returns its job's id at once.
-    pub fn detached(&self, project: &Path, more: &[&str]) -> String {
+    pub(crate) fn detached(&self, project: &Path, more: &[&str]) -> String {
         let answer = self
             .project(project, &[&["--detach", "--json"], more].concat())
             .succeeded();
@@ -89,26 +89,26 @@ impl Submit {
     }
 
     /// A job with its models.
-    pub fn job(&self, id: &str) -> Value {
+    pub(crate) fn job(&self, id: &str) -> Value {
         let answer = self.run(["job", id, "--json"]).succeeded();
         serde_json::from_str(&answer.stdout).unwrap_or_else(|e| panic!("{e}: {}", answer.stdout))
     }
 
     /// Watches a job to its end.
-    pub fn watch(&self, id: &str) -> Answer {
+    pub(crate) fn watch(&self, id: &str) -> Answer {
         self.run(["watch", id])
     }
 }
 
 impl Answer {
     /// The answer, if the command succeeded; panics with everything it printed otherwise.
-    pub fn succeeded(self) -> Self {
+    pub(crate) fn succeeded(self) -> Self {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         self
     }
 
     /// The answer, if the command ended with `code` and its error contains every one of `texts`.
-    pub fn failed(self, code: i32, texts: &[&str]) -> Self {
+    pub(crate) fn failed(self, code: i32, texts: &[&str]) -> Self {
         let all = format!("{}{}", self.stdout, self.stderr);
         assert_eq!(self.code, code, "{all}");
         for text in texts {

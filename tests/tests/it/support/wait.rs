@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Looks until `condition` yields something; panics with `what` when it did not come in time.
-pub async fn until<T>(
+pub(crate) async fn until<T>(
     what: &str,
     limit: Duration,
     mut condition: impl AsyncFnMut() -> Option<T>,
@@ -24,7 +24,7 @@ pub async fn until<T>(
 }
 
 /// A loopback port that nobody listens on now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener
         .local_addr()
@@ -33,12 +33,12 @@ pub fn free_port() -> u16 {
 }
 
 /// One plain GET: status and body; none when nobody answers.
-pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+pub(crate) fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     http(port, "GET", path, "")
 }
 
 /// One plain request: status and body of the answer; none when nobody answers.
-pub fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+pub(crate) fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
