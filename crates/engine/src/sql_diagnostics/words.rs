@@ -440,7 +440,7 @@ fn value(text: &str) -> Option<Words> {
             parts.replace(", ", "-")
         )));
     }
-    if let Some((what, t)) = text.split_once(": it is none; try_cast")
+    if let Some((what, t)) = text.split_once(": the text is not one; try_cast")
         && what.starts_with("cannot cast '")
     {
         let to = what.rsplit(' ').next()?;
