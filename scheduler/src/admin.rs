@@ -14,7 +14,7 @@ use retail_telemetry::admin::OnScrape;
 use retail_telemetry::{AdminServer, Readiness, TelemetryError, metrics, serve_admin_with};
 use strum::IntoEnumIterator;
 
-use crate::queue::JobManager;
+use crate::jobs::JobManager;
 use crate::tables;
 
 /// What the admin port reports on, once it has started.

@@ -23,9 +23,9 @@ use crate::ballista::{self, Assembly};
 use crate::calls;
 use crate::catalog::{self, WithoutCatalog};
 use crate::config::Config;
+use crate::jobs::JobManager;
 use crate::observe::store_observer;
 use crate::owner::{self, Ownership};
-use crate::queue::JobManager;
 use crate::service;
 
 /// A running scheduler.

@@ -8,7 +8,7 @@ use retail_engine::{Blockers, Cluster, ExecutorStatus};
 use retail_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::queue::JobManager;
+use crate::jobs::JobManager;
 
 pub(super) struct ClusterService {
     jobs: Arc<JobManager>,

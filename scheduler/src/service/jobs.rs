@@ -18,7 +18,7 @@ use retail_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
 use super::{explain, traceparent, unavailable};
-use crate::queue::{JobManager, Submission, SubmitError};
+use crate::jobs::{JobManager, Submission, SubmitError};
 
 /// Jobs listed when a client gives no limit.
 const LIST_DEFAULT: u32 = 20;

@@ -23,7 +23,7 @@ use tonic::service::RoutesBuilder;
 use tonic::{Request, Status};
 
 use crate::admission::Gate;
-use crate::queue::JobManager;
+use crate::jobs::JobManager;
 
 /// Adds the services of `retail.v1`, gRPC health and reflection to a port.
 ///

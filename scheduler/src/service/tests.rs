@@ -21,8 +21,8 @@ use tonic::transport::{Channel, Endpoint, Server};
 use super::*;
 use crate::admission::Limits;
 use crate::config::JobsConfig;
+use crate::jobs::tests::Held;
 use crate::owner::Ownership;
-use crate::queue::tests::Held;
 
 struct Served {
     channel: Channel,
@@ -44,7 +44,7 @@ async fn served_on(dir: &Path, stores: &ObjectStores, cluster: Arc<dyn Cluster>)
     };
     let lake = Lakehouse::open(&config, stores.clone()).await.unwrap();
     let store = JobStore::open(lake.pool()).await.unwrap();
-    let lease = crate::queue::tests::lease(&lake).await;
+    let lease = crate::jobs::tests::lease(&lake).await;
     let context = JobContext {
         lake: lake.clone(),
         cluster: cluster.clone(),
