@@ -8,6 +8,10 @@
 //! SQL ── session() ──> LogicalPlan ── RetailPlanner ──> ExecutionPlan ── codec ──> executors
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure ends the work: it is made once, on no hot path"
+)]
 
 mod cluster;
 mod codec;
