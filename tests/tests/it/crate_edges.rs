@@ -61,7 +61,6 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "jobs",
             "engine",
-            "sql",
             "project",
             "connect",
             "lakehouse",
