@@ -16,11 +16,10 @@ pub(crate) fn cancelled() -> Failure {
 
 /// No executor came in time.
 pub(crate) fn no_executor(timeout: Option<Duration>) -> Failure {
-    let waited = timeout.map_or_else(String::new, |t| format!(" after {:.0} s", t.as_secs_f64()));
-    Failure::new(FailureKind::NoExecutor, format!("no executor came{waited}"))
-        .note("nothing was run and nothing was published")
-        .note("start one with retail-executor --scheduler URL, or wait longer with --timeout")
-        .retryable(true)
+    let mut failure = retail_engine::no_executor(timeout);
+    let unchanged = "nothing was run and nothing was published";
+    failure.notes.insert(0, unchanged.to_owned());
+    failure
 }
 
 /// A model's query failed while it ran. Bad cells of its sources are looked for and named.

@@ -37,8 +37,8 @@ pub mod testing;
 mod view_inputs;
 
 pub use cluster::{
-    Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorStatus, Query, QueryError,
-    QueryErrorKind, QueryProgress, QueryRun, Work,
+    Blockers, Cluster, ClusterStatus, ExecutorLoss, ExecutorStatus, ExecutorWait, Query,
+    QueryError, QueryErrorKind, QueryProgress, QueryRun, Work, no_executor, wait_for_executor,
 };
 pub use codec::{RetailLogicalCodec, RetailPhysicalCodec};
 pub use config::EngineConfig;

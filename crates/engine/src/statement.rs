@@ -23,6 +23,7 @@ use retail_api::{Failure, FailureKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::{ExecutorWait, no_executor, wait_for_executor};
 use crate::sql_diagnostics::{at_suspects, run_words, sql_failure};
 use crate::{Cluster, Query, QueryError, QueryErrorKind, QueryProgress, retry_lost_results};
 
@@ -113,7 +114,12 @@ impl Statement {
         let rows = match self.is_local {
             true => self.run_here().await?,
             false => {
-                wait_for_executor(cluster, executor_timeout, cancel, &on_event).await?;
+                let on_wait = |reason| on_event(StatementEvent::Waiting(reason));
+                match wait_for_executor(cluster, executor_timeout, cancel, on_wait).await {
+                    ExecutorWait::NotNeeded | ExecutorWait::Came => {}
+                    ExecutorWait::TimedOut => return Err(Box::new(no_executor(executor_timeout))),
+                    ExecutorWait::Cancelled => return Err(cancelled()),
+                }
                 self.run_on(cluster, cancel, &on_event).await?
             }
         };
@@ -217,26 +223,6 @@ fn reads_information_schema(plan: &LogicalPlan) -> Result<bool, DataFusionError>
     Ok(found)
 }
 
-async fn wait_for_executor(
-    cluster: &dyn Cluster,
-    timeout: Option<Duration>,
-    cancel: &CancellationToken,
-    on_event: &impl Fn(StatementEvent),
-) -> Result<(), Box<Failure>> {
-    if cluster.status().await.slots() > 0 {
-        return Ok(());
-    }
-    let reason = "no executor has a free slot (0 of 0); start one with retail-executor";
-    on_event(StatementEvent::Waiting(reason.to_owned()));
-    tokio::select! {
-        came = cluster.wait_for_executor(timeout) => match came {
-            true => Ok(()),
-            false => Err(no_executor(timeout)),
-        },
-        () = cancel.cancelled() => Err(cancelled()),
-    }
-}
-
 fn cancelled() -> Box<Failure> {
     Box::new(Failure::new(
         FailureKind::Cancelled,
@@ -256,15 +242,6 @@ fn refused(statement: &str) -> Box<Failure> {
             format!("cannot run {word}: this is not a question"),
         )
         .note(ONLY_QUESTIONS),
-    )
-}
-
-fn no_executor(timeout: Option<Duration>) -> Box<Failure> {
-    let waited = timeout.map_or_else(String::new, |t| format!(" after {:.0} s", t.as_secs_f64()));
-    Box::new(
-        Failure::new(FailureKind::NoExecutor, format!("no executor came{waited}"))
-            .note("start one with retail-executor --scheduler URL, or wait longer with --timeout")
-            .retryable(true),
     )
 }
 

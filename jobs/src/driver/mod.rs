@@ -23,6 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use retail_api::events::{EventKind, PlannedModel};
 use retail_api::{Failure, FailureKind};
+use retail_engine::ExecutorWait;
 use retail_lakehouse::LakehouseError;
 use tokio_util::sync::CancellationToken;
 
@@ -162,16 +163,13 @@ fn planned(spec: &JobSpec) -> Vec<PlannedModel> {
 /// Whether it had to wait.
 async fn wait_for_executor(attempt: &Attempt<'_>) -> Result<bool, Failure> {
     let (cluster, timeout) = (&attempt.context.cluster, attempt.spec.executor_timeout);
-    if cluster.status().await.slots() > 0 {
-        return Ok(false);
-    }
-    let reason = "no executor has a free slot (0 of 0); start one with retail-executor".to_string();
-    attempt.send(EventKind::Waiting { reason });
-    tokio::select! {
-        () = attempt.cancel.cancelled() => Err(failures::cancelled()),
-        came = cluster.wait_for_executor(timeout) => {
-            if came { Ok(true) } else { Err(failures::no_executor(timeout)) }
-        }
+    let on_wait = |reason| attempt.send(EventKind::Waiting { reason });
+    match retail_engine::wait_for_executor(cluster.as_ref(), timeout, attempt.cancel, on_wait).await
+    {
+        ExecutorWait::NotNeeded => Ok(false),
+        ExecutorWait::Came => Ok(true),
+        ExecutorWait::TimedOut => Err(failures::no_executor(timeout)),
+        ExecutorWait::Cancelled => Err(failures::cancelled()),
     }
 }
 

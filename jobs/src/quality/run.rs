@@ -478,10 +478,7 @@ impl Tested<'_> {
     ) -> Failure {
         let test = tests[0];
         match (error.kind, &error.source) {
-            (QueryErrorKind::Cancelled, _) => {
-                return Failure::new(FailureKind::Cancelled, "the job was cancelled")
-                    .note("nothing was published");
-            }
+            (QueryErrorKind::Cancelled, _) => return failures::cancelled(),
             (QueryErrorKind::Plan, Some(source)) => return unplanned(test, sql, source),
             _ => {}
         }

@@ -24,9 +24,8 @@ mod world;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use retail_lakehouse::{CatalogConfig, Lakehouse};
-use retail_storage::ObjectStores;
 
+use crate::store::tests::lake;
 use world::World;
 
 /// More of them: `RETAIL_TEST_SEEDS=5000`.
@@ -115,17 +114,6 @@ impl Drop for Failing {
             eprintln!("RETAIL_TEST_SEED={} repeats this", self.seed);
         }
     }
-}
-
-async fn lake(dir: &std::path::Path) -> Lakehouse {
-    let config = CatalogConfig {
-        uri: format!("sqlite://{}/catalog.db", dir.display()),
-        name: "retail".to_owned(),
-        warehouse: format!("file://{}/warehouse", dir.display()),
-    };
-    Lakehouse::open(&config, ObjectStores::default())
-        .await
-        .unwrap()
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::admission::Ticket;
 use crate::clock::Moment;
 
 /// Between two attempts to store what a job's store refused.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
+const STORE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a job's task does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl JobManager {
     async fn forget(&self, job: &LiveJob) {
         while !job.feed.store_rest(Instant::now()).await {
             tokio::select! {
-                () = tokio::time::sleep(STORE_AGAIN) => {}
+                () = tokio::time::sleep(STORE_RETRY_PAUSE) => {}
                 // The next owner records how it ended.
                 () = self.lost.cancelled() => break,
             }

@@ -17,7 +17,7 @@ mod interrupt;
 mod rows;
 mod statements;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

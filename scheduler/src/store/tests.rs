@@ -8,7 +8,7 @@ use retail_api::events::{PlannedModel, PublishedTable, StageProgress};
 use retail_api::job::{JobState, ModelState, TestCounts, TestResult, TestState};
 use retail_api::{Failure, FailureKind, SnapshotId};
 
-async fn lake(dir: &Path) -> Lakehouse {
+pub(crate) async fn lake(dir: &Path) -> Lakehouse {
     let config = CatalogConfig {
         uri: format!("sqlite://{}/catalog.db", dir.display()),
         name: "retail".to_owned(),

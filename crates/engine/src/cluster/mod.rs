@@ -3,10 +3,12 @@
 mod error;
 mod error_kind;
 mod status;
+mod wait;
 
 pub use error::QueryError;
 pub use error_kind::QueryErrorKind;
 pub use status::{ClusterStatus, ExecutorStatus, Work};
+pub use wait::{ExecutorWait, no_executor, wait_for_executor};
 
 use std::sync::Arc;
 use std::time::Duration;
