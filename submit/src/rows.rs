@@ -12,7 +12,7 @@ use datafusion::arrow::ipc::reader::StreamDecoder;
 use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder as JsonWriterBuilder};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use retail_sql::interval_texts;
+use retail_functions::interval_texts;
 
 use crate::error::SubmitError;
 use crate::format;

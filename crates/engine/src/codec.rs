@@ -25,10 +25,11 @@ use retail_proto::v1::{
 
 use crate::nodes::gather::GatherExec;
 use crate::nodes::one_task::{self, OneTaskExec};
+use crate::nodes::over;
 use crate::nodes::planned_join::PlannedJoinExec;
 use crate::nodes::unclaimed::{Forget, UnclaimedExec};
-use crate::nodes::{over, partitioned_topk};
 use retail_connect::{checked_cast, text_scan};
+use retail_operators::partitioned_topk;
 
 /// Stands before each of our nodes, so that they are never taken for Ballista's.
 const MAGIC: &[u8] = b"RTL1";

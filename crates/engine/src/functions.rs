@@ -36,17 +36,17 @@ impl Functions {
 }
 
 fn our_scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    retail_sql::functions::scalar()
+    retail_functions::scalar()
 }
 
 fn our_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    retail_sql::functions::aggregate()
+    retail_functions::aggregate()
 }
 
 fn our_window_functions() -> Vec<Arc<WindowUDF>> {
     [
         crate::rewrites::windows::flagged_windows(),
-        retail_sql::functions::window(),
+        retail_functions::window(),
     ]
     .concat()
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use retail_api::cluster::ExecutorState;
 use retail_storage::ObjectStores;
 
@@ -45,7 +45,6 @@ impl InProcess {
     }
 }
 
-#[async_trait]
 impl Cluster for InProcess {
     fn session(&self) -> Result<SessionContext, QueryError> {
         let session = session_config(&self.config, self.slots).with_round_robin_repartition(true);
@@ -57,39 +56,13 @@ impl Cluster for InProcess {
         )))
     }
 
-    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
-        let physical = query
-            .session
-            .state()
-            .create_physical_plan(&query.plan)
-            .await?;
-        let rows = execute_stream(physical, query.session.task_ctx())?;
-        let schema = rows.schema();
-        let stop = query.cancel.clone();
-        let stopped = query.cancel.clone();
-        // A cancelled query must end in an error: rows cut short would look complete.
-        let end = futures::stream::once(async move {
-            stopped.is_cancelled().then(|| {
-                Err(DataFusionError::Execution(
-                    "the query was cancelled".to_string(),
-                ))
-            })
-        })
-        .filter_map(std::future::ready);
-        let rows = rows
-            .take_until(async move { stop.cancelled().await })
-            .chain(end);
-        let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        Ok(QueryRun {
-            query_id: query.label,
-            rows,
-            stages: 1,
-        })
+    fn execute(&self, query: Query) -> BoxFuture<'_, Result<QueryRun, QueryError>> {
+        run(query).boxed()
     }
 
-    async fn status(&self) -> ClusterStatus {
+    fn status(&self) -> BoxFuture<'_, ClusterStatus> {
         let slots = self.slots as u32;
-        ClusterStatus {
+        let status = ClusterStatus {
             executors: vec![ExecutorStatus {
                 id: "in-process".to_string(),
                 host: "localhost".to_string(),
@@ -102,10 +75,42 @@ impl Cluster for InProcess {
                 last_heartbeat_us: 0,
             }],
             work: Work::default(),
-        }
+        };
+        std::future::ready(status).boxed()
     }
 
-    async fn wait_for_executor(&self, _timeout: Option<Duration>) -> bool {
-        true
+    fn wait_for_executor(&self, _timeout: Option<Duration>) -> BoxFuture<'_, bool> {
+        std::future::ready(true).boxed()
     }
+}
+
+/// Runs a query and returns when its rows can be read.
+async fn run(query: Query) -> Result<QueryRun, QueryError> {
+    let physical = query
+        .session
+        .state()
+        .create_physical_plan(&query.plan)
+        .await?;
+    let rows = execute_stream(physical, query.session.task_ctx())?;
+    let schema = rows.schema();
+    let stop = query.cancel.clone();
+    let stopped = query.cancel.clone();
+    // A cancelled query must end in an error: rows cut short would look complete.
+    let end = futures::stream::once(async move {
+        stopped.is_cancelled().then(|| {
+            Err(DataFusionError::Execution(
+                "the query was cancelled".to_string(),
+            ))
+        })
+    })
+    .filter_map(std::future::ready);
+    let rows = rows
+        .take_until(async move { stop.cancelled().await })
+        .chain(end);
+    let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+    Ok(QueryRun {
+        query_id: query.label,
+        rows,
+        stages: 1,
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -12,11 +11,12 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use retail_lakehouse::WritePlanner;
 
 use crate::nodes::gather::gather_unions;
 use crate::nodes::one_task::as_one_task;
-use crate::nodes::partitioned_topk::partitioned_topk_rule;
 use crate::nodes::planned_join::{JoinModes, seal_joins};
 use crate::panics::catch_panic_async;
 use crate::rewrites::filter_names::by_clear_names;
@@ -25,6 +25,7 @@ use crate::rewrites::sort_keys::each_key_once;
 use crate::rewrites::values_limit::limits_above_values;
 use crate::rewrites::windows::{check_frames, seal_windows};
 use crate::rewrites::{Rule, rule};
+use retail_operators::partitioned_topk::partitioned_topk_rule;
 use retail_sql::{flat_arithmetic, flat_projections, guard_plan};
 
 /// Where a plan is to run, which decides what its plan must hold.
@@ -58,22 +59,39 @@ impl RetailPlanner {
     }
 }
 
-#[async_trait]
+// Boxed by hand, not by `async_trait`: see docs/decisions/0025-first-build.md.
 impl QueryPlanner for RetailPlanner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = session.as_any().downcast_ref::<SessionState>();
-        let state = state.ok_or_else(|| {
-            DataFusionError::Internal("the session is not a SessionState".to_string())
-        })?;
-        catch_panic_async("the query cannot be planned", self.plan(plan, state)).await
+    fn create_physical_plan<'planner, 'plan, 'session, 'all>(
+        &'planner self,
+        plan: &'plan LogicalPlan,
+        session: &'session dyn Session,
+    ) -> BoxFuture<'all, Result<Arc<dyn ExecutionPlan>>>
+    where
+        'planner: 'all,
+        'plan: 'all,
+        'session: 'all,
+        Self: 'all,
+    {
+        self.planned(plan, session)
     }
 }
 
 impl RetailPlanner {
+    fn planned<'a>(
+        &'a self,
+        plan: &'a LogicalPlan,
+        session: &'a dyn Session,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        async move {
+            let state = session.as_any().downcast_ref::<SessionState>();
+            let state = state.ok_or_else(|| {
+                DataFusionError::Internal("the session is not a SessionState".to_string())
+            })?;
+            catch_panic_async("the query cannot be planned", self.plan(plan, state)).await
+        }
+        .boxed()
+    }
+
     async fn plan(
         &self,
         plan: &LogicalPlan,

@@ -18,9 +18,10 @@ use crate::catalog::database::{Db, Patience};
 use crate::catalog::statements::{self, Entry, Kind};
 use crate::config::CatalogConfig;
 use crate::error::{LakehouseError, Result};
+use crate::file_io;
 use crate::observe::{self, CatalogOperation, Observer};
 use crate::table::{LakeTable, Relation};
-use crate::{file_io, metadata, view};
+use crate::table::{metadata, view};
 use retail_api::TableName;
 
 /// A catalog and the stores its tables live in. A clone is another handle on the same.

@@ -23,18 +23,14 @@ mod failure;
 mod file_io;
 mod lakehouse;
 mod lineage;
-mod metadata;
 mod observe;
 mod ownership;
-mod partition;
 mod publish;
 mod scan;
-mod schema;
 mod stage;
 mod table;
 #[cfg(test)]
 mod testing;
-mod view;
 mod write;
 
 pub mod plan_codec;
@@ -49,8 +45,8 @@ pub use observe::{CatalogOperation, CatalogOutcome, Observation, Observer};
 pub use publish::{Publish, PublishedTable};
 pub use scan::{DAMAGED_FILE, scan_rule};
 pub use stage::{Staged, StagedTable, StagedView};
+pub use table::view::LakeView;
 pub use table::{ForeignChange, LakeTable, PUBLISH_ID, Relation, SnapshotInfo, TableColumn};
-pub use view::LakeView;
 pub use write::{
     DataFiles, WritePlanner, WriteTarget, data_files, is_table_write, write_plan,
     write_result_schema,

@@ -11,15 +11,16 @@ use tracing::{Instrument, Span, debug};
 use uuid::Uuid;
 
 use crate::catalog::statements::{Entry, Kind};
+use crate::commit;
 use crate::commit::WriteMode;
 use crate::config::WriteOptions;
 use crate::error::{LakehouseError, Result};
 use crate::lakehouse::{Lakehouse, Pin};
 use crate::observe::{Observation, record_failure};
+use crate::table::view;
+use crate::table::view::LakeView;
 use crate::table::{LakeTable, Relation};
-use crate::view::LakeView;
 use crate::write::{DataFiles, WriteTarget};
-use crate::{commit, view};
 use retail_api::TableName;
 
 /// A new version of a table, written and not yet visible.
@@ -286,7 +287,7 @@ impl Lakehouse {
             name.check_creatable()?;
         }
         let location = self.new_location(name);
-        let schema = crate::schema::new_schema(name, schema)?;
+        let schema = crate::table::schema::new_schema(name, schema)?;
         let span = commit_span(name, "view");
         let write = view::write(
             name,

@@ -20,11 +20,12 @@ use datafusion::optimizer::analyzer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
-use super::decimal::MAX_DIGITS;
 use super::guard::{filtered, filtered_window};
-use super::type_name::type_name;
-use super::{arithmetic, casts, texts};
+use super::texts;
 use crate::trees::step;
+use retail_functions::decimal::MAX_DIGITS;
+use retail_functions::type_name;
+use retail_functions::{arithmetic, casts};
 
 /// The rule that this one takes the place of.
 pub(super) const NAME: &str = "type_coercion";

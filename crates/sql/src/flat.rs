@@ -15,8 +15,8 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-use super::arithmetic::is_chain;
 use crate::trees::step;
+use retail_functions::arithmetic::is_chain;
 
 /// A logical plan whose sums are flat.
 ///

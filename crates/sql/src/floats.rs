@@ -2,7 +2,7 @@
 //!
 //! Arrow sorts, groups, joins and compares floats by their bits, and a processor makes other bits for NaN than a text or a
 //! file has: `inf - inf` would stand below all numbers and be unlike 'NaN'. Files are read canonical
-//! ([`retail_values::canonical_floats`]); here every expression that makes new floats gets [`Canonical`] around it:
+//! ([`retail_values::canonical_floats`]); here every expression that makes new floats gets [`canonical_float`] around it:
 //!
 //! ```text
 //! x * y > 1      canonical_float(x * y) > 1
@@ -12,26 +12,22 @@
 //!
 //! Within arithmetic only the outermost result is looked at.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::utils::take_function_args;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+    Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, TryCast,
 };
 use datafusion::optimizer::analyzer::AnalyzerRule;
-use retail_values::{canonical_floats, canonical_scalar};
+use retail_functions::canonical::{NAME, canonical_float};
+use retail_values::canonical_scalar;
 
 use crate::trees::step;
-
-const NAME: &str = "canonical_float";
 
 /// Functions that give one of their arguments, or a part of one, back.
 const PASSING: [&str; 11] = [
@@ -60,56 +56,7 @@ const PASSING_OF_ROWS: [&str; 8] = [
     "any_value",
 ];
 
-static CANONICAL: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(Canonical::default())));
-
-pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::clone(&CANONICAL)]
-}
-
-/// A float with one NaN and one zero.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Canonical {
-    signature: Signature,
-}
-
-impl Default for Canonical {
-    fn default() -> Self {
-        let types = vec![DataType::Float16, DataType::Float32, DataType::Float64];
-        Self {
-            signature: Signature::uniform(1, types, Volatility::Immutable),
-        }
-    }
-}
-
-impl ScalarUDFImpl for Canonical {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        let [of] = take_function_args(NAME, types)?;
-        Ok(of.clone())
-    }
-
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [of] = take_function_args(NAME, args.args)?;
-        Ok(match of {
-            ColumnarValue::Array(array) => ColumnarValue::Array(canonical_floats(&array)?),
-            ColumnarValue::Scalar(value) => ColumnarValue::Scalar(canonical_scalar(value)),
-        })
-    }
-}
-
-/// Puts [`Canonical`] around what makes floats. Doing it twice is doing it once.
+/// Puts [`canonical_float`] around what makes floats. Doing it twice is doing it once.
 #[derive(Debug)]
 pub(super) struct CanonicalFloats;
 
@@ -232,7 +179,7 @@ fn made(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 fn wrapped(expr: Expr) -> Expr {
-    CANONICAL.call(vec![expr])
+    canonical_float().call(vec![expr])
 }
 
 fn unwrapped(expr: Expr) -> Expr {

@@ -15,8 +15,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, disjunction, merge_schema};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit};
 
-use super::decimal::MAX_DIGITS;
 use crate::trees::step;
+use retail_functions::decimal::MAX_DIGITS;
 
 /// Functions that refuse some of their arguments.
 const REFUSING: [&str; 24] = [

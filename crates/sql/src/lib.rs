@@ -13,7 +13,7 @@
 //! | integer `+ - *`, `abs`, negation | an error when the result does not fit |
 //! | integer `/` | truncates toward zero; by zero is an error |
 //! | decimal `+ - *` | exact, or an error beyond 38 digits |
-//! | decimal `/`, `avg` | rounds half away from zero at the scale of `decimal::quotient_type` |
+//! | decimal `/`, `avg` | rounds half away from zero at the scale of `retail_functions::decimal::quotient_type` |
 //! | `sum` | integer gives bigint, bigint gives decimal(38,0), decimal gets 10 more digits |
 //! | decimal with double | compares and computes as double |
 //! | float | one NaN, equal to itself and above all numbers; one zero (`floats`) |
@@ -21,32 +21,24 @@
 //! | `row_number`, `rank`, `dense_rank`, `ntile` | bigint |
 //!
 //! All of it hangs on the session: [`plan`] is how a text becomes a plan, [`install`] puts the rules into a session, and
-//! [`functions`] lists what an executor must know to run the plan.
+//! `retail_functions` has what an executor must know to run the plan.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
-mod aggregates;
-mod arithmetic;
-mod casts;
 mod coercion;
 mod constant_filters;
-mod decimal;
 mod empty_branches;
 mod flat;
 mod floats;
-pub mod functions;
 mod guard;
 mod join_guard;
 mod literals;
-mod math;
 mod planner;
 mod postgres;
-mod ranks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod texts;
 mod trees;
-mod type_name;
 mod walk;
 
 use datafusion::arrow::datatypes::Schema;
@@ -61,7 +53,6 @@ use datafusion::sql::parser::Statement;
 pub use constant_filters::optimizer_rules;
 pub use flat::{flat_arithmetic, flat_projections};
 pub use guard::guard_plan;
-pub use postgres::interval_texts;
 
 use std::sync::Arc;
 
@@ -116,7 +107,7 @@ fn columns_of(schema: &Schema) -> Result<LogicalPlan> {
         let nullable = if field.is_nullable() { "YES" } else { "NO" };
         vec![
             lit(field.name()),
-            lit(type_name::type_name(field.data_type())),
+            lit(retail_functions::type_name(field.data_type())),
             lit(nullable),
         ]
     });

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::walk;
 
-use super::decimal::MAX_DIGITS;
+use retail_functions::decimal::MAX_DIGITS;
 
 /// Makes doubles of numbers with an exponent and decimals of integers beyond bigint.
 ///

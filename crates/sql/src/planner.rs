@@ -6,8 +6,9 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::sql::sqlparser::ast;
 
-use super::decimal::MAX_DIGITS;
-use super::{arithmetic, texts};
+use super::texts;
+use retail_functions::arithmetic;
+use retail_functions::decimal::MAX_DIGITS;
 
 /// Plans `+ - * / %` of integers and decimals, and dates minus dates, as functions that never lose a digit in silence.
 ///

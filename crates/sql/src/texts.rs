@@ -8,8 +8,8 @@ use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::logical_plan::Union;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
-use super::decimal::MAX_DIGITS;
-use super::type_name::type_name;
+use retail_functions::decimal::MAX_DIGITS;
+use retail_functions::type_name;
 
 /// Functions of texts that the engine also applies to the digits of a number.
 const OF_TEXT: [&str; 9] = [

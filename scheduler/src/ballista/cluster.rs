@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, executor_status, job_status};
 use ballista_scheduler::cluster::ClusterStateEvent;
@@ -12,7 +11,8 @@ use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use retail_api::cause::RESULT_LOST;
 use retail_api::cluster::ExecutorState;
 use retail_engine::{
@@ -162,22 +162,8 @@ impl ClusterOnExecutors {
             stages,
         })
     }
-}
 
-#[async_trait]
-impl Cluster for ClusterOnExecutors {
-    fn session(&self) -> Result<SessionContext, QueryError> {
-        // The slots are filled in when the query runs: executors may come and go until then.
-        let config = session_config(&self.engine, 1);
-        Ok(SessionContext::new_with_state(session_state(
-            config,
-            Arc::clone(&self.runtime),
-            self.engine.partitioned_topk,
-            Execution::InStages,
-        )))
-    }
-
-    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
+    async fn run_traced(&self, query: Query) -> Result<QueryRun, QueryError> {
         let span = spans::query();
         let progress = query.progress.subscribe();
         let outcome = self.run(query).instrument(span.clone()).await;
@@ -185,7 +171,7 @@ impl Cluster for ClusterOnExecutors {
         outcome
     }
 
-    async fn status(&self) -> ClusterStatus {
+    async fn executors_and_work(&self) -> ClusterStatus {
         let load = self.queries.load().await;
         let manager = &self.server.state.executor_manager;
         let timeout_s = self.server.state.config.executor_timeout_seconds;
@@ -236,7 +222,7 @@ impl Cluster for ClusterOnExecutors {
         ClusterStatus { executors, work }
     }
 
-    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool {
+    async fn wait_for_slots(&self, timeout: Option<Duration>) -> bool {
         let wait = async {
             // Subscribe first, so that an executor that registers in between is not missed.
             let mut events = match self.server.cluster_state_events().await {
@@ -266,11 +252,7 @@ impl Cluster for ClusterOnExecutors {
         }
     }
 
-    fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
-        self.losses.losses()
-    }
-
-    async fn request_removal(&self, executor_id: &str) -> Blockers {
+    async fn remove_unless_blocked(&self, executor_id: &str) -> Blockers {
         let blockers = self.queries.blockers_of(executor_id).await;
         self.losses.removal_requested(executor_id, blockers);
         if blockers == Blockers::default() {
@@ -281,6 +263,39 @@ impl Cluster for ClusterOnExecutors {
             }
         }
         blockers
+    }
+}
+
+impl Cluster for ClusterOnExecutors {
+    fn session(&self) -> Result<SessionContext, QueryError> {
+        // The slots are filled in when the query runs: executors may come and go until then.
+        let config = session_config(&self.engine, 1);
+        Ok(SessionContext::new_with_state(session_state(
+            config,
+            Arc::clone(&self.runtime),
+            self.engine.partitioned_topk,
+            Execution::InStages,
+        )))
+    }
+
+    fn execute(&self, query: Query) -> BoxFuture<'_, Result<QueryRun, QueryError>> {
+        self.run_traced(query).boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, ClusterStatus> {
+        self.executors_and_work().boxed()
+    }
+
+    fn wait_for_executor(&self, timeout: Option<Duration>) -> BoxFuture<'_, bool> {
+        self.wait_for_slots(timeout).boxed()
+    }
+
+    fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
+        self.losses.losses()
+    }
+
+    fn request_removal<'a>(&'a self, executor_id: &'a str) -> BoxFuture<'a, Blockers> {
+        self.remove_unless_blocked(executor_id).boxed()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use retail_api::FailureKind;
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
@@ -31,32 +31,34 @@ impl<F: Fn() -> BoxFuture<'static, ()>> Meanwhile<F> {
     }
 }
 
-#[async_trait]
 impl<F: Fn() -> BoxFuture<'static, ()> + Send + Sync> Cluster for Meanwhile<F> {
     fn session(&self) -> Result<SessionContext, QueryError> {
         self.inner.session()
     }
 
-    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
-        let writes = format!("TableWrite: {}", self.table);
-        let plan = query.plan.display_indent().to_string();
-        if plan.lines().any(|line| line.trim() == writes)
-            && self
-                .left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
-                .is_ok()
-        {
-            (self.happens)().await;
+    fn execute(&self, query: Query) -> BoxFuture<'_, Result<QueryRun, QueryError>> {
+        async move {
+            let writes = format!("TableWrite: {}", self.table);
+            let plan = query.plan.display_indent().to_string();
+            if plan.lines().any(|line| line.trim() == writes)
+                && self
+                    .left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                    .is_ok()
+            {
+                (self.happens)().await;
+            }
+            self.inner.execute(query).await
         }
-        self.inner.execute(query).await
+        .boxed()
     }
 
-    async fn status(&self) -> ClusterStatus {
-        self.inner.status().await
+    fn status(&self) -> BoxFuture<'_, ClusterStatus> {
+        async move { self.inner.status().await }.boxed()
     }
 
-    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool {
-        self.inner.wait_for_executor(timeout).await
+    fn wait_for_executor(&self, timeout: Option<Duration>) -> BoxFuture<'_, bool> {
+        async move { self.inner.wait_for_executor(timeout).await }.boxed()
     }
 }
 

@@ -1,8 +1,8 @@
 use std::path::Path;
 
-use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use retail_api::FailureKind;
 use retail_api::clock::now_us;
 use retail_api::events::EventKind;
@@ -42,40 +42,48 @@ impl Held {
     }
 }
 
-#[async_trait]
 impl Cluster for Held {
     fn session(&self) -> Result<SessionContext, QueryError> {
         self.inner.session()
     }
 
-    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError> {
-        let mut open = self.open.subscribe();
-        self.begun.send_modify(|begun| *begun += 1);
-        let opened = async {
-            let _ = open.wait_for(|open| *open).await;
-        };
-        tokio::select! {
-            () = opened => {}
-            () = query.cancel.cancelled() => {
-                self.stopped.cancel();
-                return Err(QueryError::cancelled());
+    fn execute(&self, query: Query) -> BoxFuture<'_, Result<QueryRun, QueryError>> {
+        async move {
+            let mut open = self.open.subscribe();
+            self.begun.send_modify(|begun| *begun += 1);
+            let opened = async {
+                let _ = open.wait_for(|open| *open).await;
+            };
+            tokio::select! {
+                () = opened => {}
+                () = query.cancel.cancelled() => {
+                    self.stopped.cancel();
+                    return Err(QueryError::cancelled());
+                }
+            }
+            self.inner.execute(query).await
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, ClusterStatus> {
+        async move {
+            let there = *self.there.borrow();
+            match there {
+                true => self.inner.status().await,
+                false => ClusterStatus::default(),
             }
         }
-        self.inner.execute(query).await
+        .boxed()
     }
 
-    async fn status(&self) -> ClusterStatus {
-        let there = *self.there.borrow();
-        match there {
-            true => self.inner.status().await,
-            false => ClusterStatus::default(),
+    fn wait_for_executor(&self, timeout: Option<Duration>) -> BoxFuture<'_, bool> {
+        async move {
+            let mut there = self.there.subscribe();
+            let _ = there.wait_for(|there| *there).await;
+            self.inner.wait_for_executor(timeout).await
         }
-    }
-
-    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool {
-        let mut there = self.there.subscribe();
-        let _ = there.wait_for(|there| *there).await;
-        self.inner.wait_for_executor(timeout).await
+        .boxed()
     }
 }
 

@@ -16,7 +16,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &[]),
     ("api", &["proto"]),
     ("values", &[]),
-    ("sql", &["values"]),
+    ("functions", &["values"]),
+    ("operators", &["proto"]),
+    ("sql", &["functions", "values"]),
     ("lakehouse", &["values", "storage", "api", "proto"]),
     ("project", &["api"]),
     ("connect", &["values", "storage", "api", "proto"]),
@@ -24,6 +26,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "engine",
         &[
             "sql",
+            "functions",
+            "operators",
             "connect",
             "lakehouse",
             "storage",
@@ -77,7 +81,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "scheduler",
             "executor",
-            "sql",
+            "functions",
             "project",
             "datagen",
             "api",

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::CsvOptions;
@@ -31,6 +30,8 @@ use datafusion::physical_plan::union::UnionExec;
 
 use crate::checked_cast::{CastColumn, CheckedCastExec};
 use crate::text_scan::{TextScan, TextScanExec};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use retail_values::has_float;
 
 /// The files of a source as one table.
@@ -83,7 +84,7 @@ impl fmt::Debug for FilesTable {
     }
 }
 
-#[async_trait]
+// Boxed by hand, not by `async_trait`: see docs/decisions/0025-first-build.md.
 impl TableProvider for FilesTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -101,35 +102,24 @@ impl TableProvider for FilesTable {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
+    fn scan<'table, 'session, 'columns, 'filters, 'all>(
+        &'table self,
+        session: &'session dyn Session,
+        projection: Option<&'columns Vec<usize>>,
+        filters: &'filters [Expr],
         limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted: Vec<usize> = projection
+    ) -> BoxFuture<'all, Result<Arc<dyn ExecutionPlan>>>
+    where
+        'table: 'all,
+        'session: 'all,
+        'columns: 'all,
+        'filters: 'all,
+        Self: 'all,
+    {
+        let wanted = projection
             .cloned()
             .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
-        let limit = limit.filter(|_| filters.is_empty());
-        let mut plans = vec![];
-        for layout in &self.groups {
-            plans.push(match layout {
-                Layout::Text(text) => self.scan_text(text, state, &wanted, limit)?,
-                Layout::Parquet(parquet) => {
-                    self.scan_parquet(parquet, state, &wanted, limit).await?
-                }
-            });
-        }
-        match plans.len() {
-            // Files that hold neither a header nor a row.
-            0 => {
-                let schema = self.schema.project(&wanted)?;
-                Ok(Arc::new(EmptyExec::new(Arc::new(schema))))
-            }
-            1 => Ok(plans.remove(0)),
-            _ => UnionExec::try_new(plans),
-        }
+        self.scan_columns(session, wanted, limit.filter(|_| filters.is_empty()))
     }
 }
 
@@ -144,6 +134,36 @@ impl FilesTable {
         files
             .map(|file| format!("{root}{}", file.object_meta.location))
             .collect()
+    }
+
+    /// Reads the columns `wanted` of all groups of files.
+    fn scan_columns<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        wanted: Vec<usize>,
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        async move {
+            let mut plans = vec![];
+            for layout in &self.groups {
+                plans.push(match layout {
+                    Layout::Text(text) => self.scan_text(text, state, &wanted, limit)?,
+                    Layout::Parquet(parquet) => {
+                        self.scan_parquet(parquet, state, &wanted, limit).await?
+                    }
+                });
+            }
+            match plans.len() {
+                // Files that hold neither a header nor a row.
+                0 => {
+                    let schema = self.schema.project(&wanted)?;
+                    Ok(Arc::new(EmptyExec::new(Arc::new(schema))) as Arc<dyn ExecutionPlan>)
+                }
+                1 => Ok(plans.remove(0)),
+                _ => UnionExec::try_new(plans),
+            }
+        }
+        .boxed()
     }
 
     fn scan_text(

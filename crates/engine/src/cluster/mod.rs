@@ -13,15 +13,17 @@ pub use wait::{ExecutorWait, no_executor, wait_for_executor};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Runs planned queries: on executors, or in this process.
-#[async_trait]
+///
+/// Its futures are boxed by hand, not by `async_trait`: see docs/decisions/0025-first-build.md.
 pub trait Cluster: Send + Sync {
     /// A fresh session, in which a run registers its relations and plans its SQL.
     fn session(&self) -> Result<SessionContext, QueryError>;
@@ -29,13 +31,13 @@ pub trait Cluster: Send + Sync {
     /// Runs a plan and returns when its rows can be read.
     ///
     /// Cancelling `query.cancel` stops the query where it is. Progress is sent to `query.progress`.
-    async fn execute(&self, query: Query) -> Result<QueryRun, QueryError>;
+    fn execute(&self, query: Query) -> BoxFuture<'_, Result<QueryRun, QueryError>>;
 
     /// The executors and their slots.
-    async fn status(&self) -> ClusterStatus;
+    fn status(&self) -> BoxFuture<'_, ClusterStatus>;
 
     /// Returns when at least one executor is there; false after `timeout` without one.
-    async fn wait_for_executor(&self, timeout: Option<Duration>) -> bool;
+    fn wait_for_executor(&self, timeout: Option<Duration>) -> BoxFuture<'_, bool>;
 
     /// Executors that leave from now on and take work or rows with them. Where there are none, nothing comes.
     fn losses(&self) -> broadcast::Receiver<ExecutorLoss> {
@@ -44,8 +46,8 @@ pub trait Cluster: Send + Sync {
 
     /// Removes an executor that takes no more tasks from the cluster when nothing depends on it, else returns what blocks its
     /// removal.
-    async fn request_removal(&self, _executor_id: &str) -> Blockers {
-        Blockers::default()
+    fn request_removal<'a>(&'a self, _executor_id: &'a str) -> BoxFuture<'a, Blockers> {
+        std::future::ready(Blockers::default()).boxed()
     }
 }
 

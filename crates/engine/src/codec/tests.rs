@@ -19,8 +19,8 @@ use retail_connect::text_scan::{
 };
 
 use super::*;
-use crate::nodes::partitioned_topk::testing::{described, topk};
 use crate::round_trip::sent;
+use retail_operators::partitioned_topk::testing::{described, topk};
 
 type Plan = Arc<dyn ExecutionPlan>;
 

@@ -4,7 +4,6 @@ pub(crate) mod filter_barrier;
 pub(crate) mod gather;
 pub(crate) mod idle;
 pub(crate) mod one_task;
-pub(crate) mod partitioned_topk;
 pub(crate) mod planned_join;
 pub(crate) mod unclaimed;
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::error::{LakehouseError, Result};
 use crate::lakehouse::Lakehouse;
 use crate::table::LakeTable;
-use crate::view::version_of;
+use crate::table::view::version_of;
 use crate::write::WriteTarget;
 
 pub use mode::WriteMode;

@@ -12,7 +12,7 @@ use datafusion::common::ScalarValue;
 use iceberg::spec::{MappedField, NameMapping, NestedField, SchemaRef, Type};
 
 use super::values::{self, Constants};
-use crate::schema::FIELD_ID;
+use crate::table::schema::FIELD_ID;
 use retail_api::TableName;
 
 /// What a scan must know of its table beside the arrow schema.

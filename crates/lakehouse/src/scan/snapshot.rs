@@ -8,9 +8,9 @@ use iceberg::spec::{
 use super::adapter::FileColumns;
 use super::values;
 use crate::error::{LakehouseError, Result};
-use crate::metadata;
-use crate::schema::arrow_primitive;
 use crate::table::LakeTable;
+use crate::table::metadata;
+use crate::table::schema::arrow_primitive;
 use retail_storage::locate;
 
 /// One live data file.

@@ -16,7 +16,7 @@ use iceberg::spec::{
 
 use super::target::WriteSpec;
 use crate::error::{LakehouseError, Result};
-use crate::partition::minimal_big_endian;
+use crate::table::partition::minimal_big_endian;
 
 /// Characters of a text bound. Long enough for codes and ids, which readers prune by.
 const BOUND_CHARS: usize = 64;
@@ -39,7 +39,13 @@ impl NanCounts {
             .filter(|(_, f)| f.data_type().is_floating());
         let columns: Vec<_> = floats
             .filter_map(|(i, f)| {
-                Some((i, f.metadata().get(crate::schema::FIELD_ID)?.parse().ok()?))
+                Some((
+                    i,
+                    f.metadata()
+                        .get(crate::table::schema::FIELD_ID)?
+                        .parse()
+                        .ok()?,
+                ))
             })
             .collect();
         let counts = columns.iter().map(|(_, id)| (*id, 0)).collect();

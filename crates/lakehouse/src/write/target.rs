@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::config::WriteOptions;
 use crate::error::Result;
-use crate::partition;
-use crate::schema;
 use crate::table::LakeTable;
+use crate::table::partition;
+use crate::table::schema;
 use retail_api::TableName;
 
 /// Where and as what rows of a table are written, and the table it was decided from.

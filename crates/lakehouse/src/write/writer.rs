@@ -35,8 +35,8 @@ use uuid::Uuid;
 use super::metrics::{NanCounts, data_file};
 use super::result::WrittenFile;
 use super::target::WriteSpec;
-use crate::partition;
-use crate::schema::arrow_schema;
+use crate::table::partition;
+use crate::table::schema::arrow_schema;
 
 /// Files open at once in a task; rows of further partitions are held back.
 const MAX_OPEN_FILES: usize = 64;
@@ -424,7 +424,7 @@ mod tests {
     use super::*;
 
     fn writing(error: io::Error) -> DataFusionError {
-        let schema = crate::schema::new_schema(
+        let schema = crate::table::schema::new_schema(
             &"marts.a".parse().unwrap(),
             &Arc::new(datafusion::arrow::datatypes::Schema::empty()),
         );

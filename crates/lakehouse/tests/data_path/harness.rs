@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::util::pretty::pretty_format_batches;
@@ -22,6 +21,8 @@ use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use iceberg::spec::{DataFile, TableMetadata, deserialize_data_file_from_json};
 use prost::Message;
 use retail_api::TableName;
@@ -359,18 +360,34 @@ impl PhysicalExtensionCodec for Codec {
 #[derive(Debug)]
 struct Planner;
 
-#[async_trait]
+// Boxed by hand, not by `async_trait`: see docs/decisions/0025-first-build.md.
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn create_physical_plan<'planner, 'plan, 'session, 'all>(
+        &'planner self,
+        plan: &'plan LogicalPlan,
+        session: &'session dyn Session,
+    ) -> BoxFuture<'all, DfResult<Arc<dyn ExecutionPlan>>>
+    where
+        'planner: 'all,
+        'plan: 'all,
+        'session: 'all,
+        Self: 'all,
+    {
+        planned(plan, session)
+    }
+}
+
+fn planned<'a>(
+    plan: &'a LogicalPlan,
+    session: &'a dyn Session,
+) -> BoxFuture<'a, DfResult<Arc<dyn ExecutionPlan>>> {
+    async move {
         let state = session.as_any().downcast_ref::<SessionState>().unwrap();
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WritePlanner)]);
         let plan = planner.create_physical_plan(plan, state).await?;
         scan_rule().optimize(plan, state.config_options())
     }
+    .boxed()
 }
 
 pub(crate) fn error_of<T>(result: Result<T, LakehouseError>) -> LakehouseError {

@@ -11,8 +11,8 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator,
 use datafusion::optimizer::AnalyzerRule;
 
 use super::planner::{cast, length};
-use super::time::interval::is_interval;
 use crate::trees::step;
+use retail_functions::time::interval::is_interval;
 
 /// Runs before type coercion: texts and dates that meet a timestamp become timestamps in microseconds, where the engine would
 /// take nanoseconds, in which `9999-12-31` has no place.
@@ -158,7 +158,7 @@ fn alike(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
         .into_iter()
         .zip(&types)
         .map(|(expr, t)| {
-            let is_text = super::function::is_text(t) && matches!(expr, Expr::Literal(..));
+            let is_text = retail_functions::is_text(t) && matches!(expr, Expr::Literal(..));
             let is_other = matches!(t, DataType::Date32 | DataType::Timestamp(..)) && *t != to;
             if is_text || is_other {
                 changed = true;
@@ -173,7 +173,9 @@ fn alike(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
 /// An interval that is written as a text.
 fn written_interval(expr: &Expr) -> Option<ScalarValue> {
     match expr {
-        Expr::Literal(value, _) => super::time::read_interval(value.try_as_str().flatten()?),
+        Expr::Literal(value, _) => {
+            retail_functions::time::read_interval(value.try_as_str().flatten()?)
+        }
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `sum(x::int)` and `sum(x)` are both `sum(x)` to it, and it refuses to plan two columns of one name. Where names of one SELECT
 //! would meet, casts are wrapped in a call that has the type in its name and is gone when the plan is optimized
-//! ([`super::typed`]), and columns without an alias get one.
+//! ([`retail_functions::typed`]), and columns without an alias get one.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -170,7 +170,7 @@ impl VisitorMut for WrapCasts {
         {
             let name = text(data_type.to_string().to_lowercase());
             let cast = std::mem::replace(expr, super::rows::null());
-            *expr = call(super::typed::NAME, vec![cast, name]);
+            *expr = call(retail_functions::typed::NAME, vec![cast, name]);
         }
         ControlFlow::Continue(())
     }
@@ -271,7 +271,7 @@ fn untyped(expr: &Expr) -> Expr {
         type Break = ();
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             if let Expr::Function(function) = expr
-                && function.name.to_string() == super::typed::NAME
+                && function.name.to_string() == retail_functions::typed::NAME
                 && let Some(args) = super::ast::plain_args(function)
                 && let Some(cast) = args.into_iter().next()
             {

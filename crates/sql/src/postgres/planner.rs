@@ -10,9 +10,9 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator};
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 
 use super::super::texts;
-use super::function::is_text;
-use super::time;
-use super::time::interval::{INTERVAL, is_interval};
+use retail_functions::is_text;
+use retail_functions::time;
+use retail_functions::time::interval::{INTERVAL, is_interval};
 
 /// Plans what PostgreSQL means by operators of times:
 ///

@@ -208,7 +208,7 @@ fn elements(
         ) {
             return plan_err!(
                 "unnest takes an array, and {expr} is {}",
-                crate::type_name::type_name(&t)
+                retail_functions::type_name(&t)
             );
         }
         lists.push(list);

@@ -515,7 +515,7 @@ fn plain_interval(interval: &mut Interval) -> Result<()> {
         return Ok(());
     }
     let text_of = format!("{given}{unit}");
-    let words = super::time::interval_words(&text_of).ok_or_else(|| {
+    let words = retail_functions::time::interval_words(&text_of).ok_or_else(|| {
         plan_datafusion_err!(
             "'{text_of}' is no interval; write one such as '1 month 2 days' or '02:30:00'"
         )
@@ -527,7 +527,7 @@ fn plain_interval(interval: &mut Interval) -> Result<()> {
 
 /// `-interval '1 month 2 days'`, each part of it.
 fn negated(interval: &Interval) -> Option<Expr> {
-    let words = super::time::negated_interval_words(literal(&interval.value)?)?;
+    let words = retail_functions::time::negated_interval_words(literal(&interval.value)?)?;
     Some(Expr::Interval(Interval {
         value: Box::new(text(words)),
         ..interval.clone()

@@ -28,9 +28,9 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::lone::{self, subquery};
-use super::only_row::only_row;
 use super::order;
 use crate::trees::step;
+use retail_functions::only_row::only_row;
 
 /// Runs before types are coerced and before the engine checks that a correlated subquery is aggregated.
 #[derive(Debug)]
