@@ -106,6 +106,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("indicatif", &["submit"]),
     ("rand", &["datagen"]),
     ("include_dir", &["datagen"]),
+    // Its bounds cost seconds of the compiler where a future holds a session or a plan (docs/decisions/0025-first-build.md).
+    (
+        "async-trait",
+        &["storage", "lakehouse", "scheduler", "executor"],
+    ),
 ];
 
 #[test]

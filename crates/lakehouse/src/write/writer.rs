@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::{
-    CastOptions, cast_with_options, concat_batches, take_record_batch,
+    CastOptions, cast_with_options, concat_batches, take_arrays, take_record_batch,
 };
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -25,6 +25,8 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::physical_plan::aggregates::group_values::new_group_values;
+use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use iceberg::spec::{Struct, Transform};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
@@ -262,34 +264,35 @@ impl TableWriter {
         let Some(converter) = &self.keys else {
             return Ok(vec![]);
         };
-        let keys = converter.convert_columns(&values)?;
-        let mut groups: HashMap<_, Vec<u32>> = HashMap::new();
-        let mut order = vec![];
-        for (row, key) in keys.iter().enumerate() {
-            groups
-                .entry(key)
-                .or_insert_with(|| {
-                    order.push(key);
-                    vec![]
-                })
-                .push(row as u32);
+        let types = values
+            .iter()
+            .map(|v| Field::new("", v.data_type().clone(), true));
+        let types = Arc::new(Schema::new(types.collect::<Vec<_>>()));
+        let mut groups = new_group_values(types, &GroupOrdering::None)?;
+        let mut group_of_row = vec![];
+        groups.intern(&values, &mut group_of_row)?;
+        let mut rows_of_group = vec![vec![]; groups.len()];
+        for (row, group) in (0..).zip(group_of_row) {
+            rows_of_group[group].push(row);
         }
-        let single = groups.len() == 1;
-        order
+        let single = rows_of_group.len() == 1;
+        let firsts: UInt32Array = rows_of_group
+            .iter()
+            .map(|rows: &Vec<u32>| rows[0])
+            .collect();
+        let keys = converter.convert_columns(&take_arrays(&values, &firsts, None)?)?;
+        rows_of_group
             .into_iter()
-            .filter_map(|key| groups.remove(&key).map(|rows| (key, rows)))
-            .map(|(key, rows)| {
+            .zip(&keys)
+            .map(|(rows, key)| {
                 let first = rows[0] as usize;
                 let literals = transforms
                     .iter()
                     .zip(&values)
                     .map(|(t, v)| partition::literal(*t, v, first));
                 let partition = Struct::from_iter(literals.collect::<Result<Vec<_>>>()?);
-                Ok((
-                    key.owned(),
-                    partition,
-                    (!single).then(|| UInt32Array::from(rows)),
-                ))
+                let rows = (!single).then(|| UInt32Array::from(rows));
+                Ok((key.owned(), partition, rows))
             })
             .collect()
     }
