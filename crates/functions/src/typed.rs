@@ -1,4 +1,4 @@
-//! A value that has the type of its cast in its name ([`super::names`]).
+//! A value that has the type of its cast in its name, so that a plan shows it as SQL has it.
 
 use std::sync::{Arc, LazyLock};
 

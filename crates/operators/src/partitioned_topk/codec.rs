@@ -10,7 +10,7 @@ use retail_proto::v1;
 use super::exec::HashTopKExec;
 use super::spec::{Mode, OrderColumn, Spec};
 
-/// The message of a [`HashTopKExec`]; `None` for any other node. Its child travels beside it.
+/// The message of a `HashTopKExec`; `None` for any other node. Its child travels beside it.
 pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Option<v1::PartitionedTopK> {
     let node = node.downcast_ref::<HashTopKExec>()?;
     let spec = node.spec();
@@ -30,7 +30,7 @@ pub fn encode(node: &Arc<dyn ExecutionPlan>) -> Option<v1::PartitionedTopK> {
 /// The node of a message, over `input`.
 ///
 /// # Errors
-/// The message does not fit the input, see [`Spec::check`].
+/// The message does not fit the input, see `Spec::check`.
 pub fn decode(
     message: &v1::PartitionedTopK,
     input: Arc<dyn ExecutionPlan>,

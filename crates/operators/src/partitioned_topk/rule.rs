@@ -24,7 +24,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use super::exec::HashTopKExec;
 use super::spec::{Mode, OrderColumn, Spec};
 
-/// The rule that replaces `row_number() … <= n` by [`HashTopKExec`] where that is exact.
+/// The rule that replaces `row_number() … <= n` by `HashTopKExec` where that is exact.
 ///
 /// It must run before `EnsureRequirements`; a plan whose window is sorted already is left alone.
 pub fn partitioned_topk_rule() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
