@@ -1,7 +1,9 @@
 //! Waiting for what must come, by looking, never by sleeping and hoping.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
@@ -23,13 +25,19 @@ pub(crate) async fn until<T>(
     }
 }
 
-/// A loopback port that nobody listens on now.
+/// A loopback port that nobody listens on now and that no other test of this process was given: the kernel gives a port out again once it
+/// is let go.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr();
+        let port = address.expect("a bound socket has an address").port();
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.insert(port) {
+            return port;
+        }
+    }
 }
 
 /// One plain GET: status and body; none when nobody answers.
