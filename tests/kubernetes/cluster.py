@@ -285,9 +285,10 @@ class Marketplace:
 
 
 class Follow:
-    """The log of a pod, kept when the pod goes."""
+    """The log of a pod that runs or is about to, kept when the pod goes."""
 
     def __init__(self, pod):
+        kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
         self.file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([str(kubectl_path()), "-n", NAMESPACE, "logs", "-f", pod], stdout=self.file,
                                         stderr=subprocess.STDOUT, env={**os.environ, "KUBECONFIG": prerequisites()["kubeconfig"]})

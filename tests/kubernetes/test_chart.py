@@ -61,6 +61,7 @@ class WithoutOperator(Chart):
         self.marketplace.published_anew()
 
     def test_a_changed_setting_rolls_the_executors_in_mid_job(self):
+        self.addCleanup(kubectl, "rollout", "status", "statefulset/retail-executor", "--timeout=120s")
         self.addCleanup(install, *self.settings)
         before = uids(self.pods)
         scheduler = uids(["retail-scheduler-0"])
