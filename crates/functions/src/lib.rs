@@ -15,7 +15,7 @@ mod function;
 mod math;
 mod now;
 pub mod only_row;
-pub mod ranks;
+mod ranks;
 mod series;
 pub mod time;
 mod type_name;

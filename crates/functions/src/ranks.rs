@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 
 /// The functions of this module, under the names of those whose place they take.
-pub fn functions() -> Vec<Arc<WindowUDF>> {
+pub(super) fn functions() -> Vec<Arc<WindowUDF>> {
     [
         row_number_udwf(),
         rank_udwf(),

@@ -25,8 +25,8 @@ pub(crate) async fn until<T>(
     }
 }
 
-/// A loopback port that nobody listens on now and that no other test of this process was given: the kernel gives a port out again once it
-/// is let go.
+/// A loopback port that is free now and that no other test of this process was given: the kernel may give a port that was let go to the
+/// next who asks.
 pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
