@@ -6,9 +6,9 @@
 mod filter;
 mod json;
 
-use std::io::IsTerminal;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use anstream::{AutoStream, ColorChoice};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -124,8 +124,7 @@ fn lines(config: &LogConfig) -> Result<(Control, BoxedLayer), TelemetryError> {
         filter: handle,
     };
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colour = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(colour).with_filter(filter).boxed(),
         LogFormat::Json => lines

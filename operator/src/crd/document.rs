@@ -23,8 +23,11 @@ pub fn definition() -> CustomResourceDefinition {
 ///
 /// # Errors
 /// It cannot be written as YAML, which a test rules out.
-pub(crate) fn yaml() -> Result<String, serde_yaml::Error> {
-    Ok(format!("{HEADER}{}", serde_yaml::to_string(&definition())?))
+pub(crate) fn yaml() -> Result<String, serde_saphyr::ser::Error> {
+    Ok(format!(
+        "{HEADER}{}",
+        serde_saphyr::to_string(&definition())?
+    ))
 }
 
 /// The first thing that the code's schema has and the installed one lacks, as a path such as `spec.workVolume`.

@@ -56,7 +56,7 @@ fn snapshot(name: &str, objects: &Objects) {
     ];
     let texts: Vec<_> = documents
         .iter()
-        .map(|document| serde_yaml::to_string(document).unwrap())
+        .map(|document| serde_saphyr::to_string(document).unwrap())
         .collect();
     let text = texts.join("---\n");
     let path = format!("{}/tests/snapshots/{name}.yaml", env!("CARGO_MANIFEST_DIR"));

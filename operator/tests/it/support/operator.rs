@@ -13,7 +13,6 @@ use retail_operator::ClusterStates;
 use retail_operator::Config;
 use retail_operator::Result;
 use retail_telemetry::Readiness;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -194,9 +193,7 @@ async fn account(kubernetes: &Kubernetes) -> String {
         .patch("operator", &params, &Patch::Apply(account))
         .await
         .unwrap();
-    let documents = serde_yaml::Deserializer::from_str(RBAC)
-        .map(|d| serde_json::Value::deserialize(d).unwrap())
-        .collect::<Vec<_>>();
+    let documents = serde_saphyr::from_multiple::<serde_json::Value>(RBAC).unwrap();
     let [cluster_role, role] = &documents[..] else {
         panic!("rbac.yaml holds two roles")
     };
