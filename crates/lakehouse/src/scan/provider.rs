@@ -232,12 +232,9 @@ impl SnapshotScan {
         // Spark's and Hive's old timestamps are instants, and some lie outside of what nanoseconds reach.
         options.global.coerce_int96 = Some("us".to_owned());
         options.global.coerce_int96_tz = Some(UTC.to_owned());
-        let mut source =
+        // Without a predicate: the optimizer brings it, from the filter that stands above.
+        let source =
             ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
-        if let Some(filter) = conjunction(filters.iter().cloned()) {
-            let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-            source = source.with_predicate(session.create_physical_expr(filter, &schema)?);
-        }
         let groups = balanced(files, session.config().target_partitions());
         // Without the sum over all files the planner knows nothing about the table.
         let (groups, statistics) = summed(groups, &self.schema)?;
