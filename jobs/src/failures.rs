@@ -5,21 +5,19 @@ use std::time::Duration;
 use retail_engine::{QueryError, QueryErrorKind};
 
 use retail_api::source::Source;
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 use retail_connect::files;
 use retail_project::Model;
 
 /// The job was stopped by somebody.
 pub(crate) fn cancelled() -> Failure {
-    Failure::new(FailureKind::Cancelled, "the job was cancelled").note("nothing was published")
+    Failure::new(FailureKind::Cancelled, "the job was cancelled")
+        .unpublished(Unpublished::Everything)
 }
 
 /// No executor came in time.
 pub(crate) fn no_executor(timeout: Option<Duration>) -> Failure {
-    let mut failure = retail_engine::no_executor(timeout);
-    let unchanged = "nothing was run and nothing was published";
-    failure.notes.insert(0, unchanged.to_owned());
-    failure
+    retail_engine::no_executor(timeout).unpublished(Unpublished::Everything)
 }
 
 /// A model's query failed while it ran. Bad cells of its sources are looked for and named.

@@ -42,6 +42,22 @@ pub enum FailureKind {
     Internal,
 }
 
+/// What a job or statement that failed left as it was. Whoever reads a failure at night asks this first.
+///
+/// As text, the sentence that people read.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::Display,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpublished {
+    /// All tables.
+    #[strum(to_string = "nothing was published; the tables are as they were")]
+    Everything,
+    /// The tables of models; some that keep failing rows of tests may have been replaced.
+    #[strum(to_string = "of the run's tables nothing was published; the tables are as they were")]
+    RunTables,
+}
+
 /// Why something could not be done: what, where, why, what is unchanged, what to do.
 ///
 /// Printed as
@@ -53,7 +69,7 @@ pub enum FailureKind {
 /// 14│   AND oi.order_dat >= p.valid_from
 ///   │       ^^^^^^^^^^^^ stg_order_items has no column order_dat; did you mean order_date?
 ///   │
-///   = nothing was published; the tables are as of 2026-11-19T18:20:03Z
+///   = nothing was published; the tables are as they were
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
@@ -84,9 +100,12 @@ pub struct Failure {
     /// Query stage that failed; 0 = none.
     #[serde(default)]
     pub stage: u32,
-    /// Further facts and the way out, one per `=` line.
+    /// Further facts and the way out, one per `=` line; [`Failure::all_notes`] are those to show.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What readers still see as it was; `None` where that is not known or not the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<Unpublished>,
     /// The chain of causes, outermost first, for `-v`.
     #[serde(default)]
     pub chain: Vec<String>,
@@ -109,6 +128,7 @@ impl Failure {
             span: 0,
             stage: 0,
             notes: vec![],
+            unpublished: None,
             chain: vec![],
             retryable: false,
         }
@@ -147,6 +167,18 @@ impl Failure {
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
+    }
+
+    /// States what is as it was.
+    pub fn unpublished(mut self, unpublished: Unpublished) -> Self {
+        self.unpublished = Some(unpublished);
+        self
+    }
+
+    /// The notes, and what is as it was, in the order of reading.
+    pub fn all_notes(&self) -> impl Iterator<Item = String> {
+        let tables = self.unpublished.map(|unpublished| unpublished.to_string());
+        self.notes.iter().cloned().chain(tables)
     }
 
     /// Records an error's chain for `-v`.

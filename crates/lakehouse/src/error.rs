@@ -69,13 +69,13 @@ pub enum LakehouseError {
 
     /// The catalog's database file was there when it was opened and is not now (or is another one).
     #[error(
-        "the catalog {uri} is gone: {reason}; nothing was published; restore the file, or restart to begin an empty catalog"
+        "the catalog {uri} is gone: {reason}; restore the file, or restart to begin an empty catalog"
     )]
     CatalogGone { uri: String, reason: String },
 
     /// Another process holds the catalog's write lock for longer than we wait.
     #[error(
-        "the catalog {uri} is locked{}: {attempts} attempts in {waited_ms} ms; nothing was published; \
+        "the catalog {uri} is locked{}: {attempts} attempts in {waited_ms} ms; \
          another process holds a write transaction open on it: end that process or its transaction, then run again",
         at_row(table)
     )]
@@ -98,7 +98,7 @@ pub enum LakehouseError {
 
     /// Somebody else changed a table between pin and publish. Nothing of the publish took effect.
     #[error(
-        "table {table} changed while this run was writing it: expected {}, found {}; nothing was published",
+        "table {table} changed while this run was writing it: expected {}, found {}",
         describe(expected),
         describe(found)
     )]
@@ -112,26 +112,22 @@ pub enum LakehouseError {
 
     /// Whoever settled the publish's outcome has ruled it out. Nothing of it took effect.
     #[error(
-        "publish {publish_id} was given up before: its job was ended by another scheduler, or its id was used twice; \
-         nothing was published"
+        "publish {publish_id} was given up before: its job was ended by another scheduler, or its id was used twice"
     )]
     PublishAbandoned { publish_id: String },
 
     /// The run was cancelled before its commit was sent.
-    #[error("publish {publish_id} was cancelled; nothing was published")]
+    #[error("publish {publish_id} was cancelled")]
     PublishCancelled { publish_id: String },
 
     /// Another scheduler owns the catalog now.
     #[error(
-        "another scheduler has taken over this catalog, since this one did not renew its lease in time; \
-         nothing was published"
+        "another scheduler has taken over this catalog, since this one did not renew its lease in time"
     )]
     OwnershipLost,
 
     /// A name holds a table where a view was to be published, or the other way round.
-    #[error(
-        "cannot publish {wanted} {table}: a {found} of that name exists; nothing was published; drop it first"
-    )]
+    #[error("cannot publish {wanted} {table}: a {found} of that name exists; drop it first")]
     WrongKind {
         table: TableName,
         wanted: String,
@@ -139,7 +135,7 @@ pub enum LakehouseError {
     },
 
     /// One publish was given two new versions of one table.
-    #[error("table {table} is staged twice in one publish; nothing was published")]
+    #[error("table {table} is staged twice in one publish")]
     StagedTwice { table: TableName },
 
     /// The connection broke in the commit and the catalog shows neither all nor nothing, or cannot be read.

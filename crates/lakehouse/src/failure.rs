@@ -1,6 +1,6 @@
 //! A lakehouse error as the failure that a person reads.
 
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 
 use crate::LakehouseError;
 
@@ -21,9 +21,26 @@ impl LakehouseError {
             Some(root) => format!("{self}: {root}"),
             None => self.to_string(),
         };
-        Failure::new(kind, doing.to_string())
+        let mut failure = Failure::new(kind, doing.to_string())
             .cause(cause)
             .caused_by(self)
-            .retryable(self.retryable())
+            .retryable(self.retryable());
+        failure.unpublished = self.unpublished();
+        failure
+    }
+
+    /// What is as it was after a publish that ended so.
+    fn unpublished(&self) -> Option<Unpublished> {
+        match self {
+            Self::CatalogGone { .. }
+            | Self::CatalogLocked { .. }
+            | Self::PublishConflict { .. }
+            | Self::PublishAbandoned { .. }
+            | Self::PublishCancelled { .. }
+            | Self::OwnershipLost
+            | Self::WrongKind { .. }
+            | Self::StagedTwice { .. } => Some(Unpublished::Everything),
+            _ => None,
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn shown(failure: &Failure) -> String {
     if !failure.cause.is_empty() {
         out.push_str(&format!("\n{}", failure.cause));
     }
-    for note in &failure.notes {
+    for note in failure.all_notes() {
         out.push_str(&format!("\n= {note}"));
     }
     out

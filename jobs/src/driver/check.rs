@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 use retail_engine::PinnedCatalog;
 use retail_project::{Materialized, Model, ModelName};
 
@@ -50,7 +50,7 @@ fn require_dependencies(
                 .model(model.table.to_string())
                 .at(model.path.clone(), 0, 0)
                 .note(format!("select it too: --select +{}", model.name))
-                .note("nothing was published"));
+                .unpublished(Unpublished::Everything));
         }
     }
     Ok(())

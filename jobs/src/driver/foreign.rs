@@ -1,7 +1,7 @@
 //! Rows that other engines wrote into tables which a run rebuilds: named before they go, and kept where the run is to keep them.
 
 use retail_api::events::EventKind;
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 use retail_lakehouse::{ForeignChange, LakeTable, LakehouseError, Relation, Staged, StagedTable};
 use retail_project::Model;
 
@@ -35,7 +35,7 @@ fn replace(attempt: &Attempt<'_>, model: &Model, changes: &[ForeignChange]) -> R
         .model(model.table.to_string())
         .at(model.path.clone(), 0, 0)
         .cause(format!("{what} since it was last published; a rebuild replaces all rows"))
-        .note("nothing was published; the table is as it was")
+        .unpublished(Unpublished::Everything)
         .note("to keep those rows, let the other engine write a table of its own and read it in the model")
         .note("to let them go, run again without --keep-foreign-rows"));
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use retail_api::source::{Source, SourceLocation};
-use retail_api::{Failure, FailureKind, TableName};
+use retail_api::{Failure, FailureKind, TableName, Unpublished};
 use retail_connect::files;
 use retail_engine::PinnedCatalog;
 use retail_lakehouse::{LakeTable, Pin, Relation, SourceFiles};
@@ -266,7 +266,7 @@ fn files_are_gone(source: &Source, files: &BTreeSet<String>, tables: &[String]) 
     .at(&source.defined_at.file, source.defined_at.line, 0)
     .cause(format!("not found any more: {shown}"))
     .note(format!("their rows would go from {tables}"))
-    .note("nothing was published")
+    .unpublished(Unpublished::Everything)
     .note("put the files back, or let their rows go: run again with --allow-removed-files")
 }
 

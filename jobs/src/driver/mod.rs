@@ -22,7 +22,7 @@ mod publish;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use retail_api::events::{EventKind, PlannedModel};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 use retail_engine::ExecutorWait;
 use retail_lakehouse::LakehouseError;
 use tokio_util::sync::CancellationToken;
@@ -58,23 +58,19 @@ pub fn run_job<'a>(
         outcome.map_err(|failure| {
             stored.added_to(match spec.tests_only {
                 true => failure,
-                false => with_what_became_of_the_tables(failure),
+                false => with_what_is_unpublished(failure),
             })
         })
     }
     .boxed()
 }
 
-/// Whoever reads a failure at night asks this first. Failures of the publish itself say it in their own words.
-fn with_what_became_of_the_tables(failure: Failure) -> Failure {
-    let said = failure
-        .notes
-        .iter()
-        .any(|note| note.starts_with("nothing was "));
-    if said || failure.kind == FailureKind::Publish {
-        return failure;
+/// Failures of the publish itself state what became of the tables, or that it is not known.
+fn with_what_is_unpublished(mut failure: Failure) -> Failure {
+    if failure.kind != FailureKind::Publish {
+        failure.unpublished.get_or_insert(Unpublished::Everything);
     }
-    failure.note("nothing was published; the tables are as they were")
+    failure
 }
 
 async fn run(mut attempt: Attempt<'_>, stored: &StoredRows) -> Result<JobSummary, Failure> {
@@ -175,10 +171,9 @@ async fn wait_for_executor(attempt: &Attempt<'_>) -> Result<bool, Failure> {
 
 fn gave_up(error: &LakehouseError, attempts: u32) -> Failure {
     Failure::new(FailureKind::Publish, format!("cannot publish: {error}"))
-        .note(format!(
-            "other runs published first in {attempts} attempts; nothing was published"
-        ))
+        .note(format!("other runs published first in {attempts} attempts"))
         .note("run one job at a time over the same tables, or run this one again")
+        .unpublished(Unpublished::Everything)
         .caused_by(error)
         .retryable(true)
 }

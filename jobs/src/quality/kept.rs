@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use retail_api::TableName;
+use retail_api::{Failure, TableName, Unpublished};
 use retail_lakehouse::{
     LakehouseError, PUBLISH_ID, Publish, Relation, Staged, StagedTable, WriteMode, WriteOptions,
     data_files, write_plan,
@@ -17,7 +17,6 @@ use super::run::{Tested, unplanned};
 use super::verdict;
 use crate::failures;
 use crate::job::{CONFLICT_PAUSE, MAX_ATTEMPTS};
-use retail_api::Failure;
 use retail_project::DataTest;
 
 /// Tables of failing rows that a job has replaced, over all its attempts. Readers see them whatever becomes of the job.
@@ -46,22 +45,13 @@ impl StoredRows {
         named.map(|(table, _)| table.to_string()).collect()
     }
 
-    /// A failure with the tables that were replaced, and with "nothing was published" about the run's own tables only.
+    /// A failure with the tables that were replaced; what is unpublished are the run's own tables only.
     pub(crate) fn added_to(&self, mut failure: Failure) -> Failure {
         let (surely, perhaps) = (self.named(Stored::Surely), self.named(Stored::Perhaps));
         if surely.is_empty() && perhaps.is_empty() {
             return failure;
         }
-        let only_of_the_run = |text: &mut String| {
-            *text = text.replace(
-                "nothing was published",
-                "of the run's tables nothing was published",
-            );
-        };
-        only_of_the_run(&mut failure.message);
-        only_of_the_run(&mut failure.cause);
-        failure.notes.iter_mut().for_each(only_of_the_run);
-        failure.chain.iter_mut().for_each(only_of_the_run);
+        failure.unpublished = failure.unpublished.map(|_| Unpublished::RunTables);
         if !surely.is_empty() {
             let verb = if surely.len() == 1 { "was" } else { "were" };
             failure = failure.note(format!(

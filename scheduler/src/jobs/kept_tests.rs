@@ -148,7 +148,8 @@ async fn failing_rows_that_cannot_be_stored_are_reported_with_the_reason() {
         "{text}"
     );
     assert!(
-        text.contains("nothing was published somebody else changed it first in 3 attempts"),
+        text.contains("; nothing was published")
+            && text.contains("somebody else changed it first in 3 attempts"),
         "{text}"
     );
 }

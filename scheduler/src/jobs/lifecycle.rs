@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use retail_api::events::EventKind;
 use retail_api::job::JobState;
-use retail_api::{Failure, FailureKind, JobId};
+use retail_api::{Failure, FailureKind, JobId, Unpublished};
 use retail_jobs::JobSummary;
 
 use super::SubmitError;
@@ -280,7 +280,7 @@ fn never_started() -> Box<Failure> {
         FailureKind::Cancelled,
         "the job was cancelled before it started",
     );
-    Box::new(failure.note("nothing was published"))
+    Box::new(failure.unpublished(Unpublished::Everything))
 }
 
 fn ending(
@@ -291,7 +291,10 @@ fn ending(
         (Ok(_), _) => (JobState::Succeeded, None),
         (Err(failure), Some(StoppedBy::Shutdown)) if failure.kind == FailureKind::Cancelled => (
             JobState::Interrupted,
-            Some(Box::new(interrupted_with(failure.notes))),
+            Some(Box::new(interrupted_with(
+                failure.notes,
+                failure.unpublished,
+            ))),
         ),
         (Err(failure), _) if failure.kind == FailureKind::Cancelled => {
             (JobState::Cancelled, Some(failure))

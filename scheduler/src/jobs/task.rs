@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use retail_api::events::EventKind;
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 use retail_engine::ExecutorLoss;
 use retail_jobs::{JobSpec, JobSummary, run_job};
 use retail_lakehouse::LakehouseError;
@@ -151,12 +151,13 @@ impl JobManager {
 
 /// `published`: whether the run's publish is in the catalog.
 fn panicked(published: Result<bool, LakehouseError>) -> Failure {
-    let tables = match published {
-        Ok(true) => "the run's tables were published before".to_owned(),
-        Ok(false) => "of the run's tables nothing was published".to_owned(),
-        Err(error) => format!("whether the run's tables were published is not known: {error}"),
+    let failure = Failure::new(FailureKind::Internal, "the job's driver ended in a defect");
+    let failure = match published {
+        Ok(true) => failure.note("the run's tables were published before"),
+        Ok(false) => failure.unpublished(Unpublished::RunTables),
+        Err(error) => failure.note(format!(
+            "whether the run's tables were published is not known: {error}"
+        )),
     };
-    Failure::new(FailureKind::Internal, "the job's driver ended in a defect")
-        .note(tables)
-        .note("the scheduler's log has the place; please report it")
+    failure.note("the scheduler's log has the place; please report it")
 }

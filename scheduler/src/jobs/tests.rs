@@ -3,9 +3,9 @@ use std::path::Path;
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use retail_api::FailureKind;
 use retail_api::clock::now_us;
 use retail_api::events::EventKind;
+use retail_api::{FailureKind, Unpublished};
 use retail_engine::{Cluster, ClusterStatus, EngineConfig, InProcess, Query, QueryError, QueryRun};
 use retail_jobs::run_job;
 use retail_lakehouse::{CatalogConfig, Claim, Lakehouse, Lease};
@@ -316,12 +316,8 @@ async fn a_stopping_scheduler_takes_no_jobs_and_interrupts_those_that_do_not_end
     for id in [&running, &waiting] {
         let job = world.jobs.get(id).await.unwrap().unwrap();
         assert_eq!(job.state, JobState::Interrupted);
-        assert!(
-            job.failure
-                .unwrap()
-                .notes
-                .contains(&"nothing was published".to_owned())
-        );
+        let unpublished = job.failure.unwrap().unpublished;
+        assert_eq!(unpublished, Some(Unpublished::Everything));
     }
     let last = watcher.await.unwrap().pop().unwrap().kind;
     assert!(

@@ -196,7 +196,10 @@ impl Shop {
 }
 
 pub(super) fn shown(failure: &Failure) -> String {
-    format!("{failure} {}", failure.notes.join("; "))
+    format!(
+        "{failure} {}",
+        failure.all_notes().collect::<Vec<_>>().join("; ")
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

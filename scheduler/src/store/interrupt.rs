@@ -2,7 +2,7 @@
 
 use retail_api::events::{EventKind, JobEvent};
 use retail_api::job::{Job, JobState};
-use retail_api::{Failure, FailureKind, JobId};
+use retail_api::{Failure, FailureKind, JobId, Unpublished};
 use sqlx::Row;
 
 use super::statements::{self, statement};
@@ -79,18 +79,17 @@ impl JobStore {
 
 /// What a job failed with whose scheduler is gone. Rows that its tests keep may have been stored.
 fn interrupted() -> Failure {
-    interrupted_with(vec![
-        "of the run's tables nothing was published".to_string(),
-    ])
+    interrupted_with(vec![], Some(Unpublished::RunTables))
 }
 
-/// What a job failed with whose scheduler stopped, with notes on what became of the tables.
-pub(crate) fn interrupted_with(tables: Vec<String>) -> Failure {
+/// What a job failed with whose scheduler stopped, with what its driver noted and left as it was.
+pub(crate) fn interrupted_with(notes: Vec<String>, unpublished: Option<Unpublished>) -> Failure {
     let mut failure = Failure::new(
         FailureKind::Execution,
         "the scheduler stopped before the job ended",
     )
     .retryable(true);
-    failure.notes = tables;
+    failure.notes = notes;
+    failure.unpublished = unpublished;
     failure.note("submit the job again")
 }

@@ -6,7 +6,7 @@ use retail_storage::ObjectStores;
 use super::*;
 use retail_api::events::{PlannedModel, PublishedTable, StageProgress};
 use retail_api::job::{JobState, ModelState, TestCounts, TestResult, TestState};
-use retail_api::{Failure, FailureKind, SnapshotId};
+use retail_api::{Failure, FailureKind, SnapshotId, Unpublished};
 
 pub(crate) async fn lake(dir: &Path) -> Lakehouse {
     let config = CatalogConfig {
@@ -315,12 +315,8 @@ async fn a_restart_shows_unfinished_jobs_as_interrupted() {
             (job.state, job.rows_written, job.finished_at_us),
             (JobState::Interrupted, 0, Some(5_000_000))
         );
-        assert!(
-            job.failure
-                .unwrap()
-                .notes
-                .contains(&"of the run's tables nothing was published".to_owned())
-        );
+        let unpublished = job.failure.unwrap().unpublished;
+        assert_eq!(unpublished, Some(Unpublished::RunTables));
         let last = store.events(id, 0).await.unwrap().pop().unwrap();
         assert_eq!(last.seq, seq);
         assert!(matches!(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use retail_api::events::{EventKind, JobEvent, PlannedModel, PublishedTable, StageProgress};
 use retail_api::job::{JobState, TestCounts, TestResult, TestState};
-use retail_api::{Failure, FailureKind};
+use retail_api::{Failure, FailureKind, Unpublished};
 
 use super::summary::what_changed;
 use crate::format;
@@ -455,7 +455,8 @@ impl View {
                 format!("  {mark} {}{cause}   {place}", failure.message),
             ));
             if result.state == TestState::Warned {
-                for note in failure.notes.iter().flat_map(|note| note.lines()) {
+                let notes: Vec<String> = failure.all_notes().collect();
+                for note in notes.iter().flat_map(|note| note.lines()) {
                     // A table that keeps the failing rows is a result of the run.
                     let level = match note.contains("retail-submit sql") {
                         true => Level::Fact,
@@ -487,14 +488,15 @@ impl View {
                 )),
                 JobState::Cancelled => Some(
                     Failure::new(FailureKind::Cancelled, format!("job {job} was cancelled"))
-                        .note("nothing was published"),
+                        .unpublished(Unpublished::Everything),
                 ),
                 JobState::Interrupted => Some(
                     Failure::new(
                         FailureKind::Internal,
                         "the scheduler ended while the job ran",
                     )
-                    .note("nothing was published; run it again")
+                    .note("run it again")
+                    .unpublished(Unpublished::RunTables)
                     .retryable(true),
                 ),
                 _ => None,

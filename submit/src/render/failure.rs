@@ -120,8 +120,8 @@ pub(crate) fn lines(failure: &Failure, places: &Places, paint: Paint, chain: boo
     if !cause.is_empty() {
         out.extend(note(cause));
     }
-    for text in &failure.notes {
-        out.extend(note(text));
+    for text in failure.all_notes() {
+        out.extend(note(&text));
     }
     if chain {
         out.extend(
@@ -170,7 +170,7 @@ fn underline(snippet: &str, column: u32, span: u32) -> (String, usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use retail_api::FailureKind;
+    use retail_api::{FailureKind, Unpublished};
 
     use super::*;
 
@@ -188,7 +188,7 @@ mod tests {
             .at("models/marts/fact_order_items.sql", 14, 8)
             .cause("stg_order_items has no column order_dat; did you mean order_date?")
             .note("3 models after it were not run: fact_order_summary, obt_sellers_reporting, top_products")
-            .note("nothing was published; the tables are as of 2026-11-19T18:20:03Z");
+            .unpublished(Unpublished::Everything);
         let failure = Failure {
             snippet: "   AND oi.order_dat >= p.valid_from".into(),
             span: 12,
@@ -202,7 +202,7 @@ error: cannot plan model marts.fact_order_items
   │       ^^^^^^^^^^^^ stg_order_items has no column order_dat; did you mean order_date?
   │
   = 3 models after it were not run: fact_order_summary, obt_sellers_reporting, top_products
-  = nothing was published; the tables are as of 2026-11-19T18:20:03Z";
+  = nothing was published; the tables are as they were";
         assert_eq!(plain(&failure), expected);
         assert_eq!(
             ending("7f3a", JobState::Failed, crate::exit::ExitCode::Failed),

@@ -5,7 +5,7 @@ use retail_proto::v1;
 use tonic::{Code, Status};
 
 use super::{Field, enumeration, message};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, Unpublished};
 
 enumeration!(FailureKind {
     Project,
@@ -18,6 +18,24 @@ enumeration!(FailureKind {
     Cancelled,
     Internal,
 } else Internal);
+
+impl Field<i32> for Option<Unpublished> {
+    fn encode(self) -> i32 {
+        let wire = match self {
+            None => v1::Unpublished::Unspecified,
+            Some(Unpublished::Everything) => v1::Unpublished::Everything,
+            Some(Unpublished::RunTables) => v1::Unpublished::RunTables,
+        };
+        wire.into()
+    }
+    fn decode(wire: i32) -> Self {
+        match v1::Unpublished::try_from(wire).unwrap_or_default() {
+            v1::Unpublished::Unspecified => None,
+            v1::Unpublished::Everything => Some(Unpublished::Everything),
+            v1::Unpublished::RunTables => Some(Unpublished::RunTables),
+        }
+    }
+}
 
 // No `From`: a second one would leave the error of every `?` that ends in a `Failure` open.
 message!(inner Failure {
@@ -32,6 +50,7 @@ message!(inner Failure {
     span,
     stage,
     notes,
+    unpublished,
     chain,
     retryable,
 });

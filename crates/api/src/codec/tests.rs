@@ -10,7 +10,7 @@ use crate::job::{
     Job, JobState, ModelExplanation, ModelRun, ModelState, TestCounts, TestResult, TestState,
 };
 use crate::table::{Column, Snapshot, Table, TableKind};
-use crate::{Failure, FailureKind};
+use crate::{Failure, FailureKind, Unpublished};
 
 /// A value after a trip through a message's bytes.
 fn travelled<T, W>(ours: T) -> T
@@ -34,6 +34,7 @@ fn a_failure() -> Failure {
         .snippet_of("a\nb\n  path: x.csv", 4)
         .cause("no such file")
         .note("put it there")
+        .unpublished(Unpublished::RunTables)
         .caused_by(&std::io::Error::other("disk"))
         .retryable(true);
     failure.stage = 2;

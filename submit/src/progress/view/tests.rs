@@ -139,7 +139,7 @@ fn a_failed_model_leaves_its_failure_in_the_outcome_once() {
         FailureKind::Project,
         "cannot plan model marts.fact_order_items",
     );
-    let reported = failure.clone().note("nothing was published");
+    let reported = failure.clone().unpublished(Unpublished::Everything);
     let lines = feed(
         &mut view,
         [
@@ -217,7 +217,7 @@ fn a_cancelled_or_interrupted_job_reports_that_nothing_was_published() {
         );
         let failure = view.outcome().unwrap().failures[0].clone();
         assert_eq!(failure.message, message);
-        assert!(failure.notes[0].starts_with("nothing was published"));
+        assert!(failure.unpublished.is_some());
     }
 }
 
