@@ -111,7 +111,7 @@ def cluster(options, data, folder):
     """One scheduler and executors, all processes; the small figures of a cluster, then the pipeline."""
     figures = {}
     with contextlib.ExitStack() as running:
-        url, scheduler = start_scheduler(running, options, folder)
+        url, scheduler = start_scheduler(running, options, folder, data)
         executors = [start_executor(running, options, folder, url, number) for number in range(options.executors)]
         time.sleep(1)  # what a start used is given back
         figures["idle scheduler, MB"] = round(measure.rss_mb(scheduler.pid), 1)
@@ -128,7 +128,7 @@ def cluster(options, data, folder):
 def in_process(options, data, folder):
     """The scheduler alone, running plans in its own process: the same code without a cluster."""
     with contextlib.ExitStack() as running:
-        url, scheduler = start_scheduler(running, options, folder, in_process_slots=options.threads)
+        url, scheduler = start_scheduler(running, options, folder, data, in_process_slots=options.threads)
         return pipeline(options, url, data, [scheduler])
 
 
@@ -140,7 +140,7 @@ def pipeline(options, url, data, processes):
     return {**sampler.usage().as_dict(), "models": windows(sampler, described["models"])}
 
 
-def start_scheduler(running, options, folder, in_process_slots=0):
+def start_scheduler(running, options, folder, data, in_process_slots=0):
     folder.mkdir(parents=True)
     port, admin_port = free_port(), free_port()
     config = folder / "scheduler.toml"
@@ -153,6 +153,9 @@ admin_port = {admin_port}
 [catalog]
 uri = "sqlite://{folder}/catalog.db"
 warehouse = "file://{folder}/warehouse"
+
+[sources]
+allow = ["{data}"]
 
 [cluster]
 in_process_slots = {in_process_slots}

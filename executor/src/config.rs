@@ -26,6 +26,9 @@ pub(crate) struct Config {
     pub scheduler: SchedulerConfig,
     pub resources: ResourcesConfig,
     pub storage: StorageConfig,
+    /// Files that secrets were read from.
+    #[serde(skip)]
+    pub secret_files: Vec<PathBuf>,
     pub log: LogConfig,
     pub trace: TraceConfig,
 }
@@ -78,6 +81,7 @@ impl Default for Config {
             scheduler: SchedulerConfig::default(),
             resources: ResourcesConfig::default(),
             storage: StorageConfig::default(),
+            secret_files: vec![],
             log: LogConfig::default(),
             trace: TraceConfig::of("retail-executor"),
         }
@@ -133,7 +137,8 @@ impl Config {
         }
         layers.env(environment)?;
         flags.lay_over(&mut layers)?;
-        let config: Self = layers.read()?;
+        let mut config: Self = layers.read()?;
+        config.secret_files = layers.secret_files();
         config
             .check()
             .map_err(|(key, reason)| layers.refuse(key, reason))?;
@@ -180,6 +185,7 @@ impl Config {
             work_dir: self.work_dir(),
             heartbeat_s: self.scheduler.heartbeat_s,
             storage: self.storage.clone(),
+            secret_files: self.secret_files.clone(),
         }
     }
 

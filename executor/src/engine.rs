@@ -25,6 +25,7 @@ use retail_connect::text_scan::TextScanExec;
 use retail_engine::catch_panic;
 use tracing::{Instrument, Span};
 
+use crate::flight::is_name;
 use crate::metrics::RunningTask;
 use crate::spans;
 
@@ -47,6 +48,10 @@ impl ExecutionEngine for TaskEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let span = spans::task(&job_id, stage_id, task_id, output_partitions.len(), config);
         let task = catch_panic("a task cannot be set up", || {
+            if !is_name(&job_id) {
+                let text = "a task's query id is no name: letters, digits, - and _";
+                return Err(DataFusionError::Plan(text.to_owned()));
+            }
             covers_no_more_than(&plan, &output_partitions)?;
             let has_union = has_union(&plan);
             let scans = file_scans(&plan);

@@ -4,6 +4,7 @@
 mod config;
 mod drain;
 mod engine;
+mod flight;
 mod memory;
 mod metrics;
 mod process;

@@ -19,7 +19,6 @@ use ballista_core::serde::protobuf::{
 use ballista_executor::executor::Executor as TaskRunner;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use ballista_executor::executor_server::{self, TERMINATING};
-use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPolicy};
 use ballista_executor::shutdown::ShutdownNotifier;
@@ -30,10 +29,10 @@ use retail_engine::{
     runtime_env, session_config,
 };
 use retail_proto::MAX_MESSAGE_BYTES;
-use retail_proto::v1::RequestRemovalRequest;
 use retail_proto::v1::cluster_client::ClusterClient;
+use retail_proto::v1::{GetLocationsRequest, RequestRemovalRequest};
 use retail_security::url_host;
-use retail_storage::{ObjectStores, StorageConfig};
+use retail_storage::{Locations, ObjectStores, StorageConfig};
 use retail_telemetry::metrics;
 use retail_telemetry::metrics::{Role, expose};
 use tokio::net::TcpListener;
@@ -45,6 +44,7 @@ use tonic::{Code, Status as GrpcStatus};
 
 use crate::drain::{Drain, Next, Seen};
 use crate::engine::TaskEngine;
+use crate::flight::ShuffleFlight;
 use crate::memory;
 use crate::metrics::{TaskLog, gauges, observer};
 use crate::work_dir::WorkDir;
@@ -80,6 +80,8 @@ pub struct Settings {
     /// Seconds between heartbeats.
     pub heartbeat_s: u64,
     pub storage: StorageConfig,
+    /// Files that its secrets were read from, which no task reads.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// A registered executor that runs tasks.
@@ -127,8 +129,11 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         ..Default::default()
     });
     let registration = structure_executor_metadata(&process, settings.slots as u32);
-    let runner = Arc::new(task_runner(&settings, registration.clone(), &work_path)?);
     let channel = connect(&settings.scheduler_url).await?;
+    let mut cluster = ClusterClient::new(channel.clone());
+    let locations = locations(&mut cluster, &settings).await?;
+    let runner = task_runner(&settings, locations, registration.clone(), &work_path)?;
+    let runner = Arc::new(runner);
     let scheduler = SchedulerGrpcClient::new(channel.clone())
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -143,7 +148,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     let flight = tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(
-                FlightServiceServer::new(BallistaFlightService::new(work_path))
+                FlightServiceServer::new(ShuffleFlight::new(work_path))
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
@@ -155,7 +160,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
             ),
     );
     let (request_stop, stop_requested) = mpsc::channel(1);
-    let mut noticed: Option<Instant> = None;
+    let mut notice = Notice::new("cannot register yet");
     let tasks = loop {
         let registered = executor_server::startup(
             scheduler.clone(),
@@ -169,12 +174,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         match registered.await {
             Ok(tasks) => break tasks,
             Err(BallistaError::GrpcError(status)) if may_pass(&status) => {
-                if noticed.is_none_or(|at| at.elapsed() >= WAITING_NOTICE) {
-                    let url = &settings.scheduler_url;
-                    tracing::warn!(scheduler = url, error = %status.message(), "cannot register yet");
-                    noticed = Some(Instant::now());
-                }
-                tokio::time::sleep(RECONNECT_PAUSE).await;
+                notice.pause(&settings.scheduler_url, &status).await;
             }
             Err(error) => {
                 let url = &settings.scheduler_url;
@@ -188,7 +188,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
         runner,
         registration,
         scheduler,
-        cluster: ClusterClient::new(channel),
+        cluster,
         shutdown,
         stop_requested,
         servers: vec![tasks],
@@ -307,12 +307,59 @@ impl Executor {
     }
 }
 
+/// Where tasks may read and write: the scheduler's list, without the files of this executor's own secrets.
+async fn locations(
+    cluster: &mut ClusterClient<Channel>,
+    settings: &Settings,
+) -> anyhow::Result<Locations> {
+    let url = &settings.scheduler_url;
+    let mut notice = Notice::new("cannot ask for locations yet");
+    let found = loop {
+        match cluster.get_locations(GetLocationsRequest {}).await {
+            Ok(found) => break found.into_inner(),
+            Err(status) if may_pass(&status) => notice.pause(url, &status).await,
+            Err(status) => {
+                return Err(status).with_context(|| {
+                    format!("the scheduler at {url} does not say where tasks may read and write")
+                });
+            }
+        }
+    };
+    let mut locations = Locations::of(&found.allowed)?;
+    let denied = found.denied.into_iter().map(PathBuf::from);
+    let own = settings.secret_files.iter().cloned();
+    denied.chain(own).for_each(|path| locations.deny(path));
+    Ok(locations)
+}
+
+/// What is logged now and then while the scheduler refuses, for as long as it may pass.
+struct Notice {
+    text: &'static str,
+    last: Option<Instant>,
+}
+
+impl Notice {
+    fn new(text: &'static str) -> Self {
+        Self { text, last: None }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, url: &str, status: &GrpcStatus) {
+        if self.last.is_none_or(|at| at.elapsed() >= WAITING_NOTICE) {
+            tracing::warn!(scheduler = url, error = %status.message(), "{}", self.text);
+            self.last = Some(Instant::now());
+        }
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
 fn task_runner(
     settings: &Settings,
+    locations: Locations,
     registration: ExecutorRegistration,
     work_dir: &str,
 ) -> anyhow::Result<TaskRunner> {
-    let stores = ObjectStores::observed(settings.storage.clone(), observer());
+    let stores = ObjectStores::confined(settings.storage.clone(), locations, observer());
     let base = runtime_env(&stores, Some(work_dir.as_ref()))?;
     let producer: RuntimeProducer = Arc::new(move |_| Ok(Arc::clone(&base)));
     let per_slot = memory::per_slot(settings.memory_bytes, settings.slots)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use retail_engine::EngineConfig;
 use retail_lakehouse::CatalogConfig;
 use retail_security::parse_host;
-use retail_storage::StorageConfig;
+use retail_storage::{Locations, SourcesConfig, StorageConfig, StorageError};
 use retail_telemetry::trace::STANDARD_ENV;
 use retail_telemetry::{LogConfig, SettingError, Settings, TraceConfig};
 use serde::Deserialize;
@@ -25,7 +25,12 @@ pub struct Config {
     pub server: ServerConfig,
     pub catalog: CatalogConfig,
     #[serde(default)]
+    pub sources: SourcesConfig,
+    #[serde(default)]
     pub storage: StorageConfig,
+    /// Files that secrets were read from.
+    #[serde(skip)]
+    pub secret_files: Vec<PathBuf>,
     #[serde(default)]
     pub engine: EngineConfig,
     #[serde(default)]
@@ -153,7 +158,9 @@ impl Config {
                 name: "retail".to_owned(),
                 warehouse,
             },
+            sources: SourcesConfig::default(),
             storage: StorageConfig::default(),
+            secret_files: vec![],
             engine: EngineConfig::default(),
             cluster: ClusterConfig::default(),
             jobs: JobsConfig::default(),
@@ -204,7 +211,8 @@ impl Config {
                 advertised(&settings.text("server.host")),
             );
         }
-        let config: Self = settings.read()?;
+        let mut config: Self = settings.read()?;
+        config.secret_files = settings.secret_files();
         config
             .check()
             .map_err(|(key, reason)| settings.refuse(key, reason))?;
@@ -261,9 +269,29 @@ impl Config {
             );
             return Err(("catalog.warehouse", reason));
         }
+        Locations::of(&self.sources.allow).map_err(|e| ("sources.allow", e.to_string()))?;
         retail_telemetry::log::filter(&self.log.level).map_err(|e| ("log.level", e.to_string()))?;
         self.trace.check()?;
         Ok(())
+    }
+
+    /// Where jobs and statements may read and write: where sources may lie, and the warehouse. Never the files of secrets
+    /// and of the catalog.
+    ///
+    /// # Errors
+    /// One of them is no place.
+    pub fn locations(&self) -> Result<Locations, StorageError> {
+        let mut locations = Locations::of(&self.sources.allow)?;
+        locations.allow(&self.catalog.warehouse)?;
+        self.secret_files
+            .iter()
+            .for_each(|file| locations.deny(file));
+        if let Some(database) = self.catalog.uri.strip_prefix("sqlite://") {
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                locations.deny(format!("{database}{suffix}"));
+            }
+        }
+        Ok(locations)
     }
 
     /// Where the gRPC port binds.
@@ -328,6 +356,9 @@ pub struct Flags {
     /// Name under which executors reach this scheduler
     #[arg(long, value_name = "NAME")]
     pub advertise_host: Option<String>,
+    /// Where sources may lie, with commas between: /data/landing,s3://lake/raw; see sources.allow
+    #[arg(long, value_name = "PLACES")]
+    pub allow: Option<String>,
     /// Folder of an SQLite catalog and of the tables
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -343,7 +374,7 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "Examples:
-  retail-scheduler --data-dir /var/lib/retail
+  retail-scheduler --data-dir /var/lib/retail --allow /data/landing
   RETAIL__CATALOG__URI_FILE=/run/secrets/catalog retail-scheduler --config retail.toml --host 0.0.0.0";
 
 impl Flags {
@@ -357,6 +388,7 @@ impl Flags {
                 "server.advertise_host",
                 &self.advertise_host,
             ),
+            ("--allow", "sources.allow", &self.allow),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ];

@@ -83,7 +83,8 @@ async fn serve(
     readiness: &Readiness,
     admin: &OnceLock<Served>,
 ) -> anyhow::Result<Running> {
-    let stores = ObjectStores::observed(config.storage.clone(), store_observer());
+    let locations = config.locations()?;
+    let stores = ObjectStores::confined(config.storage.clone(), locations, store_observer());
     let lake = catalog::open(&config.catalog, &stores, without_catalog, readiness).await?;
     let lasts = Duration::from_secs(config.jobs.lease_s);
     let at = format!(
@@ -151,6 +152,7 @@ async fn serve_as(
         task_max_failures: config.cluster.task_max_failures,
         engine: config.engine.clone(),
     };
+    let locations = config.locations()?;
     let (ballista, on_executors) = ballista::start(&assembly, &stores).await?;
     let cluster: Arc<dyn Cluster> = match config.cluster.in_process_slots {
         0 => on_executors,
@@ -178,7 +180,7 @@ async fn serve_as(
 
     let mut routes = RoutesBuilder::default();
     ballista::mount(&mut routes, &ballista);
-    service::mount(&mut routes, &jobs, &lake, &cluster, &gate).await?;
+    service::mount(&mut routes, &jobs, &lake, &cluster, &gate, locations).await?;
     let stop = CancellationToken::new();
     let app = routes
         .routes()

@@ -34,6 +34,33 @@ impl Layout {
         format!("file://{}", self.dir.join("warehouse").display())
     }
 
+    /// Shuffle and spill files, beside the tables because that disk is meant for data.
+    fn work(&self) -> PathBuf {
+        self.dir.join(".work")
+    }
+
+    /// The places outside that commands on this folder were given to read, with those that are new. Views that were
+    /// published read them later.
+    fn remember(&self, read: &[String]) -> Result<Vec<String>, SubmitError> {
+        let file = self.dir.join("places");
+        let known = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(SubmitError::file("read", &file, error)),
+        };
+        let mut places: Vec<_> = known.lines().map(str::to_owned).collect();
+        let new = read
+            .iter()
+            .filter(|place| !known.lines().any(|line| line == *place));
+        let new: Vec<_> = new.cloned().collect();
+        if !new.is_empty() {
+            places.extend(new);
+            std::fs::write(&file, places.join("\n") + "\n")
+                .map_err(|error| SubmitError::file("write", &file, error))?;
+        }
+        Ok(places)
+    }
+
     /// The daily files of the demo.
     pub(crate) fn input(&self) -> PathBuf {
         self.dir.join("input")
@@ -51,21 +78,20 @@ const LEAST_MEMORY: u64 = 512 << 20;
 pub(crate) struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Executor>,
-    /// Shuffle and spill files, beside the tables because that disk is meant for data; removed with the cluster.
-    _work: tempfile::TempDir,
 }
 
 impl LocalCluster {
     /// Starts a scheduler and `executors` executors on `layout`.
     ///
-    /// Settings of the environment (`RETAIL__STORAGE__S3__ENDPOINT`) hold; ports, catalog and warehouse are ours.
-    pub(crate) async fn start(layout: &Layout, executors: u16) -> Result<Self, SubmitError> {
+    /// Settings of the environment (`RETAIL__STORAGE__S3__ENDPOINT`) hold; ports, catalog and warehouse are ours. Files are
+    /// read from the layout's folder, from `read`, and from what earlier commands on this folder were given to read.
+    pub(crate) async fn start(
+        layout: &Layout,
+        executors: u16,
+        read: &[String],
+    ) -> Result<Self, SubmitError> {
         std::fs::create_dir_all(&layout.dir)
             .map_err(|error| SubmitError::file("create", &layout.dir, error))?;
-        let work = tempfile::Builder::new()
-            .prefix(".work-")
-            .tempdir_in(&layout.dir)
-            .map_err(|error| SubmitError::file("write to", &layout.dir, error))?;
         let flags = retail_scheduler::config::Flags {
             data_dir: Some(layout.dir.clone()),
             ..Default::default()
@@ -77,6 +103,8 @@ impl LocalCluster {
         config.server.advertise_host = loopback.to_string();
         config.server.port = 0;
         config.server.admin_port = 0;
+        config.sources.allow.extend(layout.remember(read)?);
+        config.sources.allow.push(layout.dir.display().to_string());
         let storage = config.storage.clone();
         let heartbeat_s = 5;
         let scheduler = retail_scheduler::start(config, retail_scheduler::WithoutCatalog::Fail)
@@ -85,7 +113,6 @@ impl LocalCluster {
         let mut cluster = Self {
             scheduler,
             executors: vec![],
-            _work: work,
         };
         for _ in 0..executors {
             let settings = retail_executor::Settings {
@@ -96,9 +123,10 @@ impl LocalCluster {
                 scheduler_url: cluster.url(),
                 slots: slots(cores(), executors),
                 memory_bytes: memory(machine_memory(), executors),
-                work_dir: cluster._work.path().to_path_buf(),
+                work_dir: layout.work(),
                 heartbeat_s,
                 storage: storage.clone(),
+                secret_files: vec![],
             };
             match retail_executor::start(settings).await {
                 Ok(executor) => cluster.executors.push(executor),

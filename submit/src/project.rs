@@ -38,6 +38,20 @@ impl Packed {
         Ok(Self { dir, files, vars })
     }
 
+    /// The places on this disk that the command line names: the project's folder, and paths among the variables.
+    pub(crate) fn places(&self) -> Result<Vec<String>, SubmitError> {
+        let project = absolute(Path::new(&self.dir))?;
+        // Of what the environment has, the project chooses the names.
+        let given = self
+            .vars
+            .iter()
+            .filter(|(name, _)| !name.starts_with("env_var:"));
+        let paths = given.filter_map(|(_, value)| value.as_str());
+        let paths = paths.filter(|text| text.starts_with('/') || text.starts_with("file:/"));
+        let all = std::iter::once(project.display().to_string()).chain(paths.map(str::to_owned));
+        Ok(all.collect())
+    }
+
     /// The files as the wire carries them.
     pub(crate) fn wire_files(&self) -> Vec<v1::ProjectFile> {
         self.files

@@ -45,13 +45,14 @@ impl Session {
         })
     }
 
-    /// Starts a cluster on `layout` and waits until its executors are registered.
+    /// Starts a cluster on `layout` that may read `read` besides, and waits until its executors are registered.
     pub(crate) async fn local(
         layout: Layout,
         executors: u16,
+        read: &[String],
         shown_dir: &str,
     ) -> Result<Self, SubmitError> {
-        let cluster = LocalCluster::start(&layout, executors).await?;
+        let cluster = LocalCluster::start(&layout, executors, read).await?;
         let client = Client::connect(&cluster.url()).await?;
         let flags = match shown_dir {
             crate::cli::DEFAULT_DIR => " --local".into(),
@@ -72,17 +73,22 @@ impl Session {
         args: &LocalArgs,
         executors: bool,
     ) -> Result<Self, SubmitError> {
-        if args.local {
-            let executors = if executors { args.executors } else { 0 };
-            Self::local(
-                Layout::new(&args.dir)?,
-                executors,
-                &args.dir.display().to_string(),
-            )
-            .await
-        } else {
-            Self::remote(app).await
+        Self::open_for(app, args, executors, &[]).await
+    }
+
+    /// As [`Session::open`], for a command that was given places to read; a scheduler elsewhere has a list of its own.
+    pub(crate) async fn open_for(
+        app: &App,
+        args: &LocalArgs,
+        executors: bool,
+        read: &[String],
+    ) -> Result<Self, SubmitError> {
+        if !args.local {
+            return Self::remote(app).await;
         }
+        let executors = if executors { args.executors } else { 0 };
+        let layout = Layout::new(&args.dir)?;
+        Self::local(layout, executors, read, &args.dir.display().to_string()).await
     }
 
     async fn await_executors(&self, wanted: usize) -> Result<(), SubmitError> {

@@ -60,6 +60,8 @@ class Cluster:
                 [catalog]
                 uri = "sqlite://{self.dir}/catalog.db"
                 warehouse = "file://{self.dir}/warehouse"
+                [sources]
+                allow = ["{self.dir}"]
             """)
             for number in range(self.executors):
                 admin = free_port()

@@ -11,6 +11,23 @@ pub struct StorageConfig {
     pub s3: S3Config,
 }
 
+/// Where the files of sources may lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourcesConfig {
+    /// Places as [`crate::Locations::of`] reads them.
+    pub allow: Vec<String>,
+}
+
+/// Every bucket that the keys reach, and nothing of the local disk.
+impl Default for SourcesConfig {
+    fn default() -> Self {
+        Self {
+            allow: vec!["s3://".to_owned()],
+        }
+    }
+}
+
 /// How to reach S3 or a store that speaks its protocol.
 ///
 /// Keys left out come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,

@@ -9,6 +9,15 @@ pub enum StorageError {
     #[error("invalid location {uri}: {reason}")]
     InvalidUri { uri: String, reason: String },
 
+    /// A place that is not among those allowed.
+    #[error("{uri} may not be used: {reason}; allowed: {allowed}")]
+    NotAllowed {
+        uri: String,
+        reason: String,
+        /// The places that are, as a list.
+        allowed: String,
+    },
+
     /// Settings with which no client of the store can be made.
     #[error("invalid storage configuration, key storage.s3: {root}: {reason}")]
     InvalidConfig {

@@ -1,8 +1,9 @@
 //! Object stores: local files and S3 behind one registry, their requests traced and counted.
 //!
 //! ```text
-//!   ObjectStores ── resolve(uri), DataFusion's registry ──▶ InstrumentedStore ──▶ local files, S3
-//!                                                            a span and an observation per request
+//!   ObjectStores ── resolve(uri), DataFusion's registry ──▶ InstrumentedStore ──▶ ConfinedStore ──▶ local files, S3
+//!                                                            a span and an         refuses what is not in `Locations`
+//!                                                            observation each
 //! ```
 //!
 //! Everything that reads or writes files gets its stores here; no other crate makes a client of one.
@@ -10,8 +11,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod config;
+mod confined;
 mod error;
 mod instrumented;
+mod locations;
 mod observe;
 mod redact;
 mod stores;
@@ -19,8 +22,9 @@ mod transient;
 mod uri;
 mod within;
 
-pub use config::{S3Config, StorageConfig};
+pub use config::{S3Config, SourcesConfig, StorageConfig};
 pub use error::StorageError;
+pub use locations::Locations;
 pub use observe::{StoreObservation, StoreObserver, StoreOperation, StoreOutcome};
 pub use redact::{passwords, redact_uri};
 pub use stores::ObjectStores;

@@ -1,7 +1,7 @@
 //! Requests to object stores, reported to whoever counts them.
 //!
 //! This crate knows no metrics: a process that has some gives a [`StoreObserver`] when it makes its stores
-//! ([`crate::ObjectStores::observed`]).
+//! ([`crate::ObjectStores::confined`]).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,8 +13,10 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::config::{S3Config, StorageConfig};
+use crate::confined;
 use crate::error::StorageError;
 use crate::instrumented;
+use crate::locations::{Locations, before_wildcards};
 use crate::observe::StoreObserver;
 use crate::uri::{invalid, locate, root_of};
 
@@ -30,27 +32,47 @@ pub struct ObjectStores {
 struct Inner {
     config: StorageConfig,
     observer: Option<StoreObserver>,
+    /// None: every place.
+    locations: Option<Arc<Locations>>,
     /// Keyed by the text of an [`ObjectStoreUrl`]: `file:///`, `s3://bucket/`.
     by_root: DashMap<String, Arc<dyn ObjectStore>>,
 }
 
 impl ObjectStores {
+    /// Stores of every place: for code that reads and writes what it chose itself.
     pub fn new(config: StorageConfig) -> Self {
-        Self::observed_by(None, config)
+        Self::made(config, None, None)
     }
 
-    /// Stores whose requests are reported to an observer.
-    pub fn observed(config: StorageConfig, observer: StoreObserver) -> Self {
-        Self::observed_by(Some(observer), config)
+    /// Stores of the places allowed, whose requests are reported to an observer. What a process serves to others has these.
+    pub fn confined(config: StorageConfig, locations: Locations, observer: StoreObserver) -> Self {
+        Self::made(config, Some(locations), Some(observer))
     }
 
-    fn observed_by(observer: Option<StoreObserver>, config: StorageConfig) -> Self {
+    fn made(
+        config: StorageConfig,
+        locations: Option<Locations>,
+        observer: Option<StoreObserver>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 config,
                 observer,
+                locations: locations.map(Arc::new),
                 by_root: DashMap::new(),
             }),
+        }
+    }
+
+    /// Whether the files of a pattern may be read: its path up to the first wildcard. What the pattern finds is checked
+    /// again when it is read.
+    ///
+    /// # Errors
+    /// [`StorageError::NotAllowed`], or [`StorageError::InvalidUri`].
+    pub fn check(&self, pattern: &str) -> Result<(), StorageError> {
+        match &self.inner.locations {
+            Some(locations) => locations.check(before_wildcards(pattern)),
+            None => Ok(()),
         }
     }
 
@@ -87,6 +109,10 @@ impl ObjectStores {
                     reason: e.to_string(),
                 })?,
             _ => return Err(invalid(root, "expected file:// or s3://")),
+        };
+        let store = match &self.inner.locations {
+            Some(locations) => confined::store(store, root, Arc::clone(locations)),
+            None => store,
         };
         let store = instrumented::store(store, root, self.inner.observer.clone());
         let entry = self.inner.by_root.entry(root.to_owned());

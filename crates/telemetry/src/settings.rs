@@ -220,6 +220,14 @@ impl Settings {
         }
     }
 
+    /// The files that secrets are read from.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let files = self.entries.iter().filter(|e| e.is_set());
+        let files = files.filter(|e| self.secret_of(&e.key).is_some());
+        let paths = files.filter_map(|e| e.value.as_str());
+        paths.map(PathBuf::from).collect()
+    }
+
     /// The settings as a typed value.
     ///
     /// # Errors
@@ -336,6 +344,7 @@ impl Settings {
             Some(Value::Integer(_)) => text.replace('_', "").parse().ok().map(Value::Integer),
             Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
             Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
+            Some(Value::Array(_)) => Some(Value::Array(list(text))),
             _ => Some(Value::String(text.to_owned())),
         };
         parsed.ok_or_else(|| SettingError::Value {
@@ -374,6 +383,13 @@ impl Settings {
         let (distance, entry) = near.min_by_key(|(distance, _)| *distance)?;
         (distance <= (key.len() / 3).max(2)).then_some(&entry.key)
     }
+}
+
+/// `a, b` as two texts; none of an empty text.
+fn list(text: &str) -> Vec<Value> {
+    let items = text.split(',').map(str::trim);
+    let items = items.filter(|item| !item.is_empty());
+    items.map(|item| Value::String(item.to_owned())).collect()
 }
 
 /// Values stay out of logs: some are secret.

@@ -6,6 +6,7 @@ use retail_api::clock::now_us;
 use retail_api::cluster::{ClusterStatus, Executor};
 use retail_engine::{Blockers, Cluster, ExecutorStatus};
 use retail_proto::v1;
+use retail_storage::Locations;
 use tonic::{Request, Response, Status};
 
 use crate::jobs::JobManager;
@@ -13,14 +14,20 @@ use crate::jobs::JobManager;
 pub(super) struct ClusterService {
     jobs: Arc<JobManager>,
     cluster: Arc<dyn Cluster>,
+    locations: Locations,
     started_at_us: i64,
 }
 
 impl ClusterService {
-    pub(super) fn new(jobs: Arc<JobManager>, cluster: Arc<dyn Cluster>) -> Self {
+    pub(super) fn new(
+        jobs: Arc<JobManager>,
+        cluster: Arc<dyn Cluster>,
+        locations: Locations,
+    ) -> Self {
         Self {
             jobs,
             cluster,
+            locations,
             started_at_us: now_us(),
         }
     }
@@ -44,6 +51,17 @@ impl v1::cluster_server::Cluster for ClusterService {
             started_at_us: self.started_at_us,
         };
         Ok(Response::new(status.into()))
+    }
+
+    async fn get_locations(
+        &self,
+        _: Request<v1::GetLocationsRequest>,
+    ) -> Result<Response<v1::Locations>, Status> {
+        let denied = self.locations.denied().iter();
+        Ok(Response::new(v1::Locations {
+            allowed: self.locations.allowed().to_vec(),
+            denied: denied.map(|path| path.display().to_string()).collect(),
+        }))
     }
 
     async fn request_removal(

@@ -19,6 +19,7 @@ use retail_proto::v1::cluster_server::ClusterServer;
 use retail_proto::v1::jobs_server::JobsServer;
 use retail_proto::v1::query_server::QueryServer;
 use retail_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
+use retail_storage::Locations;
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Status};
 
@@ -37,6 +38,7 @@ pub(crate) async fn mount(
     lake: &Lakehouse,
     cluster: &Arc<dyn Cluster>,
     gate: &Gate,
+    locations: Locations,
 ) -> anyhow::Result<()> {
     type Jobs = JobsServer<jobs::JobsService>;
     type Query = QueryServer<query::QueryService>;
@@ -68,7 +70,8 @@ pub(crate) async fn mount(
         ))))
         .add_service(limited!(Executors::new(cluster::ClusterService::new(
             jobs.clone(),
-            cluster.clone()
+            cluster.clone(),
+            locations
         ))))
         .add_service(health_service)
         .add_service(reflection);

@@ -66,9 +66,16 @@ async fn served_on(dir: &Path, stores: &ObjectStores, cluster: Arc<dyn Cluster>)
     .await
     .unwrap();
     let mut routes = RoutesBuilder::default();
-    mount(&mut routes, &jobs, &lake, &cluster, &gate)
-        .await
-        .unwrap();
+    mount(
+        &mut routes,
+        &jobs,
+        &lake,
+        &cluster,
+        &gate,
+        retail_storage::Locations::default(),
+    )
+    .await
+    .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);

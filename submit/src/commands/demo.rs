@@ -47,7 +47,7 @@ pub(crate) async fn demo(app: &App, args: &DemoArgs) -> Result<(), SubmitError> 
         format::plural(u64::from(args.executors), "executor"),
     ));
     let first = input.land_first(app)?;
-    let session = Session::local(layout.clone(), args.executors, &shown_dir).await?;
+    let session = Session::local(layout.clone(), args.executors, &[], &shown_dir).await?;
     let result = on_cluster(app, &session, &layout, &input, first, &shown_dir).await;
     session.close().await;
     result

@@ -132,7 +132,7 @@ pub(crate) async fn explain(
     models: &[String],
 ) -> Result<(), SubmitError> {
     let packed = Packed::read(project)?;
-    let session = Session::open(app, local, false).await?;
+    let session = Session::open_for(app, local, false, &packed.places()?).await?;
     let request = v1::ExplainRequest {
         files: packed.wire_files(),
         project_dir: packed.dir.clone(),

@@ -12,7 +12,7 @@ use crate::steps::job::{follow_to_end, submit_and_follow};
 /// `retail-submit run`, and with `tests_only` `retail-submit test`.
 pub(crate) async fn run(app: &App, args: &RunArgs, tests_only: bool) -> Result<(), SubmitError> {
     let packed = Packed::read(&args.project)?;
-    let session = Session::open(app, &args.local, true).await?;
+    let session = Session::open_for(app, &args.local, true, &packed.places()?).await?;
     let result = run_on(app, &session, &packed, args, tests_only).await;
     session.close().await;
     result

@@ -181,6 +181,7 @@ impl Lake {
                 work_dir: own.join("work"),
                 heartbeat_s: 5,
                 storage: storage.clone(),
+                secret_files: vec![],
             };
             let executor = retail_executor::start(settings).await;
             executors.push(

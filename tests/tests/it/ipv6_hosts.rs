@@ -40,6 +40,7 @@ async fn a_cluster_on_ipv6_addresses_runs_queries() {
             work_dir: dir.path().join("work"),
             heartbeat_s: 5,
             storage,
+            secret_files: vec![],
         });
         let executor = executor.await.unwrap();
         let channel = Channel::from_shared(scheduler.url()).unwrap();

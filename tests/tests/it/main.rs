@@ -7,6 +7,7 @@ mod support;
 mod architecture;
 mod bad_input;
 mod cluster_matches_single_process;
+mod confinement;
 mod crate_edges;
 mod days_in_any_order;
 mod dbt_projects;

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use retail_storage::ObjectStores;
+use retail_storage::{ObjectStores, StorageError};
 
 use retail_api::source::Source;
 use retail_api::suggest::nearest;
@@ -42,6 +42,9 @@ pub(super) async fn list(
     stores: &ObjectStores,
 ) -> Result<Listing, Failure> {
     let (root, inside) = root_and_path(pattern);
+    stores
+        .check(pattern)
+        .map_err(|error| not_allowed(source, pattern, &error))?;
     let cannot = |cause: String| failure(source, pattern).cause(cause);
     let (url, _, store) = stores
         .resolve(&root)
@@ -315,6 +318,11 @@ impl Walk<'_> {
         loop {
             let names = match self.entries(&at).await {
                 Ok((inner, files)) => names(&inner, &files),
+                // Above what may be read.
+                Err(_) if missing != segment => {
+                    let above = with_slash(&self.listing.shown(&at));
+                    return failure.cause(format!("there is no {above}{missing}"));
+                }
                 Err(failure) => return failure,
             };
             let shown = self.listing.shown(&at);
@@ -362,6 +370,24 @@ fn is_not_there(error: &object_store::Error) -> bool {
         && !chain_text(error).contains("NoSuchBucket")
 }
 
+/// A place outside of what the scheduler's settings allow, or a location that is none.
+fn not_allowed(source: &Source, shown: &str, error: &StorageError) -> Failure {
+    let failure = Failure::new(
+        FailureKind::Source,
+        format!("source {}: cannot read {shown}", source.source_ref()),
+    )
+    .at(&source.defined_at.file, source.defined_at.line, 0)
+    .caused_by(error);
+    match error {
+        StorageError::NotAllowed {
+            reason, allowed, ..
+        } => failure
+            .cause(format!("{reason}; allowed: {allowed}"))
+            .note("whoever runs the scheduler lists folders and buckets in sources.allow; with --local: RETAIL__SOURCES__ALLOW"),
+        other => failure.cause(other.to_string()),
+    }
+}
+
 /// A store's refusal in a person's words.
 pub(super) fn unreadable(
     source: &Source,
@@ -369,6 +395,10 @@ pub(super) fn unreadable(
     root: &str,
     error: &object_store::Error,
 ) -> Failure {
+    let mut causes = error_chain(error).filter_map(|e| e.downcast_ref::<StorageError>());
+    if let Some(refused) = causes.find(|e| matches!(e, StorageError::NotAllowed { .. })) {
+        return not_allowed(source, shown, refused);
+    }
     let text = chain_text(error);
     let lower = text.to_lowercase();
     let failure = Failure::new(

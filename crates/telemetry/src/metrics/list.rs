@@ -263,6 +263,7 @@ pub const GRPC_METHODS: &[&str] = &[
     "retail.v1.Query/ListTables",
     "retail.v1.Query/ListSnapshots",
     "retail.v1.Cluster/GetStatus",
+    "retail.v1.Cluster/GetLocations",
     "retail.v1.Cluster/RequestRemoval",
     "ballista.protobuf.SchedulerGrpc/RegisterExecutor",
     "ballista.protobuf.SchedulerGrpc/HeartBeatFromExecutor",

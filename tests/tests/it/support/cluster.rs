@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 
 use super::lake::LakeAt;
 use super::program::Program;
+use super::repository;
 use super::submit::Submit;
 use super::wait;
 
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     pub lease_s: u64,
     /// Name of the failpoint at which the scheduler aborts.
     pub fault: Option<&'static str>,
+    /// Where sources may lie; `None`: below the system's temporary folder, where tests put theirs, and in the repository.
+    pub allow: Option<Vec<String>>,
     /// Sections that the configuration of every process has besides.
     pub more: String,
 }
@@ -52,6 +55,7 @@ impl Default for Setup {
             executor_timeout_s: 30,
             lease_s: 15,
             fault: None,
+            allow: None,
             more: String::new(),
         }
     }
@@ -278,6 +282,12 @@ max_partitions_per_task = {}
         setup.target_partitions,
         setup.max_partitions_per_task,
     );
+    let allow = setup.allow.clone().unwrap_or_else(|| {
+        let folders = [std::env::temp_dir(), repository::root().to_path_buf()];
+        let folders = folders.map(|folder| folder.display().to_string());
+        ["s3://".to_owned()].into_iter().chain(folders).collect()
+    });
+    write!(text, "\n[sources]\nallow = {allow:?}\n").unwrap();
     text += &storage(lake);
     text += &setup.more;
     std::fs::write(dir.join("scheduler.toml"), text).unwrap();
