@@ -159,3 +159,44 @@ fn the_advertised_name_follows_the_host() {
         "scheduler.svc"
     );
 }
+
+#[test]
+fn places_of_sources_come_from_a_file_the_environment_or_a_flag_and_the_warehouse_belongs_to_them()
+{
+    let locations = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let config = load(
+            &[&["--data-dir", "/data/lake"], arguments].concat(),
+            variables,
+        );
+        config.map(|config| config.locations().unwrap())
+    };
+    let warehouse = "file:///data/lake/warehouse";
+    let by_default = locations(&[], &[]).unwrap();
+    assert_eq!(by_default.allowed(), ["s3://", warehouse]);
+    assert!(by_default.check("/data/lake/catalog.db").is_err());
+    let by_env = [("RETAIL__SOURCES__ALLOW", " /landing , s3://lake/raw,")];
+    let by_env = locations(&[], &by_env).unwrap();
+    assert_eq!(by_env.allowed(), ["/landing", "s3://lake/raw", warehouse]);
+    assert!(by_env.check("s3://lake/other").is_err());
+    let none = locations(&["--allow", ""], &[]).unwrap();
+    assert_eq!(none.allowed(), [warehouse]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("retail.toml");
+    let secret = dir.path().join("uri");
+    std::fs::write(&secret, "postgresql://retail:hunter2@db/retail").unwrap();
+    let text = format!(
+        "[sources]\nallow = [\"/\"]\n[catalog]\nuri_file = {secret:?}\nwarehouse = \"s3://lake/tables\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = load(&["--config", file.to_str().unwrap()], &[]).unwrap();
+    let locations = config.locations().unwrap();
+    assert!(locations.check(secret.to_str().unwrap()).is_err());
+    assert!(locations.check(file.to_str().unwrap()).is_ok());
+
+    let refused = load(&["--allow", "landing"], &[]).unwrap_err();
+    assert_eq!(
+        refused,
+        "--allow: sources.allow: invalid location landing: expected an absolute path, file:// or s3://"
+    );
+}
