@@ -1,7 +1,7 @@
 //! The scheduler: accepts retail jobs, runs their models on executors, commits their tables.
 //!
 //! ```text
-//!  one gRPC port:  retail.v1 Jobs, Query, Cluster · health · reflection · Ballista's SchedulerGrpc · Flight proxy
+//!  one gRPC port:  retail.v1 Jobs, Query, Cluster · health · reflection · Ballista's calls of executors
 //!  admin port:     /healthz /readyz /metrics
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]

@@ -185,6 +185,7 @@ async fn serve_as(
     let app = routes
         .routes()
         .into_axum_router()
+        .layer(axum::middleware::from_fn(ballista::only_of_executors))
         .layer(axum::middleware::from_fn(calls::measure))
         .into_make_service_with_connect_info::<SocketAddr>();
     let stopped = stop.clone().cancelled_owned();

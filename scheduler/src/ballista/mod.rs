@@ -1,5 +1,6 @@
 //! Ballista's scheduler as a library: assembled here, and nowhere else, so that TLS and tokens have one place.
 
+mod calls;
 mod cluster;
 mod executor_loss;
 mod fetch;
@@ -14,9 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::config::TaskSchedulingPolicy;
-use ballista_core::flight_proxy_service::BallistaFlightProxyService;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
@@ -30,6 +29,8 @@ use retail_engine::{
 use retail_proto::MAX_MESSAGE_BYTES;
 use retail_storage::ObjectStores;
 use tonic::service::RoutesBuilder;
+
+pub(crate) use calls::only_of_executors;
 
 use cluster::ClusterOnExecutors;
 use executor_loss::LossWatch;
@@ -89,7 +90,6 @@ pub(crate) async fn start(
         executor_timeout_seconds: assembly.executor_timeout_s,
         expire_dead_executor_interval_seconds: assembly.expiry_check_s,
         no_executors_grace_period_seconds: assembly.no_executor_grace_s,
-        enable_embedded_flight_proxy: true,
         task_max_failures: assembly.task_max_failures,
         override_logical_codec: Some(Arc::new(RetailLogicalCodec::default())),
         override_physical_codec: Some(Arc::new(RetailPhysicalCodec::default())),
@@ -125,17 +125,11 @@ pub(crate) async fn start(
     Ok((server, cluster))
 }
 
-/// Adds Ballista's services, for executors and result fetches, to the scheduler's port.
+/// Adds Ballista's service for executors to the scheduler's port, of which [`only_of_executors`] lets their calls through.
 pub(crate) fn mount(routes: &mut RoutesBuilder, server: &Server) {
     routes.add_service(
         SchedulerGrpcServer::new(server.clone())
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
             .max_decoding_message_size(MAX_MESSAGE_BYTES),
-    );
-    let proxy = BallistaFlightProxyService::new(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES, false, None);
-    routes.add_service(
-        FlightServiceServer::new(proxy)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES),
     );
 }

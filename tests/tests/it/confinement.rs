@@ -8,6 +8,12 @@ use crate::support::cluster::{Cluster, Setup};
 use crate::support::fixtures::{self, Project};
 use crate::support::submit::{Answer, Submit};
 
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
+use tonic_prost::ProstCodec;
+
 /// What no answer may hold.
 const SECRET: &str = "hunter2";
 
@@ -249,4 +255,41 @@ async fn in_one_process_a_project_reads_its_own_folder_and_what_the_command_name
     symlink(&catalog, at("input/catalog.csv")).unwrap();
     let project = Project::over(&at("input/catalog.csv")).write(&dir);
     local(&submit, &project, &[]).failed(1, &["it is never read or written"]);
+}
+
+/// How an empty message to a method is answered.
+async fn call(url: &str, method: &'static str) -> Code {
+    let channel = Channel::from_shared(url.to_owned()).unwrap();
+    let mut grpc = Grpc::new(channel.connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let path = PathAndQuery::from_static(method);
+    let codec = ProstCodec::<(), ()>::default();
+    match grpc.unary(Request::new(()), path, codec).await {
+        Ok(_) => Code::Ok,
+        Err(status) => status.code(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scheduler_answers_ballistas_executors_and_none_of_its_clients() {
+    let cluster = Cluster::start(Setup::default()).await;
+    for method in [
+        "/ballista.protobuf.SchedulerGrpc/PollWork",
+        "/ballista.protobuf.SchedulerGrpc/CreateUpdateSession",
+        "/ballista.protobuf.SchedulerGrpc/RemoveSession",
+        "/ballista.protobuf.SchedulerGrpc/ExecuteQueryPush",
+        "/ballista.protobuf.SchedulerGrpc/ExecuteQuery",
+        "/ballista.protobuf.SchedulerGrpc/GetJobStatus",
+        "/ballista.protobuf.SchedulerGrpc/GetJobMetrics",
+        "/ballista.protobuf.SchedulerGrpc/CancelJob",
+        "/ballista.protobuf.SchedulerGrpc/CleanJobData",
+        "/arrow.flight.protocol.FlightService/DoGet",
+        "/arrow.flight.protocol.FlightService/DoAction",
+    ] {
+        let code = call(&cluster.url, method).await;
+        assert_eq!(code, Code::Unimplemented, "{method}");
+    }
+    // The method is there, and takes no heartbeat without an executor.
+    let heartbeat = "/ballista.protobuf.SchedulerGrpc/HeartBeatFromExecutor";
+    assert_ne!(call(&cluster.url, heartbeat).await, Code::Unimplemented);
 }
