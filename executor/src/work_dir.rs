@@ -140,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn an_executor_that_was_killed_leaves_its_files_to_the_next_one_and_a_living_one_keeps_its_own()
-    {
+    fn an_executor_that_was_killed_leaves_its_files_to_the_next_one_and_a_running_one_keeps_its_own()
+     {
         let shared = tempfile::tempdir().unwrap();
         let killed = WorkDir::create(shared.path(), "killed").unwrap();
-        let living = WorkDir::create(shared.path(), "living").unwrap();
+        let running = WorkDir::create(shared.path(), "running").unwrap();
         std::fs::write(Path::new(killed.as_str()).join("data-0.arrow"), b"rows").unwrap();
         std::fs::write(shared.path().join("notes.txt"), b"of somebody else").unwrap();
         std::fs::create_dir(shared.path().join("without-lock")).unwrap();
@@ -153,15 +153,15 @@ mod tests {
         assert_eq!(
             names(shared.path()),
             [
-                "living",
-                "living.lock",
                 "next",
                 "next.lock",
                 "notes.txt",
+                "running",
+                "running.lock",
                 "without-lock"
             ]
         );
-        living.remove();
+        running.remove();
         next.remove();
         assert_eq!(names(shared.path()), ["notes.txt", "without-lock"]);
     }

@@ -207,7 +207,7 @@ mod tests {
         assert!(is_refused(confined.get(&other).await));
         assert!(is_refused(confined.head(&other).await));
         assert!(is_refused(confined.get_range(&other, 0..1).await));
-        assert!(is_refused(confined.get_ranges(&other, &[0..1]).await));
+        assert!(is_refused(confined.get_ranges(&other, &[0..1, 1..2]).await));
         assert!(is_refused(confined.put(&other, "lost".into()).await));
         assert!(is_refused(confined.put_multipart(&other).await));
         assert!(is_refused(confined.delete(&other).await));

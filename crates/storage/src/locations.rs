@@ -115,10 +115,11 @@ impl Locations {
             reason: reason.to_owned(),
             allowed: self.to_string(),
         };
-        if let Some(asked) = bucket_of(root) {
+        if let Some(requested) = bucket_of(root) {
             let is_allowed = self.places.iter().any(|place| match place {
                 Place::Objects { bucket, prefix } => {
-                    bucket.as_deref().is_none_or(|bucket| bucket == asked) && is_below(path, prefix)
+                    bucket.as_deref().is_none_or(|bucket| bucket == requested)
+                        && is_below(path, prefix)
                 }
                 Place::Local(_) => false,
             });
@@ -129,12 +130,12 @@ impl Locations {
                 )),
             };
         }
-        let asked = match resolved(&absolute(path)) {
-            Ok(asked) => asked,
+        let requested = match resolved(&absolute(path)) {
+            Ok(requested) => requested,
             Err(error) => return Err(refused(&format!("its path cannot be followed: {error}"))),
         };
-        let is_never = NEVER.iter().any(|never| asked.starts_with(never));
-        let is_in = |path: &Path| resolved(path).is_ok_and(|place| asked.starts_with(place));
+        let is_never = NEVER.iter().any(|never| requested.starts_with(never));
+        let is_in = |path: &Path| resolved(path).is_ok_and(|place| requested.starts_with(place));
         if is_never || self.denied.iter().any(|denied| is_in(denied)) {
             return Err(refused(
                 "it is never read or written for a job or a statement",
@@ -146,9 +147,9 @@ impl Locations {
         });
         match is_allowed {
             true => Ok(()),
-            false if asked != absolute(path) => Err(refused(&format!(
+            false if requested != absolute(path) => Err(refused(&format!(
                 "it leads to {}, outside of what may be read and written here",
-                asked.display()
+                requested.display()
             ))),
             false => Err(refused(
                 "it lies outside of what may be read and written here",

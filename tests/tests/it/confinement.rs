@@ -243,7 +243,7 @@ async fn in_one_process_a_project_reads_its_own_folder_and_what_the_command_name
         let project = Project::over(Path::new(&location)).write(&dir);
         let answer = local(&submit, &project, &["--vars", &input]).failed(1, &refused);
         assert!(!format!("{}{}", answer.stdout, answer.stderr).contains(SECRET));
-        // Whoever wants it says so.
+        // Whoever wants it lists it.
         let secrets = at("secrets").display().to_string();
         let allowed = submit.clone().with_env("RETAIL__SOURCES__ALLOW", &secrets);
         let answer = local(&allowed, &project, &["--vars", &input]);
