@@ -1,6 +1,6 @@
 //! The files of a project, as a client reads them from a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use retail_api::{Failure, FailureKind};
 
@@ -32,7 +32,7 @@ const PROFILES: [&str; 2] = ["profiles.yml", "profiles.yaml"];
 /// names of its `.py` files, which are refused where they would be models.
 ///
 /// Skips `profiles.yml`, folders of tools such as `target/` and `dbt_packages/`, and hidden files. Fails if the folder cannot be read or holds no
-/// `dbt_project.yml`, and names the nearest one.
+/// `dbt_project.yml`, and names the nearest one. A link that leads out of the folder is refused.
 pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
     let shown = folder.display();
     let failure = || Failure::new(FailureKind::Project, format!("cannot read project {shown}"));
@@ -87,6 +87,15 @@ pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
         let is_profiles = PROFILES.iter().any(|name| entry.file_name() == *name);
         if !entry.file_type().is_file() || !kept || is_profiles {
             continue;
+        }
+        if let Some(target) = outside(path, folder) {
+            return Err(failure()
+                .cause(format!(
+                    "{} is a link to {}, outside of the project's folder",
+                    path.display(),
+                    target.display()
+                ))
+                .note("whoever gives you a project would read your files by such a link: copy what it means into the project"));
         }
         let is_python = path
             .extension()
@@ -158,4 +167,10 @@ fn nearest_project(folder: &Path) -> Option<String> {
         .filter(|entry| entry.file_name() == "dbt_project.yml")
         .min_by_key(walkdir::DirEntry::depth)
         .and_then(|entry| entry.path().parent().map(|p| p.display().to_string()))
+}
+/// Where a file lies, links resolved, if that is not in `folder`. What cannot be resolved cannot be read either.
+fn outside(path: &Path, folder: &Path) -> Option<PathBuf> {
+    let target = path.canonicalize().ok()?;
+    let folder = folder.canonicalize().ok()?;
+    (!target.starts_with(folder)).then_some(target)
 }

@@ -594,6 +594,51 @@ fn a_folder_is_read_without_what_tools_leave_in_it() {
 }
 
 #[test]
+fn a_link_out_of_the_project_is_refused_and_its_target_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    std::fs::create_dir_all(at("shop/models")).unwrap();
+    std::fs::create_dir_all(at("home")).unwrap();
+    std::fs::write(at("shop/dbt_project.yml"), "name: shop").unwrap();
+    std::fs::write(at("shop/models/a.sql"), "select 1 as x").unwrap();
+    std::fs::write(at("home/key.sql"), "hunter2").unwrap();
+    std::os::unix::fs::symlink("a.sql", at("shop/models/b.sql")).unwrap();
+    assert_eq!(
+        read_dir(&at("shop")).unwrap().len(),
+        3,
+        "a link within it is read"
+    );
+    let whole = at("by_link");
+    std::os::unix::fs::symlink(at("shop"), &whole).unwrap();
+    assert_eq!(
+        read_dir(&whole).unwrap().len(),
+        3,
+        "as is a project behind one"
+    );
+
+    std::os::unix::fs::symlink(at("home/key.sql"), at("shop/models/c.sql")).unwrap();
+    let failure = read_dir(&at("shop")).unwrap_err();
+    let (link, target) = (at("shop/models/c.sql"), at("home/key.sql"));
+    let target = target.canonicalize().unwrap();
+    assert_eq!(
+        failure.cause,
+        format!(
+            "{} is a link to {}, outside of the project's folder",
+            link.display(),
+            target.display()
+        )
+    );
+    std::fs::remove_file(link).unwrap();
+    std::os::unix::fs::symlink(at("home"), at("shop/macros")).unwrap();
+    let failure = read_dir(&at("shop")).unwrap_err();
+    assert!(
+        failure.cause.contains("macros/key.sql is a link to"),
+        "{}",
+        failure.cause
+    );
+}
+
+#[test]
 fn a_folder_without_a_project_states_where_the_nearest_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("jobs/shop");
