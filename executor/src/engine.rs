@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ballista_core::JobId;
+use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::protobuf::{
     RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
 };
@@ -48,10 +49,7 @@ impl ExecutionEngine for TaskEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let span = spans::task(&job_id, stage_id, task_id, output_partitions.len(), config);
         let task = catch_panic("a task cannot be set up", || {
-            if !is_name(&job_id) {
-                let text = "a task's query id is no name: letters, digits, - and _";
-                return Err(DataFusionError::Plan(text.to_owned()));
-            }
+            names_no_path(&job_id, &plan)?;
             covers_no_more_than(&plan, &output_partitions)?;
             let has_union = has_union(&plan);
             let scans = file_scans(&plan);
@@ -138,6 +136,37 @@ impl QueryStageExecutor for Task {
     }
 }
 
+/// Refuses a task that would write or read shuffle files outside of the work folder: Ballista joins ids of queries to it
+/// as paths, and gives the folder to the writer at a plan's root only.
+fn names_no_path(job_id: &JobId, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let refused = |what: &str| DataFusionError::Plan(what.to_owned());
+    let no_name = "a task's query id is no name: letters, digits, - and _";
+    if !is_name(job_id) {
+        return Err(refused(no_name));
+    }
+    for child in plan.children() {
+        child.apply(|node| {
+            let read = match node.downcast_ref::<ShuffleReaderExec>() {
+                Some(reader) => Some(&reader.partition),
+                None => node
+                    .downcast_ref::<RangeShuffleReaderExec>()
+                    .map(|reader| &reader.partition),
+            };
+            let mut read = read.into_iter().flatten().flatten();
+            if !read.all(|location| is_name(&location.partition_id.job_id)) {
+                return Err(refused(no_name));
+            }
+            if node.name().ends_with("ShuffleWriterExec") || node.name() == "DistributedQueryExec" {
+                return Err(refused(
+                    "a task's plan has a node that only stands at a plan's root",
+                ));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(())
+}
+
 /// Refuses a plan that would run more than its task was given: some other task runs that too, and rows would count
 /// twice. The planner gathers the unions for which this can happen, so this is the net below it.
 fn covers_no_more_than(plan: &Arc<dyn ExecutionPlan>, given: &[usize]) -> Result<()> {
@@ -187,6 +216,12 @@ fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
 
 #[cfg(test)]
 mod tests {
+    use ballista_core::execution_plans::ShuffleWriterExec;
+    use ballista_core::serde::scheduler::{
+        ExecutorMetadata, ExecutorOperatingSystemSpecification, ExecutorSpecification, PartitionId,
+        PartitionLocation, PartitionStats,
+    };
+    use datafusion::physical_plan::Partitioning;
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::empty::EmptyExec;
     use datafusion::prelude::{ParquetReadOptions, SessionContext};
@@ -217,6 +252,54 @@ mod tests {
             text.contains("a task of 2 partitions has a plan of 3"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_task_names_no_path_and_writes_at_its_root_alone() {
+        let id = |id: &str| JobId::from(id.to_owned());
+        let empty = || -> Arc<dyn ExecutionPlan> {
+            let schema = datafusion::arrow::datatypes::Schema::empty();
+            Arc::new(EmptyExec::new(Arc::new(schema)))
+        };
+        let writer = |of: &str, input| -> Arc<dyn ExecutionPlan> {
+            Arc::new(ShuffleWriterExec::try_new(id(of), 1, input, String::new()).unwrap())
+        };
+        let reader = |of: &str| -> Arc<dyn ExecutionPlan> {
+            let location = PartitionLocation {
+                map_partition_id: 0,
+                partition_id: PartitionId {
+                    job_id: id(of),
+                    stage_id: 1,
+                    partition_id: 0,
+                },
+                executor_meta: ExecutorMetadata {
+                    id: "executor".to_owned(),
+                    host: "127.0.0.1".to_owned(),
+                    port: 1,
+                    grpc_port: 2,
+                    specification: ExecutorSpecification::default(),
+                    os_info: ExecutorOperatingSystemSpecification::default(),
+                },
+                partition_stats: PartitionStats::default(),
+                file_id: Some(0),
+                is_sort_shuffle: false,
+            };
+            let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
+            let read = vec![vec![location]];
+            let partitioning = Partitioning::UnknownPartitioning(1);
+            Arc::new(ShuffleReaderExec::try_new(1, read, schema, partitioning).unwrap())
+        };
+        let query = id("query");
+        names_no_path(&query, &writer("query", empty())).unwrap();
+        names_no_path(&query, &writer("query", reader("query"))).unwrap();
+        for (job, plan) in [
+            ("../other", writer("query", empty())),
+            ("query", writer("query", reader("../other"))),
+            ("query", writer("query", writer("/tmp/x", empty()))),
+        ] {
+            let refused = names_no_path(&id(job), &plan).unwrap_err();
+            assert!(matches!(refused, DataFusionError::Plan(_)), "{refused}");
+        }
     }
 
     #[tokio::test]

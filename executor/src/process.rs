@@ -1,10 +1,12 @@
 //! Ballista's executor as a library: its parts assembled, so that stopping and metrics are ours.
 
+mod scheduler;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -29,8 +31,8 @@ use retail_engine::{
     runtime_env, session_config,
 };
 use retail_proto::MAX_MESSAGE_BYTES;
+use retail_proto::v1::RequestRemovalRequest;
 use retail_proto::v1::cluster_client::ClusterClient;
-use retail_proto::v1::{GetLocationsRequest, RequestRemovalRequest};
 use retail_security::url_host;
 use retail_storage::{Locations, ObjectStores, StorageConfig};
 use retail_telemetry::metrics;
@@ -40,7 +42,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Code, Status as GrpcStatus};
 
 use crate::drain::{Drain, Next, Seen};
 use crate::engine::TaskEngine;
@@ -48,15 +49,12 @@ use crate::flight::ShuffleFlight;
 use crate::memory;
 use crate::metrics::{TaskLog, gauges, observer};
 use crate::work_dir::WorkDir;
+use scheduler::{Notice, connect, locations, may_pass};
 
 /// Sessions whose runtime is kept between tasks.
 const SESSION_RUNTIMES: usize = 16;
-/// Pause between attempts to reach the scheduler.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two requests of a draining executor to be removed.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
-/// How often a waiting executor logs what it waits for.
-const WAITING_NOTICE: Duration = Duration::from_secs(5);
 
 /// What an executor needs to know to run.
 #[derive(Debug, Clone)]
@@ -105,7 +103,9 @@ pub struct Executor {
 pub async fn start(settings: Settings) -> anyhow::Result<Executor> {
     expose(Role::Executor);
     let id = uuid::Uuid::now_v7().simple().to_string();
-    let work_dir = WorkDir::create(&settings.work_dir, &id)?;
+    let (shared, own) = (settings.work_dir.clone(), id.clone());
+    // What a killed executor left may be much.
+    let work_dir = tokio::task::spawn_blocking(move || WorkDir::create(&shared, &own)).await??;
     let work_path = work_dir.as_str().to_owned();
 
     let flight = bind(settings.host, settings.flight_port).await?;
@@ -307,52 +307,6 @@ impl Executor {
     }
 }
 
-/// Where tasks may read and write: the scheduler's list, without the files of this executor's own secrets.
-async fn locations(
-    cluster: &mut ClusterClient<Channel>,
-    settings: &Settings,
-) -> anyhow::Result<Locations> {
-    let url = &settings.scheduler_url;
-    let mut notice = Notice::new("cannot ask for locations yet");
-    let found = loop {
-        match cluster.get_locations(GetLocationsRequest {}).await {
-            Ok(found) => break found.into_inner(),
-            Err(status) if may_pass(&status) => notice.pause(url, &status).await,
-            Err(status) => {
-                return Err(status).with_context(|| {
-                    format!("the scheduler at {url} does not say where tasks may read and write")
-                });
-            }
-        }
-    };
-    let mut locations = Locations::of(&found.allowed)?;
-    let denied = found.denied.into_iter().map(PathBuf::from);
-    let own = settings.secret_files.iter().cloned();
-    denied.chain(own).for_each(|path| locations.deny(path));
-    Ok(locations)
-}
-
-/// What is logged now and then while the scheduler refuses, for as long as it may pass.
-struct Notice {
-    text: &'static str,
-    last: Option<Instant>,
-}
-
-impl Notice {
-    fn new(text: &'static str) -> Self {
-        Self { text, last: None }
-    }
-
-    /// Waits before the next attempt.
-    async fn pause(&mut self, url: &str, status: &GrpcStatus) {
-        if self.last.is_none_or(|at| at.elapsed() >= WAITING_NOTICE) {
-            tracing::warn!(scheduler = url, error = %status.message(), "{}", self.text);
-            self.last = Some(Instant::now());
-        }
-        tokio::time::sleep(RECONNECT_PAUSE).await;
-    }
-}
-
 fn task_runner(
     settings: &Settings,
     locations: Locations,
@@ -401,37 +355,6 @@ async fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     retail_security::bind(addr)
         .await
         .with_context(|| format!("cannot bind {addr}"))
-}
-
-/// Whether a registration may go through the next time: the connection broke, or the scheduler could not reach back to
-/// this executor, whose network may be younger than it is.
-fn may_pass(status: &GrpcStatus) -> bool {
-    !matches!(
-        status.code(),
-        Code::Unimplemented
-            | Code::InvalidArgument
-            | Code::PermissionDenied
-            | Code::Unauthenticated
-    )
-}
-
-/// A channel to the scheduler; waits for it as long as it takes.
-async fn connect(url: &str) -> anyhow::Result<Channel> {
-    let endpoint = retail_security::endpoint(url)
-        .with_context(|| format!("{url} is no scheduler address; use http://host:port"))?;
-    let mut noticed = Instant::now();
-    loop {
-        match endpoint.connect().await {
-            Ok(channel) => return Ok(channel),
-            Err(error) => {
-                if noticed.elapsed() >= WAITING_NOTICE {
-                    tracing::warn!(scheduler = url, %error, "waiting for the scheduler");
-                    noticed = Instant::now();
-                }
-                tokio::time::sleep(RECONNECT_PAUSE).await;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The folder of one executor's shuffle and spill files, below the folder that executors of a machine share.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +10,8 @@ use anyhow::Context;
 /// An executor's own folder, and beside it a file that is locked while the executor lives:
 ///
 /// ```text
-/// shared/01a21add….lock    held by the process, and free when it ends, however it ends
-/// shared/01a21add…/        shuffle and spill files
+/// shared/01a21add….retail-lock    held by the process, and free when it ends, however it ends
+/// shared/01a21add…/               shuffle and spill files
 /// ```
 #[derive(Debug)]
 pub(crate) struct WorkDir {
@@ -35,7 +34,7 @@ impl WorkDir {
             .to_str()
             .context("the work folder's path is not UTF-8")?
             .to_owned();
-        let lock_path = shared.join(format!("{id}.{LOCK}"));
+        let lock_path = shared.join(format!("{id}{LOCK}"));
         let made = std::fs::create_dir_all(shared).and_then(|()| {
             reclaim(shared);
             let lock = locked(&lock_path)?;
@@ -61,19 +60,16 @@ impl WorkDir {
     }
 }
 
-/// Ending of the files that are locked.
-const LOCK: &str = "lock";
+/// Ending of the files that are locked; nobody else's files have it.
+const LOCK: &str = ".retail-lock";
 
 /// A new file, locked. Whoever reclaims folders may have come between its creation and its lock, and have removed it.
 fn locked(path: &Path) -> std::io::Result<File> {
     loop {
         let lock = File::create(path)?;
-        match lock.lock() {
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::warn!(path = %path.display(), "this file system has no locks: folders of killed executors stay");
-                return Ok(lock);
-            }
-            held => held?,
+        if let Err(error) = lock.lock() {
+            tracing::warn!(path = %path.display(), %error, "this file system has no locks: folders of killed executors stay");
+            return Ok(lock);
         }
         if lock.metadata()?.nlink() > 0 {
             return Ok(lock);
@@ -91,18 +87,18 @@ fn reclaim(shared: &Path) {
         }
     };
     for entry in entries.flatten() {
-        let lock_path = entry.path();
-        if lock_path.extension() != Some(OsStr::new(LOCK)) {
-            continue;
-        }
-        // One that another executor has just removed is no longer there.
-        let Ok(lock) = File::open(&lock_path) else {
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.strip_suffix(LOCK)) else {
             continue;
         };
-        if lock.try_lock().is_ok() {
-            let path = lock_path.with_extension("");
+        // One that another executor has just removed is no longer there, or no longer linked.
+        let Ok(lock) = File::open(entry.path()) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() && lock.metadata().is_ok_and(|file| file.nlink() > 0) {
+            let path = shared.join(id);
             tracing::info!(dir = %path.display(), "shuffle files of an executor that was killed are removed");
-            remove(&path, &lock_path);
+            remove(&path, &entry.path());
         }
     }
 }
@@ -120,6 +116,7 @@ fn remove(path: &Path, lock_path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
@@ -135,7 +132,7 @@ mod tests {
             std::fs::write(stage.join("data-0.arrow"), b"rows").unwrap();
         }
         one.remove();
-        assert_eq!(names(shared.path()), ["two", "two.lock"]);
+        assert_eq!(names(shared.path()), ["two", "two.retail-lock"]);
         assert!(shared.path().join("two/query/1/data-0.arrow").exists());
     }
 
@@ -146,24 +143,29 @@ mod tests {
         let killed = WorkDir::create(shared.path(), "killed").unwrap();
         let running = WorkDir::create(shared.path(), "running").unwrap();
         std::fs::write(Path::new(killed.as_str()).join("data-0.arrow"), b"rows").unwrap();
-        std::fs::write(shared.path().join("notes.txt"), b"of somebody else").unwrap();
+        std::fs::write(shared.path().join("Cargo.lock"), b"of somebody else").unwrap();
+        std::fs::create_dir(shared.path().join("Cargo")).unwrap();
         std::fs::create_dir(shared.path().join("without-lock")).unwrap();
         drop(killed); // as the system does for a process that ends
         let next = WorkDir::create(shared.path(), "next").unwrap();
         assert_eq!(
             names(shared.path()),
             [
+                "Cargo",
+                "Cargo.lock",
                 "next",
-                "next.lock",
-                "notes.txt",
+                "next.retail-lock",
                 "running",
-                "running.lock",
+                "running.retail-lock",
                 "without-lock"
             ]
         );
         running.remove();
         next.remove();
-        assert_eq!(names(shared.path()), ["notes.txt", "without-lock"]);
+        assert_eq!(
+            names(shared.path()),
+            ["Cargo", "Cargo.lock", "without-lock"]
+        );
     }
 
     #[test]

@@ -270,6 +270,11 @@ impl Config {
             return Err(("catalog.warehouse", reason));
         }
         Locations::of(&self.sources.allow).map_err(|e| ("sources.allow", e.to_string()))?;
+        let mut allow = self.sources.allow.iter();
+        if let Some(pattern) = allow.find(|place| place.contains(['*', '?'])) {
+            let reason = format!("{pattern} is a pattern; list the folder or prefix above it");
+            return Err(("sources.allow", reason));
+        }
         retail_telemetry::log::filter(&self.log.level).map_err(|e| ("log.level", e.to_string()))?;
         self.trace.check()?;
         Ok(())
@@ -287,6 +292,7 @@ impl Config {
             .iter()
             .for_each(|file| locations.deny(file));
         if let Some(database) = self.catalog.uri.strip_prefix("sqlite://") {
+            let database = database.split('?').next().unwrap_or_default();
             for suffix in ["", "-wal", "-shm", "-journal"] {
                 locations.deny(format!("{database}{suffix}"));
             }

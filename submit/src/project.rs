@@ -1,6 +1,6 @@
 //! A project folder as the request that carries it.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use retail_project::{ProjectFile, read_dir};
 use retail_proto::v1;
@@ -40,16 +40,14 @@ impl Packed {
 
     /// The places on this disk that the command line names: the project's folder, and paths among the variables.
     pub(crate) fn places(&self) -> Result<Vec<String>, SubmitError> {
-        let project = absolute(Path::new(&self.dir))?;
+        let mut places = vec![absolute(Path::new(&self.dir))?.display().to_string()];
         // Of what the environment has, the project chooses the names.
         let given = self
             .vars
             .iter()
             .filter(|(name, _)| !name.starts_with("env_var:"));
-        let paths = given.filter_map(|(_, value)| value.as_str());
-        let paths = paths.filter(|text| text.starts_with('/') || text.starts_with("file:/"));
-        let all = std::iter::once(project.display().to_string()).chain(paths.map(str::to_owned));
-        Ok(all.collect())
+        given.for_each(|(_, value)| add_places(value, &mut places));
+        Ok(places)
     }
 
     /// The files as the wire carries them.
@@ -104,9 +102,61 @@ pub(crate) fn absolute(path: &Path) -> Result<std::path::PathBuf, SubmitError> {
     Ok(vars::clean(&joined))
 }
 
+fn add_places(value: &Value, places: &mut Vec<String>) {
+    match value {
+        Value::String(text) => places.extend(place(text)),
+        Value::Array(values) => values.iter().for_each(|value| add_places(value, places)),
+        Value::Object(values) => values.values().for_each(|value| add_places(value, places)),
+        _ => {}
+    }
+}
+
+/// The file or folder that a text names, of a pattern the one above its first wildcard; none where it is no absolute path, or
+/// would be the whole disk: `/` and `/[0-9]+/` are more likely a separator and a regular expression.
+fn place(text: &str) -> Option<String> {
+    let path = ["file://", "file:"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let path = Path::new(path.unwrap_or(text));
+    if !path.is_absolute()
+        || text.contains('\n')
+        || path.components().any(|c| c == Component::ParentDir)
+    {
+        return None;
+    }
+    let named = path.iter().skip(1).map(|part| part.to_string_lossy());
+    let named: Vec<_> = named
+        .take_while(|part| !part.contains(['*', '?', '[', '{']))
+        .collect();
+    (!named.is_empty()).then(|| format!("/{}", named.join("/")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_the_project_and_paths_among_the_variables_but_never_the_whole_disk() {
+        let vars = serde_json::json!({
+            "input": "/data/landing//./day=*/x.csv",
+            "more": {"of": ["file:///data/other", "s3://bucket/x", 7]},
+            "sep": "/",
+            "pattern": "/[0-9]+/",
+            "up": "/data/../etc",
+            "lines": "/a\n/",
+            "text": "a/b",
+            "env_var:DBT_HOME": "/root",
+        });
+        let packed = Packed {
+            dir: "/shop/[x]".to_owned(),
+            files: vec![],
+            vars: vars.as_object().unwrap().clone(),
+        };
+        assert_eq!(
+            packed.places().unwrap(),
+            ["/shop/[x]", "/data/landing", "/data/other"]
+        );
+    }
 
     #[test]
     fn of_the_environment_only_what_the_project_names_and_dbt_would_give_is_sent() {

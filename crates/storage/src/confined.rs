@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
@@ -66,14 +67,24 @@ impl Bounds {
             return stream::iter([Err(error)]).boxed();
         }
         let bounds = self.clone();
+        let above = prefix.map_or(0, |prefix| prefix.as_ref().len());
         list()
-            .map(move |entry| {
-                let entry = entry?;
-                bounds.check(&entry.location)?;
-                Ok(entry)
+            .filter_map(move |entry| {
+                let checked = entry.and_then(|entry| match bounds.check(&entry.location) {
+                    Ok(()) => Ok(Some(entry)),
+                    // What tools leave behind, which no pattern takes.
+                    Err(_) if is_hidden(&entry.location.as_ref()[above..]) => Ok(None),
+                    Err(refused) => Err(refused),
+                });
+                ready(checked.transpose())
             })
             .boxed()
     }
+}
+
+/// Whether a segment below a list's prefix begins as the names that globs leave out.
+fn is_hidden(below: &str) -> bool {
+    below.split('/').any(|part| part.starts_with(['.', '_']))
 }
 
 impl fmt::Debug for ConfinedStore {
@@ -222,10 +233,16 @@ mod tests {
             assert!(is_refused(listed), "{prefix:?}");
         }
         // A link that leads out is seen where it stands, and not followed.
-        symlink(root.join("out"), root.join("in/link")).unwrap();
+        symlink(root.join("out"), root.join("in/.hidden")).unwrap();
         let inside = path("in");
+        let listed = confined.list(Some(&inside)).try_collect::<Vec<_>>().await;
+        assert_eq!(listed.unwrap().len(), 2, "a and b");
+        symlink(root.join("out"), root.join("in/link")).unwrap();
         let listed = confined.list_with_delimiter(Some(&inside)).await.unwrap();
-        assert_eq!(listed.common_prefixes, [path("in/link")]);
+        assert_eq!(
+            listed.common_prefixes,
+            [path("in/.hidden"), path("in/link")]
+        );
         assert!(is_refused(confined.get(&path("in/link/a")).await));
         let listed = confined.list(Some(&inside)).try_collect::<Vec<_>>().await;
         assert!(is_refused(listed));

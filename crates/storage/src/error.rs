@@ -18,6 +18,10 @@ pub enum StorageError {
         allowed: String,
     },
 
+    /// A local path that cannot be followed: a link on its way leads to nothing.
+    #[error("{uri} cannot be followed: {reason}")]
+    NotResolved { uri: String, reason: String },
+
     /// Settings with which no client of the store can be made.
     #[error("invalid storage configuration, key storage.s3: {root}: {reason}")]
     InvalidConfig {

@@ -16,6 +16,9 @@ use crate::uri::locate;
 /// Folders that are never read, whatever is allowed: what the kernel shows of processes, and where secrets are mounted.
 const NEVER: [&str; 3] = ["/proc", "/sys", "/run/secrets"];
 
+/// How often a path is looked at that comes into being meanwhile.
+const ATTEMPTS_MAX: u32 = 10;
+
 /// Places whose files may be read and written, all else is refused.
 ///
 /// Local paths are compared with symbolic links resolved, at each request: a link inside an allowed folder that leads
@@ -42,7 +45,7 @@ enum Place {
 
 impl Locations {
     /// Places as people write them: `/data/landing`, `file:///data/landing`, `s3://bucket/prefix`, `s3://` for every
-    /// bucket; of a pattern, what stands before its first wildcard.
+    /// bucket. They are no patterns: `*` is a character of a name.
     ///
     /// # Errors
     /// [`StorageError::InvalidUri`].
@@ -65,7 +68,7 @@ impl Locations {
                 prefix: String::new(),
             }
         } else {
-            let (root, path) = locate(before_wildcards(text))?;
+            let (root, path) = locate(text)?;
             match bucket_of(root.as_str()) {
                 Some(bucket) => Place::Objects {
                     bucket: Some(bucket.to_owned()),
@@ -132,7 +135,14 @@ impl Locations {
         }
         let requested = match resolved(&absolute(path)) {
             Ok(requested) => requested,
-            Err(error) => return Err(refused(&format!("its path cannot be followed: {error}"))),
+            // Who cannot follow a path cannot open it either, and the store's own error shows why.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => absolute(path),
+            Err(error) => {
+                return Err(StorageError::NotResolved {
+                    uri: format!("/{path}"),
+                    reason: error.to_string(),
+                });
+            }
         };
         let is_never = NEVER.iter().any(|never| requested.starts_with(never));
         let is_in = |path: &Path| resolved(path).is_ok_and(|place| requested.starts_with(place));
@@ -198,6 +208,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     }
     let mut missing = vec![];
     let mut there = path;
+    let mut attempts = 0;
     loop {
         match there.canonicalize() {
             Ok(found) => {
@@ -214,8 +225,18 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
                 let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else {
                     return Err(error);
                 };
-                if !is_missing || there.symlink_metadata().is_ok() {
+                if !is_missing {
                     return Err(error);
+                }
+                match there.symlink_metadata() {
+                    Ok(found) if found.is_symlink() => return Err(error),
+                    // It came into being between the two looks.
+                    Ok(_) if attempts < ATTEMPTS_MAX => {
+                        attempts += 1;
+                        continue;
+                    }
+                    Ok(_) => return Err(error),
+                    Err(_) => {}
                 }
                 missing.push(name);
                 there = parent;

@@ -220,12 +220,13 @@ impl Settings {
         }
     }
 
-    /// The files that secrets are read from.
+    /// The files that secrets are read from, absolute.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let files = self.entries.iter().filter(|e| e.is_set());
         let files = files.filter(|e| self.secret_of(&e.key).is_some());
         let paths = files.filter_map(|e| e.value.as_str());
-        paths.map(PathBuf::from).collect()
+        let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        paths.map(absolute).collect()
     }
 
     /// The settings as a typed value.
@@ -344,6 +345,8 @@ impl Settings {
             Some(Value::Integer(_)) => text.replace('_', "").parse().ok().map(Value::Integer),
             Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
             Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
+            // An empty text means "not set", as everywhere.
+            Some(known @ Value::Array(_)) if text.trim().is_empty() => Some(known.clone()),
             Some(Value::Array(_)) => Some(Value::Array(list(text))),
             _ => Some(Value::String(text.to_owned())),
         };
@@ -385,7 +388,7 @@ impl Settings {
     }
 }
 
-/// `a, b` as two texts; none of an empty text.
+/// `a, b` as two texts.
 fn list(text: &str) -> Vec<Value> {
     let items = text.split(',').map(str::trim);
     let items = items.filter(|item| !item.is_empty());

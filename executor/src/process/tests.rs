@@ -4,6 +4,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 
+use tonic::{Code, Status as GrpcStatus};
+
 use super::*;
 
 #[test]

@@ -178,8 +178,20 @@ fn places_of_sources_come_from_a_file_the_environment_or_a_flag_and_the_warehous
     let by_env = locations(&[], &by_env).unwrap();
     assert_eq!(by_env.allowed(), ["/landing", "s3://lake/raw", warehouse]);
     assert!(by_env.check("s3://lake/other").is_err());
-    let none = locations(&["--allow", ""], &[]).unwrap();
-    assert_eq!(none.allowed(), [warehouse]);
+    assert_eq!(locations(&["--allow", ""], &[]).unwrap(), by_default);
+    let pattern = load(&["--allow", "s3://lake/raw-*"], &[]).unwrap_err();
+    assert_eq!(
+        pattern,
+        "--allow: sources.allow: s3://lake/raw-* is a pattern; list the folder or prefix above it"
+    );
+    let uri = [(
+        "RETAIL__CATALOG__URI",
+        "sqlite:///data/lake/catalog.db?mode=rwc",
+    )];
+    let with_query = locations(&["--allow", "/data"], &uri);
+    let with_query = with_query.unwrap();
+    assert!(with_query.check("/data/lake/catalog.db").is_err());
+    assert!(with_query.check("/data/lake/other.db").is_ok());
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("retail.toml");

@@ -347,7 +347,7 @@ async fn a_catalog_whose_disk_was_full_goes_on_when_there_is_room_again() {
     .await;
     let failure = cluster.submit().job(&job)["failure"].to_string();
     assert!(
-        failure.contains("nothing was published") && failure.contains("disk is full"),
+        failure.contains("\"unpublished\":\"everything\"") && failure.contains("disk is full"),
         "{failure}"
     );
     assert_eq!(cluster.lake.publish_ids().await, before);

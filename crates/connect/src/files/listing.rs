@@ -3,6 +3,8 @@
 //! `*`, `?` and `[…]` stay within a segment; `**` is any number of folders. Names that start with `.` or `_` are not
 //! taken by a glob: tools leave them behind.
 
+mod refusal;
+
 use std::sync::Arc;
 
 use crate::text_scan::names;
@@ -11,11 +13,14 @@ use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use retail_storage::{ObjectStores, StorageError};
+use retail_storage::ObjectStores;
+
+pub(super) use refusal::unreadable;
+use refusal::{is_not_there, not_allowed};
 
 use retail_api::source::Source;
 use retail_api::suggest::nearest;
-use retail_api::{Failure, FailureKind, error_chain, root_cause};
+use retail_api::{Failure, FailureKind};
 
 /// The files of a source, by path.
 pub(super) struct Listing {
@@ -42,9 +47,6 @@ pub(super) async fn list(
     stores: &ObjectStores,
 ) -> Result<Listing, Failure> {
     let (root, inside) = root_and_path(pattern);
-    stores
-        .check(pattern)
-        .map_err(|error| not_allowed(source, pattern, &error))?;
     let cannot = |cause: String| failure(source, pattern).cause(cause);
     let (url, _, store) = stores
         .resolve(&root)
@@ -53,6 +55,9 @@ pub(super) async fn list(
         .split('/')
         .filter(|s| !s.is_empty() && *s != ".")
         .collect();
+    stores
+        .check(&format!("{root}{}", segments.join("/")))
+        .map_err(|error| not_allowed(source, pattern, &error))?;
     let keys: Vec<String> = segments
         .iter()
         .filter_map(|s| s.split_once('='))
@@ -173,8 +178,8 @@ impl Walk<'_> {
             let matcher = self.matcher(segment)?;
             let mut next = vec![];
             for folder in &folders {
-                self.refuse_broken_links(folder, &matcher).await?;
                 let (inner, _) = self.entries(folder).await?;
+                self.refuse_broken_links(folder, &matcher).await?;
                 next.extend(inner.into_iter().filter(|p| taken(&matcher, p)));
             }
             if next.is_empty() {
@@ -189,8 +194,8 @@ impl Walk<'_> {
         if is_glob(last) {
             let matcher = self.matcher(last)?;
             for folder in &folders {
-                self.refuse_broken_links(folder, &matcher).await?;
                 let (_, inner) = self.entries(folder).await?;
+                self.refuse_broken_links(folder, &matcher).await?;
                 files.extend(inner.into_iter().filter(|m| taken(&matcher, &m.location)));
             }
         } else {
@@ -263,6 +268,7 @@ impl Walk<'_> {
     }
 
     /// A link on disk whose target is gone: a listing leaves it out without a word, and its day with it.
+    /// The folder was listed before, so that it may be looked into.
     async fn refuse_broken_links(
         &self,
         folder: &Path,
@@ -319,7 +325,7 @@ impl Walk<'_> {
             let names = match self.entries(&at).await {
                 Ok((inner, files)) => names(&inner, &files),
                 // Above what may be read.
-                Err(_) if missing != segment => {
+                Err(refused) if missing != segment && refused.kind == FailureKind::Source => {
                     let above = with_slash(&self.listing.shown(&at));
                     return failure.cause(format!("there is no {above}{missing}"));
                 }
@@ -362,100 +368,6 @@ impl Walk<'_> {
                 .note(format!("{shown} holds {}", holds(&names)));
         }
     }
-}
-
-/// A path that is not there; a bucket that is not there is another matter.
-fn is_not_there(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. })
-        && !chain_text(error).contains("NoSuchBucket")
-}
-
-/// A place outside of what the scheduler's settings allow, or a location that is none.
-fn not_allowed(source: &Source, shown: &str, error: &StorageError) -> Failure {
-    let failure = Failure::new(
-        FailureKind::Source,
-        format!("source {}: cannot read {shown}", source.source_ref()),
-    )
-    .at(&source.defined_at.file, source.defined_at.line, 0)
-    .caused_by(error);
-    match error {
-        StorageError::NotAllowed {
-            reason, allowed, ..
-        } => failure
-            .cause(format!("{reason}; allowed: {allowed}"))
-            .note("whoever runs the scheduler lists folders and buckets in sources.allow; with --local: RETAIL__SOURCES__ALLOW"),
-        other => failure.cause(other.to_string()),
-    }
-}
-
-/// A store's refusal in a person's words.
-pub(super) fn unreadable(
-    source: &Source,
-    shown: &str,
-    root: &str,
-    error: &object_store::Error,
-) -> Failure {
-    let mut causes = error_chain(error).filter_map(|e| e.downcast_ref::<StorageError>());
-    if let Some(refused) = causes.find(|e| matches!(e, StorageError::NotAllowed { .. })) {
-        return not_allowed(source, shown, refused);
-    }
-    let text = chain_text(error);
-    let lower = text.to_lowercase();
-    let failure = Failure::new(
-        FailureKind::Storage,
-        format!("source {}: cannot read {shown}", source.source_ref()),
-    )
-    .at(&source.defined_at.file, source.defined_at.line, 0)
-    .caused_by(error);
-    let bucket = root.trim_end_matches('/');
-    let any = |words: &[&str]| words.iter().any(|w| lower.contains(w));
-    if any(&["nosuchbucket", "bucket does not exist"]) {
-        failure.cause(format!("there is no bucket {bucket}"))
-    } else if any(&["permission denied"]) {
-        failure
-            .cause("permission denied")
-            .note("the scheduler and the executors must be allowed to read it")
-    } else if any(&[
-        "403",
-        "accessdenied",
-        "access denied",
-        "forbidden",
-        "invalidaccesskeyid",
-        "signaturedoesnotmatch",
-        "401",
-    ]) {
-        failure
-            .cause(format!("the store refuses access to {bucket} (403)"))
-            .note("check the keys in storage.s3 and the bucket's policy")
-    } else if any(&[
-        "connection refused",
-        "dns error",
-        "timed out",
-        "connect error",
-        "error sending request",
-    ]) {
-        failure
-            .cause(format!(
-                "the store of {bucket} cannot be reached: {}",
-                last_cause(error)
-            ))
-            .note("check storage.s3.endpoint")
-            .retryable(true)
-    } else {
-        failure.cause(last_cause(error))
-    }
-}
-
-fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<_> = error_chain(error).map(ToString::to_string).collect();
-    texts.join(": ")
-}
-
-/// The innermost cause, its first line, not endless.
-fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let text = root_cause(error);
-    let line = text.lines().next().unwrap_or_default();
-    line.chars().take(200).collect()
 }
 
 fn names(folders: &[Path], files: &[ObjectMeta]) -> Vec<String> {

@@ -62,8 +62,13 @@ fn links_are_followed_before_a_path_is_compared() {
         let text = refused(&allowed, &format!("{landing}/{out}"));
         assert!(text.contains("leads to"), "{text}");
     }
-    let text = refused(&allowed, &format!("{landing}/dangling.csv"));
-    assert!(text.contains("cannot be followed"), "{text}");
+    let dangling = allowed
+        .check(&format!("{landing}/dangling.csv"))
+        .unwrap_err();
+    assert!(
+        matches!(dangling, StorageError::NotResolved { .. }),
+        "{dangling}"
+    );
     // By another name, and allowed by another name.
     allowed
         .check(&at("also/a.csv").display().to_string())
@@ -98,13 +103,14 @@ fn what_is_never_read_stays_so_where_everything_is_allowed() {
 
 #[test]
 fn buckets_are_allowed_by_name_and_by_the_segments_of_their_keys() {
-    let allowed = Locations::of(["s3://lake/raw", "s3a://orders"]).unwrap();
+    let allowed = Locations::of(["s3://lake/raw", "s3a://orders", "s3://star/a*"]).unwrap();
     for inside in [
         "s3://lake/raw",
         "s3://lake/raw/day=1/a.csv",
         "s3a://lake/raw/a.csv",
         "s3://orders/x",
         "s3://orders",
+        "s3://star/a*/x",
     ] {
         allowed.check(inside).unwrap();
     }
@@ -113,6 +119,7 @@ fn buckets_are_allowed_by_name_and_by_the_segments_of_their_keys() {
         "s3://lake/a.csv",
         "s3://lake",
         "s3://lakes/raw/a.csv",
+        "s3://star/abc/x",
         "/lake/raw/a.csv",
     ] {
         refused(&allowed, outside);
@@ -137,4 +144,20 @@ fn a_pattern_is_compared_up_to_its_first_wildcard() {
     assert_eq!(before_wildcards("/in/**"), "/in/");
     assert_eq!(before_wildcards("/in/a.csv"), "/in/a.csv");
     assert_eq!(before_wildcards("/*/a.csv"), "/");
+}
+
+#[test]
+fn a_folder_that_comes_into_being_meanwhile_is_no_reason_to_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let allowed = Locations::of([dir.path().display().to_string()]).unwrap();
+    for round in 0..200 {
+        let folder = dir.path().join(format!("table-{round}/data"));
+        let file = folder.join("a.parquet").display().to_string();
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::fs::create_dir_all(&folder).unwrap());
+            for _ in 0..20 {
+                allowed.check(&file).unwrap();
+            }
+        });
+    }
 }
