@@ -9,6 +9,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::error::StorageError;
 use crate::uri::locate;
@@ -29,13 +30,50 @@ pub struct Locations {
     allowed: Vec<String>,
     places: Vec<Place>,
     /// Files and folders within allowed places that are not: a file of a secret, the catalog's database.
-    denied: Vec<PathBuf>,
+    denied: Vec<LocalPlace>,
+}
+
+/// A file, or a folder and all below it.
+#[derive(Debug, Clone)]
+struct LocalPlace {
+    /// Absolute.
+    path: PathBuf,
+    /// Without links, once it is there: it is compared at each request.
+    found: OnceLock<PathBuf>,
+}
+
+/// Of one path, found or not.
+impl PartialEq for LocalPlace {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for LocalPlace {}
+
+impl LocalPlace {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            found: OnceLock::new(),
+        }
+    }
+
+    /// Whether a path without links lies in it.
+    fn holds(&self, path: &Path) -> bool {
+        if let Some(found) = self.found.get() {
+            return path.starts_with(found);
+        }
+        match self.path.canonicalize() {
+            Ok(found) => path.starts_with(self.found.get_or_init(|| found)),
+            Err(_) => resolved(&self.path).is_ok_and(|place| path.starts_with(place)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// A file or a folder and all below it; absolute.
-    Local(PathBuf),
+    Local(LocalPlace),
     /// Objects of a bucket, of any where there is none, whose keys begin with segments.
     Objects {
         bucket: Option<String>,
@@ -74,7 +112,7 @@ impl Locations {
                     bucket: Some(bucket.to_owned()),
                     prefix: path.to_string(),
                 },
-                None => Place::Local(absolute(path.as_ref())),
+                None => Place::Local(LocalPlace::new(absolute(path.as_ref()))),
             }
         };
         if !self.places.contains(&place) {
@@ -86,7 +124,7 @@ impl Locations {
 
     /// Refuses a file, or a folder and what is below it, though a place that holds it is allowed.
     pub fn deny(&mut self, path: impl Into<PathBuf>) {
-        self.denied.push(path.into());
+        self.denied.push(LocalPlace::new(path.into()));
     }
 
     /// The places that are allowed, as they were written.
@@ -95,8 +133,8 @@ impl Locations {
     }
 
     /// What is not, though it lies within them.
-    pub fn denied(&self) -> &[PathBuf] {
-        &self.denied
+    pub fn denied(&self) -> impl Iterator<Item = &Path> {
+        self.denied.iter().map(|place| place.path.as_path())
     }
 
     /// Whether a location may be read and written; of a pattern, whether its files may.
@@ -145,14 +183,13 @@ impl Locations {
             }
         };
         let is_never = NEVER.iter().any(|never| requested.starts_with(never));
-        let is_in = |path: &Path| resolved(path).is_ok_and(|place| requested.starts_with(place));
-        if is_never || self.denied.iter().any(|denied| is_in(denied)) {
+        if is_never || self.denied.iter().any(|place| place.holds(&requested)) {
             return Err(refused(
                 "it is never read or written for a job or a statement",
             ));
         }
         let is_allowed = self.places.iter().any(|place| match place {
-            Place::Local(place) => is_in(place),
+            Place::Local(place) => place.holds(&requested),
             Place::Objects { .. } => false,
         });
         match is_allowed {

@@ -57,7 +57,7 @@ impl v1::cluster_server::Cluster for ClusterService {
         &self,
         _: Request<v1::GetLocationsRequest>,
     ) -> Result<Response<v1::Locations>, Status> {
-        let denied = self.locations.denied().iter();
+        let denied = self.locations.denied();
         Ok(Response::new(v1::Locations {
             allowed: self.locations.allowed().to_vec(),
             denied: denied.map(|path| path.display().to_string()).collect(),

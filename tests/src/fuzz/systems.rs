@@ -159,6 +159,8 @@ impl Lake {
         config.server.admin_port = 0;
         config.catalog.warehouse =
             format!("file://{}", self.dir.path().join("warehouse").display());
+        let input = self.dir.path().display().to_string();
+        config.sources.allow.push(input);
         config.engine = shape.engine.clone();
         if shape.executors == 0 {
             config.cluster.in_process_slots = SLOTS;
