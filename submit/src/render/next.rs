@@ -32,6 +32,8 @@ pub(crate) fn lines(demo: &Demo<'_>) -> Vec<String> {
         .strip_prefix("file://")
         .unwrap_or(demo.metadata_location);
     let truth = demo.truth.display();
+    let input = demo.catalog.with_file_name("input");
+    let input = input.display();
     [
         "query them:",
         &format!("  retail-submit sql --local --dir {dir} \"select * from {table} limit 10\""),
@@ -47,7 +49,7 @@ pub(crate) fn lines(demo: &Demo<'_>) -> Vec<String> {
         "  INSTALL iceberg; LOAD iceberg;",
         &format!("  SELECT count(*) FROM iceberg_scan('{metadata}');"),
         "keep a cluster running on this folder, each in a terminal:",
-        &format!("  retail-scheduler --data-dir {dir}"),
+        &format!("  retail-scheduler --data-dir {dir} --allow {input}"),
         "  retail-executor",
         "  retail-submit jobs",
     ]
@@ -74,7 +76,7 @@ mod tests {
             "retail-submit sql --local --dir ./shop \"select * from marts.fact_order_summary limit 10\"",
             "uri=\"sqlite:////home/ada/shop/catalog.db\"",
             "iceberg_scan('/home/ada/shop/warehouse/marts/x/metadata/00002-a.metadata.json')",
-            "retail-scheduler --data-dir ./shop",
+            "retail-scheduler --data-dir ./shop --allow /home/ada/shop/input",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
