@@ -11,6 +11,7 @@ import csv
 import decimal
 import importlib.util
 import io
+import os
 import pathlib
 import subprocess
 import sys
@@ -106,6 +107,7 @@ def main():
         folder = options.keep or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retail-tpch-")))
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ["RETAIL__SOURCES__ALLOW"] = str(folder / "input")
         connection = duckdb.connect()
         connection.load_extension(str(extension_file()))
         generate(connection, options.scale, folder)
