@@ -95,7 +95,7 @@ pub fn read_dir(folder: &Path) -> Result<Vec<ProjectFile>, Failure> {
                     path.display(),
                     target.display()
                 ))
-                .note("whoever gives you a project would read your files by such a link: copy what it means into the project"));
+                .note("a project of others could read your files by such a link: copy what it means into the project"));
         }
         let is_python = path
             .extension()

@@ -137,7 +137,7 @@ impl Locations {
         self.denied.iter().map(|place| place.path.as_path())
     }
 
-    /// Whether a location may be read and written; of a pattern, whether its files may.
+    /// Whether a location may be read and written.
     ///
     /// # Errors
     /// [`StorageError::NotAllowed`], or [`StorageError::InvalidUri`].
@@ -279,18 +279,6 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
                 there = parent;
             }
         }
-    }
-}
-
-/// The part of a pattern's path before its first segment with a wildcard.
-///
-/// Of a pattern without any, the pattern.
-pub(crate) fn before_wildcards(pattern: &str) -> &str {
-    match pattern.find(['*', '?', '[', '{']) {
-        Some(at) => pattern[..at]
-            .rfind('/')
-            .map_or("", |slash| &pattern[..slash + 1]),
-        None => pattern,
     }
 }
 

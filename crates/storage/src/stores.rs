@@ -16,7 +16,7 @@ use crate::config::{S3Config, StorageConfig};
 use crate::confined;
 use crate::error::StorageError;
 use crate::instrumented;
-use crate::locations::{Locations, before_wildcards};
+use crate::locations::Locations;
 use crate::observe::StoreObserver;
 use crate::uri::{invalid, locate, root_of};
 
@@ -64,14 +64,13 @@ impl ObjectStores {
         }
     }
 
-    /// Whether the files of a pattern may be read: its path up to the first wildcard. What the pattern finds is checked
-    /// again when it is read.
+    /// Whether a place may be read. Each request for what lies there is checked again.
     ///
     /// # Errors
     /// [`StorageError::NotAllowed`], or [`StorageError::InvalidUri`].
-    pub fn check(&self, pattern: &str) -> Result<(), StorageError> {
+    pub fn check(&self, uri: &str) -> Result<(), StorageError> {
         match &self.inner.locations {
-            Some(locations) => locations.check(before_wildcards(pattern)),
+            Some(locations) => locations.check(uri),
             None => Ok(()),
         }
     }

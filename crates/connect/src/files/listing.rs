@@ -55,8 +55,13 @@ pub(super) async fn list(
         .split('/')
         .filter(|s| !s.is_empty() && *s != ".")
         .collect();
+    let literal: Vec<&str> = segments
+        .iter()
+        .copied()
+        .take_while(|s| !is_glob(s))
+        .collect();
     stores
-        .check(&format!("{root}{}", segments.join("/")))
+        .check(&format!("{root}{}", literal.join("/")))
         .map_err(|error| not_allowed(source, pattern, &error))?;
     let keys: Vec<String> = segments
         .iter()

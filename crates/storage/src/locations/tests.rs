@@ -139,14 +139,6 @@ fn a_place_that_is_none_is_refused_and_nothing_is_allowed_where_nothing_is_liste
 }
 
 #[test]
-fn a_pattern_is_compared_up_to_its_first_wildcard() {
-    assert_eq!(before_wildcards("/in/day=*/a.csv"), "/in/");
-    assert_eq!(before_wildcards("/in/**"), "/in/");
-    assert_eq!(before_wildcards("/in/a.csv"), "/in/a.csv");
-    assert_eq!(before_wildcards("/*/a.csv"), "/");
-}
-
-#[test]
 fn a_folder_that_comes_into_being_meanwhile_is_no_reason_to_refuse() {
     let dir = tempfile::tempdir().unwrap();
     let allowed = Locations::of([dir.path().display().to_string()]).unwrap();

@@ -23,7 +23,7 @@ pub(super) fn not_allowed(source: &Source, shown: &str, error: &StorageError) ->
             reason, allowed, ..
         } => failure
             .cause(format!("{reason}; allowed: {allowed}"))
-            .note("whoever runs the scheduler lists folders and buckets in sources.allow; with --local: RETAIL__SOURCES__ALLOW=s3://,/its/folder"),
+            .note("list its folder or bucket in sources.allow of the scheduler; with --local: RETAIL__SOURCES__ALLOW=s3://,/its/folder"),
         other => failure.cause(other.to_string()),
     }
 }
